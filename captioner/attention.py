@@ -1,0 +1,190 @@
+"""Where the decoder looks: soft and hard attention over an image's annotations (Xu et al. 2015, section 4).
+
+Several captions or beams share an image, so everything that depends on the image alone is computed and
+held once an image. ``Rows`` says which decoder row belongs to which image.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from captioner.config import AttentionConfig, HardAttentionConfig
+from captioner.errors import check_choice, choose
+
+
+class Rows(NamedTuple):
+    """The places of decoder rows in a grid of ``(images, width)``, some of whose cells may stay empty.
+
+    Attributes:
+        owner: image of every row, ``(rows,)``.
+        cell: place of every row in the flattened grid, ``owner * width + rank``.
+        images: how many images there are.
+        width: the most rows that one image has.
+    """
+
+    owner: Tensor
+    cell: Tensor
+    images: int
+    width: int
+
+    @classmethod
+    def of(cls, owner: Tensor, rank: Tensor, images: int, width: int) -> Rows:
+        return cls(owner, owner * width + rank, images, width)
+
+    @classmethod
+    def full(cls, images: int, width: int, device: torch.device) -> Rows:
+        """Every image with the same number of rows, image after image."""
+        cell = torch.arange(images * width, device=device)
+        return cls(cell // width, cell, images, width)
+
+    @property
+    def dense(self) -> bool:
+        return len(self.cell) == self.images * self.width
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """``(rows, size)`` to ``(images, width, size)``, zero where no row stands."""
+        grid = rows.new_zeros(self.images * self.width, rows.shape[-1])
+        return grid.index_copy(0, self.cell, rows).view(self.images, self.width, -1)
+
+    def collect(self, grid: Tensor) -> Tensor:
+        """``(images, width, size)`` to ``(rows, size)``."""
+        return grid.flatten(0, 1).index_select(0, self.cell)
+
+
+class Memory(NamedTuple):
+    """What the decoder holds of a batch of images while it writes.
+
+    Attributes:
+        annotations: ``(images, locations, features)``.
+        keys: their share of the scoring network, W_a a + b, ``(images, locations, size)``.
+        expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
+            (hard attention in training only).
+    """
+
+    annotations: Tensor
+    keys: Tensor
+    expected: Tensor | None = None
+
+    def select(self, images: Tensor) -> Memory:
+        """The memory of some of the images, by index."""
+        expected = None if self.expected is None else self.expected[images]
+        return Memory(self.annotations[images], self.keys[images], expected)
+
+
+class Glimpse(NamedTuple):
+    """One look at the image.
+
+    Attributes:
+        context: z, ``(rows, features)``.
+        alpha: the attention distribution, ``(rows, locations)``.
+        surprise: log probability of the location that was drawn, ``(rows,)``, zero where the expectation
+            stood in for it; None unless hard attention is training.
+        entropy: of alpha, ``(rows,)``; likewise.
+    """
+
+    context: Tensor
+    alpha: Tensor
+    surprise: Tensor | None = None
+    entropy: Tensor | None = None
+
+
+class SoftAttention(nn.Module):
+    """Additive attention: alpha = softmax(v . tanh(W_a a + W_h h + b)), z = sum_i alpha_i a_i.
+
+    Args:
+        features: width of an annotation.
+        hidden_size: width of the decoder's hidden state.
+        size: width of the scoring network.
+    """
+
+    def __init__(self, features: int, hidden_size: int, size: int) -> None:
+        super().__init__()
+        self.annotation_map = nn.Linear(features, size)
+        self.hidden_map = nn.Linear(hidden_size, size, bias=False)
+        self.score = nn.Parameter(torch.empty(size))
+        nn.init.uniform_(self.score, -(size**-0.5), size**-0.5)
+
+    def remember(self, annotations: Tensor) -> Memory:
+        """Compute once an image what every step needs."""
+        return Memory(annotations, self.annotation_map(annotations))
+
+    def forward(self, hidden: Tensor, memory: Memory, rows: Rows) -> Glimpse:
+        """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``."""
+        alpha = self.weights(hidden, memory, rows)
+        return Glimpse(rows.collect(alpha @ memory.annotations), rows.collect(alpha))
+
+    def weights(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
+        """The attention distributions on the grid, ``(images, width, locations)``."""
+        query = rows.spread(self.hidden_map(hidden))
+        scores = torch.tanh(memory.keys[:, None] + query[:, :, None]) @ self.score
+        return scores.softmax(dim=-1)
+
+
+class HardAttention(SoftAttention):
+    """Stochastic attention: one location a step, drawn from alpha (section 4.1).
+
+    Training draws a location, or with probability one half an image takes the expectation instead; the
+    loss adds the REINFORCE term. At test time the location is ``inference``: the most likely one
+    (argmax), a drawn one (sample), or the expectation, which is soft attention's context.
+    """
+
+    INFERENCE = ("argmax", "expectation", "sample")
+
+    def __init__(
+        self,
+        features: int,
+        hidden_size: int,
+        size: int,
+        inference: str = "argmax",
+        expectation_probability: float = 0.5,
+    ) -> None:
+        super().__init__(features, hidden_size, size)
+        check_choice(inference, self.INFERENCE, "attention.inference")
+        self.inference = inference
+        self.expectation_probability = expectation_probability
+
+    def remember(self, annotations: Tensor) -> Memory:
+        memory = super().remember(annotations)
+        if not self.training:
+            return memory
+        draw = torch.rand(len(annotations), device=annotations.device)
+        return memory._replace(expected=draw < self.expectation_probability)
+
+    def forward(self, hidden: Tensor, memory: Memory, rows: Rows) -> Glimpse:
+        alpha = self.weights(hidden, memory, rows)
+        expectation = rows.collect(alpha @ memory.annotations)
+        alpha = rows.collect(alpha)
+        if memory.expected is None and self.inference == "expectation":
+            return Glimpse(expectation, alpha)
+        if memory.expected is None and self.inference == "argmax":
+            location = alpha.argmax(dim=-1)
+        else:
+            location = torch.multinomial(alpha.detach().float(), 1).squeeze(-1)
+        drawn = memory.annotations[rows.owner, location]
+        if memory.expected is None:
+            return Glimpse(drawn, alpha)
+        log_alpha = alpha.float().clamp_min(1e-20).log()
+        expected = memory.expected[rows.owner]
+        surprise = log_alpha.gather(-1, location[:, None]).squeeze(-1).masked_fill(expected, 0.0)
+        context = torch.where(expected[:, None], expectation, drawn)
+        return Glimpse(context, alpha, surprise, -(alpha * log_alpha).sum(-1))
+
+
+ATTENTIONS: dict[str, type[SoftAttention]] = {"soft": SoftAttention, "hard": HardAttention}
+
+
+def build_attention(config: AttentionConfig, features: int, hidden_size: int) -> SoftAttention:
+    """The attention that the configuration names.
+
+    Raises:
+        CaptionerError: there is no attention of that name.
+    """
+    attention = choose(ATTENTIONS, config.name, "attention")
+    if isinstance(config, HardAttentionConfig):
+        return HardAttention(
+            features, hidden_size, config.size, config.inference, config.expectation_probability
+        )
+    return attention(features, hidden_size, config.size)

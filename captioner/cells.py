@@ -1,0 +1,178 @@
+"""Recurrent cells as their published equations, all behind one interface.
+
+A cell turns its inputs and its previous state into its next state. States are tuples of
+``(batch, hidden)`` tensors, the hidden state first, so a caller reorders or copies any cell's state with
+one line and never asks which cell it is.
+
+Every pre-activation is a sum of an input share W x + b and a recurrent share U h, so
+``cell(inputs, state)`` equals ``cell.recur(cell.input_map(inputs), state)``; the decoder computes the
+input shares that it can know beforehand for all steps in one product.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from captioner.config import CellConfig, GRUConfig, LSTMConfig
+from captioner.errors import choose
+
+State = tuple[Tensor, ...]
+
+
+class Cell(nn.Module):
+    """The part that all cells share: one fused matrix product for the input, one for the hidden state.
+
+    Args:
+        input_size: width of x.
+        hidden_size: width of h and of every other state tensor.
+    """
+
+    gates: ClassVar[int]  # blocks of hidden_size rows in W and U
+    states: ClassVar[int] = 1  # tensors in the state
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.input_map = nn.Linear(input_size, self.gates * hidden_size)
+        self.hidden_map = nn.Linear(hidden_size, self.gates * hidden_size, bias=False)
+        nn.init.xavier_uniform_(self.input_map.weight)
+        nn.init.zeros_(self.input_map.bias)
+        for block in self.hidden_map.weight.chunk(self.gates):
+            nn.init.orthogonal_(block)
+
+    def forward(self, inputs: Tensor, state: State) -> State:
+        """One step: inputs ``(batch, input_size)`` and the state give the next state."""
+        return self.recur(self.input_map(inputs), state)
+
+    def recur(self, share: Tensor, state: State) -> State:
+        """One step from the input's share W x + b, ``(batch, gates * hidden_size)``."""
+        raise NotImplementedError
+
+
+class VanillaCell(Cell):
+    """Elman (1990): h = tanh(W x + U h + b)."""
+
+    gates = 1
+
+    def recur(self, share: Tensor, state: State) -> State:
+        (h,) = state
+        return (torch.tanh(share + self.hidden_map(h)),)
+
+
+class LSTMCell(Cell):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers et al. 2000).
+
+    i, f, o = sigmoid(W x + U h + b), g = tanh(W x + U h + b), c = f c + i g, h = o tanh(c).
+    The rows of W and U hold i, f, g, o in this order, as in torch.nn.LSTMCell.
+    """
+
+    gates = 4
+    states = 2
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
+        super().__init__(input_size, hidden_size)
+        nn.init.constant_(self.input_map.bias[hidden_size : 2 * hidden_size], forget_bias)
+
+    def recur(self, share: Tensor, state: State) -> State:
+        h, c = state
+        i, f, g, o = (share + self.hidden_map(h)).chunk(4, dim=-1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class PeepholeLSTMCell(LSTMCell):
+    """LSTM whose gates see the memory through elementwise weights (Gers & Schmidhuber 2000).
+
+    i and f also see the old c, o sees the new one.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
+        super().__init__(input_size, hidden_size, forget_bias)
+        self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
+
+    def recur(self, share: Tensor, state: State) -> State:
+        h, c = state
+        i, f, g, o = (share + self.hidden_map(h)).chunk(4, dim=-1)
+        see_i, see_f, see_o = self.peepholes
+        c = torch.sigmoid(f + see_f * c) * c + torch.sigmoid(i + see_i * c) * torch.tanh(g)
+        return torch.sigmoid(o + see_o * c) * torch.tanh(c), c
+
+
+class CoupledLSTMCell(Cell):
+    """LSTM that writes what it forgets (CIFG, Greff et al. 2015): c = f c + (1 - f) g.
+
+    The rows of W and U hold f, g, o in this order.
+    """
+
+    gates = 3
+    states = 2
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
+        super().__init__(input_size, hidden_size)
+        nn.init.constant_(self.input_map.bias[:hidden_size], forget_bias)
+
+    def recur(self, share: Tensor, state: State) -> State:
+        h, c = state
+        f, g, o = (share + self.hidden_map(h)).chunk(3, dim=-1)
+        f = torch.sigmoid(f)
+        c = f * c + (1 - f) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class GRUCell(Cell):
+    """Gated recurrent unit (Cho et al. 2014): h = (1 - z) h + z n, with reset and update gates r, z.
+
+    ``reset_after=False``: n = tanh(W x + b + U (r h)), as published.
+    ``reset_after=True``: n = tanh(W x + b + r (U h + b')), the form of torch.nn.GRUCell, whose z is our
+    1 - z. The rows of W and U hold r, z, n in this order.
+    """
+
+    gates = 3
+
+    def __init__(self, input_size: int, hidden_size: int, reset_after: bool = False) -> None:
+        super().__init__(input_size, hidden_size)
+        self.reset_after = reset_after
+        if reset_after:
+            self.candidate_bias = nn.Parameter(torch.zeros(hidden_size))
+
+    def recur(self, share: Tensor, state: State) -> State:
+        (h,) = state
+        share_gates, share_n = share.split((2 * self.hidden_size, self.hidden_size), dim=-1)
+        if self.reset_after:
+            hidden_gates, hidden_n = self.hidden_map(h).split(
+                (2 * self.hidden_size, self.hidden_size), dim=-1
+            )
+            r, z = torch.sigmoid(share_gates + hidden_gates).chunk(2, dim=-1)
+            n = torch.tanh(share_n + r * (hidden_n + self.candidate_bias))
+        else:
+            to_gates, to_n = self.hidden_map.weight.split((2 * self.hidden_size, self.hidden_size))
+            r, z = torch.sigmoid(share_gates + h @ to_gates.T).chunk(2, dim=-1)
+            n = torch.tanh(share_n + (r * h) @ to_n.T)
+        return ((1 - z) * h + z * n,)
+
+
+CELLS: dict[str, type[Cell]] = {
+    "vanilla": VanillaCell,
+    "lstm": LSTMCell,
+    "peephole": PeepholeLSTMCell,
+    "coupled": CoupledLSTMCell,
+    "gru": GRUCell,
+}
+
+
+def build_cell(config: CellConfig, input_size: int, hidden_size: int) -> Cell:
+    """The cell that the configuration names.
+
+    Raises:
+        CaptionerError: there is no cell of that name.
+    """
+    cell = choose(CELLS, config.name, "cell")
+    options: dict[str, float | bool] = {}
+    if isinstance(config, LSTMConfig):
+        options["forget_bias"] = config.forget_bias
+    if isinstance(config, GRUConfig):
+        options["reset_after"] = config.reset_after
+    return cell(input_size, hidden_size, **options)  # type: ignore[arg-type]

@@ -1,0 +1,177 @@
+"""The files that users keep: a self-contained model file, and a run's resume state.
+
+``model.safetensors`` holds the weights, and in its header as JSON the configuration, the vocabulary and the
+scores. It is read without running anything of it. Files are written to a temporary name, synced and
+renamed, so one is either whole or not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from captioner.config import ModelConfig
+from captioner.errors import CaptionerError
+from captioner.model import Captioner, build_model
+from captioner.plain import from_plain
+from captioner.vocabulary import SPECIALS, Vocabulary
+
+FORMAT = 1
+MAX_HEADER = 100 * 2**20  # bytes; safetensors' own limit
+
+
+@dataclass
+class Checkpoint:
+    """A trained model with all that using it needs.
+
+    Attributes:
+        config: what rebuilds the model.
+        scores: of the validation split when the weights were chosen.
+        digest: SHA-256 of the file it was read from, empty if it was not.
+    """
+
+    model: Captioner
+    vocabulary: Vocabulary
+    config: ModelConfig
+    scores: dict[str, float] = field(default_factory=dict)
+    digest: str = ""
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write ``path`` whole or not at all."""
+    from safetensors.torch import save
+
+    header = {
+        "format": str(FORMAT),
+        "captioner": json.dumps(
+            {
+                "config": {k: asdict(getattr(checkpoint.config, k)) for k in _MODEL_KEYS},
+                "vocabulary": {
+                    "unit": checkpoint.vocabulary.unit,
+                    "words": list(checkpoint.vocabulary.words[len(SPECIALS) :]),
+                },
+                "scores": checkpoint.scores,
+            },
+            ensure_ascii=False,
+        ),
+    }
+    state = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
+    write_whole(path, save(state, header))
+
+
+def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """Read a model file; the model comes back in eval mode.
+
+    Raises:
+        CaptionerError: no such file, not a model file of ours (pickles are refused unread), a newer
+            format, or a damaged one.
+    """
+    from safetensors.torch import load
+
+    path = Path(path).expanduser()
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.is_file():
+        raise CaptionerError(f"checkpoint: there is no file {path}")
+    data = path.read_bytes()
+    header = _header(data, path)
+    try:
+        config = from_plain(ModelConfig, header["config"], "checkpoint")
+        words, unit = header["vocabulary"]["words"], header["vocabulary"]["unit"]
+        scores = dict(header["scores"])
+        vocabulary = Vocabulary([str(word) for word in words], unit)
+    except (KeyError, TypeError) as error:
+        raise CaptionerError(f"checkpoint: the header of {path} lacks {error}") from error
+    except CaptionerError as error:
+        raise CaptionerError(f"checkpoint: {path}: {error}") from error
+    model = build_model(config, len(vocabulary), load_encoder_weights=False)
+    try:
+        model.load_state_dict(load(data))
+    except Exception as error:
+        raise CaptionerError(
+            f"checkpoint: the weights of {path} are damaged or of another model "
+            f"({str(error).splitlines()[-1].strip()})"
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest)
+
+
+_MODEL_KEYS = ("encoder", "cell", "attention", "decoder")
+
+
+def _header(data: bytes, path: Path) -> dict[str, Any]:
+    """Our part of the safetensors header, checked before anything is allocated for it."""
+    if data[:2] == b"PK" or data[:1] == b"\x80":
+        raise CaptionerError(
+            f"checkpoint: {path} is a pickle, which could run code; it was not read "
+            "(a model.safetensors of captioner is wanted)"
+        )
+    damaged = f"checkpoint: {path} is not a model file of captioner, or is cut short"
+    if len(data) < 8:
+        raise CaptionerError(damaged)
+    (size,) = struct.unpack("<Q", data[:8])
+    if size > min(len(data) - 8, MAX_HEADER):
+        raise CaptionerError(damaged)
+    try:
+        metadata = json.loads(data[8 : 8 + size])["__metadata__"]
+        version = int(metadata["format"])
+        header = json.loads(metadata["captioner"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CaptionerError(damaged) from error
+    if version > FORMAT:
+        raise CaptionerError(
+            f"checkpoint: {path} has format {version}, this captioner reads up to {FORMAT}; "
+            "install a newer one"
+        )
+    if not isinstance(header, dict):
+        raise CaptionerError(damaged)
+    return header
+
+
+def save_resume_state(state: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values, whole or not at all."""
+    _write(path, lambda file: torch.save(state, file))
+
+
+def load_resume_state(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_resume_state` wrote; nothing of the file is run.
+
+    Raises:
+        CaptionerError: there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise CaptionerError(f"resume: {path.parent} holds no {path.name}, so there is nothing to go on with")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CaptionerError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Write a file whole or not at all."""
+    content = data.encode() if isinstance(data, str) else data
+    _write(path, lambda file: file.write(content))
+
+
+def _write(path: Path, fill: Callable[[Any], Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

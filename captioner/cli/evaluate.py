@@ -1,0 +1,24 @@
+"""``captioner evaluate checkpoint=FILE [KEY=VALUE ...]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from captioner.composition import run_command
+from captioner.config import EvaluateConfig
+from captioner.evaluation import as_table, evaluate, save_evaluation
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Compose the configuration, evaluate, print the scores and keep them if a folder was named."""
+    run_command("evaluate", _evaluate, arguments, "captioner evaluate")
+    return 0
+
+
+def _evaluate(config: EvaluateConfig) -> None:
+    evaluation = evaluate(config)
+    print(as_table(evaluation))
+    if config.output is not None:
+        save_evaluation(evaluation, Path(config.output))
+        print(f"written: {config.output}/scores.json, {config.output}/captions.json")

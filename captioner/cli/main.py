@@ -1,0 +1,57 @@
+"""``captioner COMMAND ...``: finds the command, and turns bad input into one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from captioner import __version__
+from captioner.errors import CaptionerError, choose
+
+COMMANDS = {
+    "train": "train a captioner on images with captions",
+    "evaluate": "caption a split and score the captions (BLEU, and the COCO metrics)",
+    "caption": "caption images, folders of them, or paths on standard input",
+    "attend": "draw where the model looked for every word of a caption",
+    "scenes": "write generated scenes with captions, to try things out on",
+}
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 all well, 1 some images failed, 2 bad input, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(usage())
+        sys.exit(0)
+    if given[0] in ("-V", "--version"):
+        print(f"captioner {__version__}")
+        sys.exit(0)
+    try:
+        choose(COMMANDS, given[0], "captioner")
+        # each command imports what it needs: torch alone takes seconds
+        command = import_module(f"captioner.cli.{given[0]}")
+        sys.exit(command.run(given[1:]))
+    except CaptionerError as error:
+        print(f"captioner: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("captioner: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader, head for one, has seen enough
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def usage() -> str:
+    """What ``captioner --help`` prints."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        "usage: captioner COMMAND ...\n\n"
+        "Show, Attend and Tell (Xu et al. 2015): image captions, and where the model looked.\n\n"
+        f"commands:\n{commands}\n\n"
+        "captioner COMMAND --help tells a command's options."
+    )

@@ -1,0 +1,78 @@
+"""What the commands that read photos share: their arguments, and the captions one by one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from captioner.captioning import Caption, Predictor, load, search_options
+from captioner.config import SearchConfig
+from captioner.data.finding import find_images
+from captioner.errors import CaptionerError
+
+
+def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
+    """A parser with the arguments that every command on photos has."""
+    defaults = SearchConfig()
+    parser = argparse.ArgumentParser(f"captioner {command}", description=description)
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="an image, a folder (searched whole), a glob pattern, or - for paths on standard input",
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", required=True, help="a model.safetensors, or its run folder"
+    )
+    parser.add_argument("--beam-size", type=int, default=defaults.beam_size, metavar="N")
+    parser.add_argument(
+        "--max-length", type=int, default=defaults.max_length, metavar="N", help="words"
+    )
+    parser.add_argument(
+        "--length-normalization",
+        type=float,
+        default=defaults.length_normalization,
+        metavar="X",
+        help="rank captions by log_prob / words ** X",
+    )
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="threads that decode")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    for action in parser._actions:
+        if action.default not in (None, argparse.SUPPRESS) and action.help is None:
+            action.help = "(default: %(default)s)"
+        elif action.default not in (None, argparse.SUPPRESS, False) and action.help:
+            action.help += " (default: %(default)s)"
+    return parser
+
+
+def captions(
+    arguments: argparse.Namespace, attention: bool
+) -> tuple[Predictor, Iterator[tuple[Path, Caption | CaptionerError]]]:
+    """Every image found on the command line with its caption or its error, in order, as they are done."""
+    options = search_options(
+        beam_size=arguments.beam_size,
+        max_length=arguments.max_length,
+        length_normalization=arguments.length_normalization,
+    )
+    if arguments.batch_size < 1:
+        raise CaptionerError(f"--batch-size: {arguments.batch_size} must be at least 1")
+    predictor = load(arguments.checkpoint, arguments.device)
+    found: list[Path] = []  # read ahead of the captions by a batch or two
+
+    def sources() -> Iterator[Path]:
+        for path in find_images(arguments.paths):
+            found.append(path)
+            yield path
+
+    def pairs() -> Iterator[tuple[Path, Caption | CaptionerError]]:
+        results = predictor.caption_many(
+            sources(), options, attention, arguments.batch_size, arguments.workers
+        )
+        for result in results:
+            yield found.pop(0), result
+
+    return predictor, pairs()
+
+

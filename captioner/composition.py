@@ -1,0 +1,100 @@
+"""Composing the configuration with Hydra, and telling what is wrong with it in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from captioner.config import (
+    SCHEMAS,
+    EvaluateConfig,
+    TrainConfig,
+)
+from captioner.errors import CaptionerError
+
+CONFIG_PATH = "pkg://captioner.conf"
+C = TypeVar("C")
+
+
+def register_schemas() -> None:
+    """Make the typed schemas known to Hydra, below the group ``schema``."""
+    store = ConfigStore.instance()
+    for name, command in (("train", TrainConfig), ("evaluate", EvaluateConfig)):
+        store.store(group="schema", name=name, node=command)
+    for group, kinds in SCHEMAS.items():
+        for name, kind in kinds.items():
+            store.store(group=f"schema/{group}", name=name, node=kind)
+
+
+def run_command(
+    config_name: str, task: Callable[[Any], None], arguments: Sequence[str], program: str
+) -> None:
+    """Compose the configuration ``config_name`` with the command line's overrides and run ``task`` on it.
+
+    ``task`` gets the typed configuration. Hydra's own options (``--help``, ``--cfg job``, ``-m`` for
+    several runs) work as everywhere.
+
+    Raises:
+        CaptionerError: an override names no key or choice, or has the wrong type; or what ``task`` raised.
+    """
+    register_schemas()
+    failures: list[Exception] = []
+
+    def job(config: DictConfig) -> None:
+        # Hydra prints a line of its own about an exception that leaves a job
+        try:
+            task(typed(config))
+        except Exception as error:
+            failures.append(error)
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us rather than being printed
+    argv, sys.argv = sys.argv, [program, *arguments]
+    try:
+        hydra.main(config_path=CONFIG_PATH, config_name=config_name, version_base="1.3")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise CaptionerError(explain(error)) from error
+    finally:
+        sys.argv = argv
+    if failures:
+        raise failures[0]
+
+
+def typed(config: DictConfig) -> Any:
+    """The composed configuration as its dataclasses.
+
+    Raises:
+        CaptionerError: a value that must be given was not.
+    """
+    try:
+        return OmegaConf.to_object(config)
+    except MissingMandatoryValue as error:
+        key = getattr(error, "full_key", None) or str(error).split(": ")[-1].splitlines()[0]
+        raise CaptionerError(f"{key}: a value is needed, as in {key}=VALUE") from error
+
+
+def explain(error: Exception) -> str:
+    """Hydra's and omegaconf's errors as one line with the choices."""
+    cause: BaseException = error
+    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
+        cause = cause.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}: {name!r} is not one of {', '.join(error.options)}"
+    if isinstance(cause, OmegaConfBaseException):
+        key = cause.full_key or cause.key
+        reason = str(cause).splitlines()[0]
+        parent = cause.parent_node
+        if isinstance(parent, DictConfig) and cause.key not in parent:
+            known = ", ".join(str(name) for name in parent if name != "hydra")
+            return f"{key}: there is no such key, the keys here are {known}"
+        return f"{key}: {reason}"
+    return " ".join(lines)

@@ -1,0 +1,270 @@
+"""The typed schema of every configuration group.
+
+Dataclasses say which keys exist and of what type; the YAML files under ``conf/`` hold the values that a
+command starts from. Names select from plain dictionaries at the place that builds the part, so a
+configuration is plain data: loading one runs no code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar  # noqa: UP035 (omegaconf reads these)
+
+from captioner.errors import CaptionerError, choose
+
+REQUIRED = "???"  # omegaconf's mark for a value that the user must give
+
+C = TypeVar("C")
+
+
+# --- the model ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class CellConfig:
+    """Which recurrent cell the decoder runs on."""
+
+    name: str = REQUIRED
+
+
+@dataclass
+class VanillaConfig(CellConfig):
+    name: str = "vanilla"
+
+
+@dataclass
+class LSTMConfig(CellConfig):
+    name: str = "lstm"
+    forget_bias: float = 1.0  # initial bias of the forget gate (Jozefowicz et al. 2015)
+
+
+@dataclass
+class PeepholeConfig(LSTMConfig):
+    name: str = "peephole"
+
+
+@dataclass
+class CoupledConfig(LSTMConfig):
+    name: str = "coupled"
+
+
+@dataclass
+class GRUConfig(CellConfig):
+    name: str = "gru"
+    reset_after: bool = False  # true: the form of torch.nn.GRUCell
+
+
+@dataclass
+class AttentionConfig:
+    """How the decoder looks at the image."""
+
+    name: str = REQUIRED
+    size: int = 512  # width of the scoring network
+    penalty: float = 1.0  # lambda of the doubly stochastic penalty (section 4.2.1)
+
+
+@dataclass
+class SoftAttentionConfig(AttentionConfig):
+    name: str = "soft"
+
+
+@dataclass
+class HardAttentionConfig(AttentionConfig):
+    name: str = "hard"
+    penalty: float = 0.0
+    inference: str = "argmax"  # location at test time: argmax, expectation or sample
+    expectation_probability: float = 0.5  # how often training replaces a sample by its expectation
+    baseline_decay: float = 0.9
+    reinforce_weight: float = 1.0  # lambda_r of section 4.1
+    entropy_weight: float = 0.002  # lambda_e of section 4.1
+
+
+@dataclass
+class DecoderConfig:
+    embedding_size: int = 512
+    hidden_size: int = 512
+    gate: str = "scalar"  # beta: none, scalar (the paper's) or vector
+    deep_output: bool = True
+    dropout: float = 0.5
+
+
+@dataclass
+class EncoderConfig:
+    """Which network turns pixels into annotations, and what it wants the pixels to look like."""
+
+    name: str = REQUIRED
+    weights: Optional[str] = None  # imagenet, a .safetensors or .pth state dict, or null
+    image_size: int = 224
+    resize: str = "crop"  # crop: the centre square; squash: the whole photo made square
+    mean: List[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
+    std: List[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
+    fine_tune: Any = False  # false, or the name of the first stage that is trained
+
+
+@dataclass
+class VocabularyConfig:
+    unit: str = "word"  # word, or character for scripts without spaces
+    min_count: int = 5
+    max_size: Optional[int] = None
+
+
+@dataclass
+class ModelConfig:
+    """All that rebuilds a model, apart from its vocabulary and its weights."""
+
+    encoder: EncoderConfig
+    cell: CellConfig
+    attention: AttentionConfig
+    decoder: DecoderConfig
+
+
+# --- data --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class DataConfig:
+    name: str = REQUIRED
+
+
+@dataclass
+class ScenesConfig(DataConfig):
+    name: str = "scenes"
+    train: int = 3000  # images a split
+    val: int = 300
+    test: int = 300
+    seed: int = 0
+    image_size: int = 96  # pixels
+
+
+@dataclass
+class Flickr8kConfig(DataConfig):
+    name: str = "flickr8k"
+    root: str = REQUIRED
+    images: Optional[str] = None  # folder below root; null: looked for under its usual names
+
+
+@dataclass
+class KarpathyConfig(DataConfig):
+    name: str = "karpathy"
+    file: str = REQUIRED  # dataset_flickr8k.json, dataset_flickr30k.json or dataset_coco.json
+    images: str = REQUIRED  # image folder (for coco the folder that holds train2014 and val2014)
+    restval: bool = True  # count COCO's restval images as training images, as is usual
+
+
+@dataclass
+class CocoConfig(DataConfig):
+    name: str = "coco"
+    root: str = REQUIRED
+    train: str = "annotations/captions_train2017.json"
+    val: str = "annotations/captions_val2017.json"
+    test: Optional[str] = None
+    train_images: str = "train2017"
+    val_images: str = "val2017"
+    test_images: Optional[str] = None
+
+
+@dataclass
+class TableConfig(DataConfig):
+    name: str = "table"
+    root: str = "."  # image paths are relative to it
+    train: Optional[str] = None  # .csv or .jsonl, a row an image and caption
+    val: Optional[str] = None
+    test: Optional[str] = None
+    image_column: str = "image"
+    caption_column: str = "caption"
+
+
+# --- what a run does ---------------------------------------------------------------------------------
+
+
+@dataclass
+class OptimizerConfig:
+    name: str = "adamw"  # adam, adamw or rmsprop
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+
+
+@dataclass
+class TrainingConfig:
+    epochs: int = 15
+    seed: int = 0
+    batch_size: int = 32  # images, each with all its captions
+    warmup: float = 0.05  # share of all steps in which the learning rate rises
+    schedule: str = "cosine"  # of the learning rate after warm-up: constant, linear or cosine
+    clip_norm: float = 5.0
+    label_smoothing: float = 0.1
+    precision: str = "auto"  # fp32, bf16, or auto: bf16 where the hardware has it
+    patience: int = 5  # epochs without a better validation BLEU-4 before training stops; 0: never
+    max_caption_length: int = 50  # words; longer training captions are cut
+
+
+@dataclass
+class SearchConfig:
+    strategy: str = "beam"  # greedy, beam or sample
+    beam_size: int = 3
+    max_length: int = 30  # words
+    length_normalization: float = 0.7  # score = log_prob / words ** this
+    block_ngrams: int = 0  # forbid repeating any n-gram of this size; 0: allow
+    allow_unknown: bool = False  # may <unk> be generated?
+    temperature: float = 1.0  # of sampling
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass
+class RunConfig:
+    """Where and on what a command runs."""
+
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    workers: int = 2  # processes that decode images
+    cache: Optional[str] = None  # null: $CAPTIONER_CACHE or ~/.cache/captioner
+    progress: bool = True
+
+
+@dataclass
+class TrainConfig(ModelConfig):
+    """``captioner train``."""
+
+    vocabulary: VocabularyConfig
+    data: DataConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+    search: SearchConfig
+    run: RunConfig
+    output: Optional[str] = None  # run folder; null: runs/DATE_TIME
+    resume: Optional[str] = None  # run folder to go on with
+
+
+@dataclass
+class EvaluateConfig:
+    """``captioner evaluate``."""
+
+    data: DataConfig
+    search: SearchConfig
+    run: RunConfig
+    checkpoint: str = REQUIRED
+    split: str = "test"
+    output: Optional[str] = None  # folder for scores.json and captions.json
+    batch_size: int = 32
+
+
+SCHEMAS: Dict[str, Dict[str, Type[Any]]] = {
+    "cell": {
+        "vanilla": VanillaConfig,
+        "lstm": LSTMConfig,
+        "peephole": PeepholeConfig,
+        "coupled": CoupledConfig,
+        "gru": GRUConfig,
+    },
+    "attention": {"soft": SoftAttentionConfig, "hard": HardAttentionConfig},
+    "data": {
+        "scenes": ScenesConfig,
+        "flickr8k": Flickr8kConfig,
+        "karpathy": KarpathyConfig,
+        "coco": CocoConfig,
+        "table": TableConfig,
+    },
+}

@@ -1,0 +1,74 @@
+"""Batches of images, each with all its captions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captioner.data.records import Record
+from captioner.packing import Captions
+from captioner.vocabulary import END, Vocabulary
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split that is ready to train on or to caption.
+
+    Attributes:
+        records: the images.
+        features: the encoder trunk's output, a row a record.
+    """
+
+    records: Sequence[Record]
+    features: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """All features in order, ``(images, ...)``."""
+        for start in range(0, len(self), size):
+            yield gather(self.features, range(start, min(start + size, len(self))))
+
+
+def gather(features: np.ndarray, rows: Sequence[int]) -> Tensor:
+    """Some rows of the memory-mapped array as a tensor; feature maps become float32."""
+    batch = torch.from_numpy(features[np.asarray(rows)])
+    return batch if batch.dtype == torch.uint8 else batch.float()
+
+
+def encode_captions(
+    records: Sequence[Record], vocabulary: Vocabulary, max_length: int
+) -> list[list[list[int]]]:
+    """Every record's captions as indices, longer ones cut after ``max_length`` words."""
+    cut = [[vocabulary.encode(text)[:-1][:max_length] for text in r.captions] for r in records]
+    return [[[*words, END] for words in captions] for captions in cut]
+
+
+def epoch_batches(
+    split: Split,
+    captions: Sequence[Sequence[Sequence[int]]],
+    size: int,
+    seed: int,
+    epoch: int,
+    start: int = 0,
+) -> Iterator[tuple[Tensor, Captions]]:
+    """One pass over the split in an order that only seed and epoch decide.
+
+    Args:
+        captions: what :func:`encode_captions` made of the split's records.
+        size: images a batch.
+        start: the first batch wanted, to go on within an epoch.
+
+    Yields:
+        The trunk's output for the batch's images, and their captions.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    order = torch.randperm(len(split), generator=generator).tolist()
+    for first in range(start * size, len(order), size):
+        chosen = order[first : first + size]
+        yield gather(split.features, chosen), Captions.build([captions[i] for i in chosen])

@@ -1,0 +1,132 @@
+"""What the encoder's frozen part makes of every image, computed once and kept on disk.
+
+A cache is a folder named by a hash of everything that decides its content: the frozen weights, the
+preprocessing, and each image's path, size and time of change. It holds one memory-mapped array, a row an
+image. It is built beside its place and renamed into it, so it is whole or not there, and of two
+processes that build the same one the second simply finds the first one's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from captioner.data.images import load_image
+from captioner.data.preprocess import Preprocess
+from captioner.data.records import Record
+from captioner.encoder import Encoder
+from captioner.errors import CaptionerError
+
+ARRAY = "features.npy"
+BATCH = 32  # images a forward pass of the encoder
+
+
+@dataclass(frozen=True)
+class Pixels(Dataset[Tensor]):
+    """The records' images as the encoder wants them, ``(3, size, size)`` uint8 each."""
+
+    records: Sequence[Record]
+    preprocess: Preprocess
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, i: int) -> Tensor:
+        image = load_image(self.records[i].source, draft=self.preprocess.image_size)
+        return self.preprocess.pixels(self.preprocess.frame(image))
+
+
+def cached_features(
+    encoder: Encoder,
+    preprocess: Preprocess,
+    records: Sequence[Record],
+    folder: Path,
+    device: torch.device,
+    workers: int = 0,
+    title: str = "encoding",
+    progress: bool = True,
+) -> np.ndarray:
+    """The trunk's output for every record, in their order, memory-mapped read-only.
+
+    Args:
+        encoder: its ``trunk`` is run; with no stage frozen the cache holds the uint8 pixels, otherwise
+            float16 feature maps.
+        folder: where all caches live.
+        workers: processes that decode images.
+        title: what the progress bar says.
+
+    Raises:
+        CaptionerError: an image cannot be read, or the folder cannot be written.
+    """
+    place = folder / _key(encoder, preprocess, records)
+    if not (place / ARRAY).is_file():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            building = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
+            try:
+                loader = DataLoader(Pixels(records, preprocess), BATCH, num_workers=workers)
+                bar = tqdm(loader, title, unit="batch", leave=False, disable=not progress)
+                _write(building / ARRAY, len(records), _run(encoder, bar, device))
+                _publish(building, place)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+        except OSError as error:
+            raise CaptionerError(f"run.cache: cannot write to {folder} ({error.strerror})") from error
+    return np.load(place / ARRAY, mmap_mode="r")
+
+
+def _run(encoder: Encoder, batches: Iterator[Tensor], device: torch.device) -> Iterator[np.ndarray]:
+    for pixels in batches:
+        with torch.inference_mode():
+            features = encoder.trunk(pixels.to(device)).cpu()
+        yield features.numpy() if features.dtype == torch.uint8 else features.half().numpy()
+
+
+def _write(path: Path, count: int, batches: Iterator[np.ndarray]) -> None:
+    array, done = None, 0
+    for batch in batches:
+        if array is None:
+            array = np.lib.format.open_memmap(path, "w+", batch.dtype, (count, *batch.shape[1:]))
+        array[done : done + len(batch)] = batch
+        done += len(batch)
+    if array is not None:
+        array.flush()
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def _publish(building: Path, place: Path) -> None:
+    try:
+        os.rename(building, place)
+    except OSError:
+        if not (place / ARRAY).is_file():
+            raise
+
+
+def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record]) -> str:
+    sources: list[object] = []
+    for record in records:
+        if isinstance(record.source, Path):
+            try:
+                stat = record.source.stat()
+            except OSError as error:
+                raise CaptionerError(f"{record.source}: {error.strerror}") from error
+            sources.append([str(record.source.resolve()), stat.st_size, stat.st_mtime_ns])
+        else:
+            sources.append(repr(getattr(record.source, "args", record.source)))
+    if records and not isinstance(records[0].source, Path):  # drawn images change with the code
+        sources.append(hashlib.sha256(records[0].source().tobytes()).hexdigest())
+    content = [1, encoder.fingerprint(), preprocess.image_size, preprocess.resize, sources]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

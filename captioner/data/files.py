@@ -1,0 +1,136 @@
+"""Caption files and image folders, read so that every fault is told with its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import reprlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+from captioner.errors import CaptionerError
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+JSON_NAMES = {dict: "an object", list: "a list", str: "a string", int: "a whole number"}
+
+
+def read_text(path: Path, key: str) -> str:
+    """The UTF-8 text of a file, line ends as they are, a byte order mark left out.
+
+    Args:
+        key: the config key that names the file, e.g. ``data.train``.
+
+    Raises:
+        CaptionerError: the file is not there, not readable or not UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise CaptionerError(f"{key}: there is no file {path}") from None
+    except OSError as error:
+        raise CaptionerError(f"{key}: {path} cannot be read ({error.strerror})") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CaptionerError(f"{path}:{line}: is not UTF-8 text, save the file as UTF-8") from None
+
+
+def read_lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
+    """Every line that is not blank, stripped, after its place ``file:line``."""
+    # Not splitlines(): it also splits at U+2028, which may stand inside a caption.
+    for number, line in enumerate(read_text(path, key).split("\n"), start=1):
+        if line := line.strip():
+            yield f"{path}:{number}", line
+
+
+def read_json(path: Path, key: str) -> Any:
+    """The parsed content of a JSON file."""
+    return parse_json(read_text(path, key), str(path))
+
+
+def parse_json(text: str, place: str) -> Any:
+    """Parse JSON that stands at ``place``, a file or ``file:line``."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        at = f"line {error.lineno} column {error.colno}"
+        raise CaptionerError(f"{place}: is not valid JSON ({error.msg} at {at})") from None
+    except RecursionError:
+        raise CaptionerError(f"{place}: is not usable JSON (nested too deeply)") from None
+
+
+@overload
+def entry(item: Any, key: str, kinds: type[T], place: str) -> T: ...
+@overload
+def entry(item: Any, key: str, kinds: tuple[type[T], type[S]], place: str) -> T | S: ...
+def entry(item: Any, key: str, kinds: Any, place: str) -> Any:
+    """``item[key]``, where ``item`` is a parsed JSON object and its value of one of ``kinds``.
+
+    Raises:
+        CaptionerError: ``item`` is no object, has no such key, or the value is of another type.
+    """
+    if not isinstance(item, dict):
+        raise CaptionerError(f"{place}: must be an object, not {reprlib.repr(item)}")
+    if key not in item:
+        raise CaptionerError(f"{place}: has no {key!r}, only {', '.join(item) or 'nothing'}")
+    value = item[key]
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        wanted = kinds if isinstance(kinds, tuple) else (kinds,)
+        names = " or ".join(JSON_NAMES[kind] for kind in wanted)
+        raise CaptionerError(f"{place}: {key!r} must be {names}, not {reprlib.repr(value)}")
+    return value
+
+
+def clean_caption(caption: str, place: str) -> str:
+    """The caption without white space around it.
+
+    Raises:
+        CaptionerError: it holds no letter and no digit, so no word could be learnt from it.
+    """
+    if not any(map(str.isalnum, caption)):
+        raise CaptionerError(f"{place}: the caption {reprlib.repr(caption)} has no words")
+    return caption.strip()
+
+
+class ImageFolder:
+    """A folder in which image files are looked up by name, without opening them.
+
+    Each folder is listed once, since asking for thousands of files singly is slow on network disks.
+
+    Args:
+        root: the folder that names are relative to.
+        key: the config key that names it, e.g. ``data.images``.
+    """
+
+    def __init__(self, root: Path, key: str) -> None:
+        if not root.is_dir():
+            raise CaptionerError(f"{key}: there is no folder {root}")
+        self.root = root
+        self.key = key
+        self._names: dict[Path, set[str]] = {}
+
+    def find(self, name: str, place: str) -> Path:
+        """The path of the image file ``name``, which is mentioned at ``place``.
+
+        Raises:
+            CaptionerError: there is no such file.
+        """
+        path = self.root / name
+        try:
+            # The second question is for file systems that don't mind upper and lower case.
+            found = path.name in self._listing(path.parent) or path.is_file()
+        except (OSError, ValueError):
+            found = False
+        if not found:
+            raise CaptionerError(f"{place}: there is no image file {str(path)!r} ({self.key})")
+        return path
+
+    def _listing(self, folder: Path) -> set[str]:
+        if folder not in self._names:
+            with os.scandir(folder) as items:
+                self._names[folder] = {item.name for item in items if item.is_file()}
+        return self._names[folder]

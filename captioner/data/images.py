@@ -1,0 +1,161 @@
+"""Images of any format, source and state: read as upright RGB, or refused with one line."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from captioner.errors import CaptionerError
+
+Source = Path | str | bytes | BinaryIO | Callable[[], Image.Image] | Image.Image
+
+# What Pillow warns of, such as damaged EXIF, is dealt with here or told as an error. One filter for
+# good, as warnings.catch_warnings is not safe in the threads that read photos.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+# Pillow reads more, but some of those run other programs (EPS) or have no magic number (TGA).
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
+MAX_PIXELS = 178_956_970  # more is taken for a decompression bomb; the limit of Pillow's own error
+FULL_SCALES = {"I": (255, 65535), "F": (1, 255, 65535)}  # what may stand for white in these modes
+
+ORIENTATION_TAG = 0x0112
+TURNS = {  # EXIF orientation -> what makes the photo upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def load_image(source: Source, draft: int | None = None) -> Image.Image:
+    """Read the first frame of an image as upright RGB, with white where it is transparent.
+
+    Args:
+        source: a path, the bytes of a file, an open binary file, an image, or a function that
+            draws one.
+        draft: the shortest side in pixels that is needed. A large JPEG is then decoded at a half,
+            a quarter or an eighth of its size, which is faster, but never below that side.
+
+    Raises:
+        CaptionerError: the source is not a whole image of a known format; the line names the path.
+    """
+    if callable(source):
+        source = source()
+    if isinstance(source, Image.Image):
+        with _reading("image"):
+            return _upright_rgb(source)
+    file, name = _open(source)
+    with file, _reading(name):
+        if file.seek(0, os.SEEK_END) == 0:
+            raise CaptionerError(f"{name}: is empty")
+        image = Image.open(file, formats=known_formats())
+        if image.width * image.height > MAX_PIXELS:  # Pillow's own limit may be switched off
+            raise Image.DecompressionBombError
+        if draft is not None:
+            image.draft("RGB", (draft, draft))
+        return _upright_rgb(image)
+
+
+def known_formats() -> list[str]:
+    """Those of ``FORMATS`` that the installed Pillow and its plugins can read."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def printable(path: object) -> str:
+    """A path as it may stand in a one-line message: quoted if it holds control characters."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
+def _open(source: Path | str | bytes | BinaryIO) -> tuple[BinaryIO, str]:
+    """The source as a file that can be sought, and its name in messages."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source), "image"
+    if not isinstance(source, (Path, str)):
+        name = printable(getattr(source, "name", "image"))
+        with _reading(name):
+            return io.BytesIO(source.read()), name
+    name = printable(source)
+    try:
+        mode = os.stat(source).st_mode
+        if stat.S_ISDIR(mode):
+            raise CaptionerError(f"{name}: is a folder, not an image")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+            raise CaptionerError(f"{name}: is a pipe or a device, not an image")
+        return open(source, "rb"), name
+    except OSError as error:
+        dangling = isinstance(error, FileNotFoundError) and os.path.islink(source)
+        reason = "is a link to a missing file" if dangling else error.strerror
+        raise CaptionerError(f"{name}: {reason}") from None
+    except ValueError as error:  # a zero byte in the path
+        raise CaptionerError(f"{name}: {error}") from None
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises, which for damaged bytes may be anything, into one line."""
+    try:
+        yield
+    except CaptionerError:
+        raise
+    except UnidentifiedImageError:
+        choices = ", ".join(known_formats())
+        raise CaptionerError(f"{name}: is not an image of a known format ({choices})") from None
+    except Image.DecompressionBombError:
+        raise CaptionerError(f"{name}: has more than {MAX_PIXELS} pixels") from None
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CaptionerError(f"{name}: cannot be decoded ({reason})") from error
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    if 0 in image.size:
+        raise ValueError("it has no pixels")
+    image.load()  # before its EXIF is read, as loading turns a TIFF
+    turn = _turn(image)
+    rgb = _rgb(image) if turn is None else _rgb(image).transpose(turn)
+    rgb.info = {}  # or a later reader of its EXIF would turn it again
+    return rgb
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:  # damaged EXIF around a sound photo
+        return None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in FULL_SCALES or image.mode.startswith("I;16"):
+        return _eight_bit(image).convert("RGB")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """A grey image of 16 or 32 bits scaled to 8, where Pillow's ``convert`` would clip it.
+
+    32-bit files do not say which value is white: it is the lowest usual one that no pixel exceeds,
+    or else the brightest pixel.
+    """
+    values = np.asarray(image, np.float32)
+    values = np.where(np.isfinite(values), values, 0)
+    black, brightest = min(values.min(), 0), values.max()
+    scales = FULL_SCALES.get(image.mode, (65535,))
+    white = next((scale for scale in scales if brightest <= scale), brightest)
+    return Image.fromarray(np.rint((values - black) / (white - black) * 255).astype(np.uint8))

@@ -1,0 +1,38 @@
+"""One record an image: what every caption format is turned into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the original image
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """Where in the image the object stands that a word of a caption names."""
+
+    caption: int  # which of the record's captions
+    word: int  # which of its words, as vocabulary.tokenize splits it
+    kind: str  # the word's class: shape, colour or size
+    box: Box
+
+
+@dataclass(frozen=True)
+class Record:
+    """An image with its reference captions.
+
+    Attributes:
+        image_id: what results files call the image; unique within a split.
+        source: the image file, or a function that draws the image.
+        captions: reference captions as written.
+        groundings: boxes of the content words, where the data knows them.
+    """
+
+    image_id: str | int
+    source: Path | Callable[[], Image.Image]
+    captions: tuple[str, ...]
+    groundings: tuple[Grounding, ...] = field(default=())

@@ -1,0 +1,177 @@
+"""The decoder: a recurrent cell that looks at the image before every word (Xu et al. 2015, section 3.1.2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from captioner.attention import Glimpse, Memory, Rows, SoftAttention
+from captioner.cells import Cell, State
+from captioner.errors import CaptionerError, check_choice
+from captioner.packing import Captions
+
+GATES = ("none", "scalar", "vector")
+
+
+class Step(NamedTuple):
+    """What one step hands to the output layer, a row a caption or beam.
+
+    Attributes:
+        embedding: E y of the previous word, ``(rows, embedding_size)``.
+        hidden: h, ``(rows, hidden_size)``.
+        context: beta z, ``(rows, features)``.
+        alpha: attention weights, ``(rows, locations)``.
+        beta: the gate, ``(rows,)``, its mean where it is a vector; None without a gate.
+    """
+
+    embedding: Tensor
+    hidden: Tensor
+    context: Tensor
+    alpha: Tensor
+    beta: Tensor | None
+
+
+class Unrolled(NamedTuple):
+    """A teacher-forced pass; the words of all captions in one dimension, step after step.
+
+    Attributes:
+        embedding, hidden, context: as in :class:`Step`, ``(words, size)``.
+        targets: the word that each should predict, ``(words,)``.
+        captions: the captions that were read.
+        coverage: attention summed over a caption's steps, ``(captions, locations)``.
+        surprise: log probability of all locations drawn for a caption, ``(captions,)``; hard attention only.
+        entropy: of the attention, summed over a caption's steps, ``(captions,)``; likewise.
+    """
+
+    embedding: Tensor
+    hidden: Tensor
+    context: Tensor
+    targets: Tensor
+    captions: Captions
+    coverage: Tensor
+    surprise: Tensor | None
+    entropy: Tensor | None
+
+
+class Decoder(nn.Module):
+    """Embedding, attention, gate beta, cell and deep output.
+
+    Args:
+        cell: its input must be ``embedding_size + features`` wide.
+        attention: over annotations ``features`` wide.
+        vocabulary_size: how many words there are, the special ones included.
+        embedding_size: width of a word vector.
+        features: width of an annotation.
+        gate: beta as ``none``, a ``scalar`` a step (the paper), or a ``vector`` of the context's width.
+        deep_output: whether the output layer sees the previous word and the context too.
+        dropout: on the hidden state and the deep output.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        attention: SoftAttention,
+        vocabulary_size: int,
+        embedding_size: int,
+        features: int,
+        gate: str = "scalar",
+        deep_output: bool = True,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        check_choice(gate, GATES, "decoder.gate")
+        if not 0 <= dropout < 1:
+            raise CaptionerError(f"decoder.dropout: {dropout} is not in [0, 1)")
+        hidden_size = cell.hidden_size
+        self.embedding_size = embedding_size
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
+        self.init_state = nn.Linear(features, cell.states * hidden_size)
+        self.attention = attention
+        self.cell = cell
+        self.gate = None
+        if gate != "none":
+            self.gate = nn.Linear(hidden_size, features if gate == "vector" else 1)
+        self.deep_output = deep_output
+        if deep_output:
+            self.hidden_output = nn.Linear(hidden_size, embedding_size)
+            self.context_output = nn.Linear(features, embedding_size, bias=False)
+        self.word_output = nn.Linear(
+            embedding_size if deep_output else hidden_size, vocabulary_size
+        )
+        self.dropout = nn.Dropout(dropout)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        nn.init.zeros_(self.word_output.bias)
+
+    def begin(self, annotations: Tensor) -> tuple[Memory, State]:
+        """The memory and the initial state of every image, from ``(images, locations, features)``."""
+        state = torch.tanh(self.init_state(annotations.mean(dim=1)))
+        return self.attention.remember(annotations), state.split(self.cell.hidden_size, dim=-1)
+
+    def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
+        """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""
+        embedding = self.embedding(words)
+        share = F.linear(embedding, self._input_weights[0], self.cell.input_map.bias)
+        step, _, state = self._advance(embedding, share, state, memory, rows)
+        return step, state
+
+    def forward(self, annotations: Tensor, captions: Captions) -> Unrolled:
+        """Teacher forcing: every word is predicted from the reference's words before it.
+
+        Captions that have ended leave the step, so nothing is computed for padding.
+        """
+        memory, state = self.begin(annotations)
+        state = tuple(part[captions.owner] for part in state)
+        embedding = self.embedding(captions.previous())
+        share = F.linear(embedding, self._input_weights[0], self.cell.input_map.bias)
+        steps: list[Step] = []
+        glimpses: list[Glimpse] = []
+        alive = list(captions.alive)
+        for t, (word, word_share) in enumerate(zip(embedding.split(alive), share.split(alive))):
+            state = tuple(part[: alive[t]] for part in state)
+            rows = captions.rows(t)
+            step, glimpse, state = self._advance(word, word_share, state, memory, rows)
+            steps.append(step)
+            glimpses.append(glimpse)
+        drawn = glimpses[0].surprise is not None
+        return Unrolled(
+            embedding,
+            torch.cat([step.hidden for step in steps]),
+            torch.cat([step.context for step in steps]),
+            captions.pack(captions.words),
+            captions,
+            captions.total(torch.cat([glimpse.alpha for glimpse in glimpses])),
+            captions.total(torch.cat([g.surprise for g in glimpses])) if drawn else None,
+            captions.total(torch.cat([g.entropy for g in glimpses])) if drawn else None,
+        )
+
+    def logits(self, embedding: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+        """Word scores ``(rows, vocabulary)``: L_o dropout(tanh(E y + L_h dropout(h) + L_z beta z)).
+
+        The tanh stands in the authors' code, not in the paper's equation 7. Without deep output
+        the scores are L_o dropout(h).
+        """
+        hidden = self.dropout(hidden)
+        if not self.deep_output:
+            return self.word_output(hidden)
+        deep = embedding + self.hidden_output(hidden) + self.context_output(context)
+        return self.word_output(self.dropout(torch.tanh(deep)))
+
+    @property
+    def _input_weights(self) -> tuple[Tensor, Tensor]:
+        """W of the cell's input, for the embedding and for the context: the input is [E y; beta z]."""
+        weight = self.cell.input_map.weight
+        return weight[:, : self.embedding_size], weight[:, self.embedding_size :]
+
+    def _advance(
+        self, embedding: Tensor, share: Tensor, state: State, memory: Memory, rows: Rows
+    ) -> tuple[Step, Glimpse, State]:
+        glimpse = self.attention(state[0], memory, rows)
+        context, beta = glimpse.context, None
+        if self.gate is not None:
+            gate = torch.sigmoid(self.gate(state[0]))
+            context, beta = gate * context, gate.mean(dim=-1)
+        state = self.cell.recur(share + F.linear(context, self._input_weights[1]), state)
+        return Step(embedding, state[0], context, glimpse.alpha, beta), glimpse, state

@@ -1,0 +1,49 @@
+"""The one exception that means "the input is wrong", and the sentence it is told in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class CaptionerError(Exception):
+    """Bad input: its message is one line that names the value, the place and the choices.
+
+    The command line prints the message alone; every other exception is a bug and keeps its traceback.
+    """
+
+
+def choose(table: Mapping[str, T], name: object, place: str) -> T:
+    """Look ``name`` up in ``table``; ``place`` is what the user would type to change it.
+
+    Raises:
+        CaptionerError: the name is not in the table.
+    """
+    check_choice(name, table, place)
+    return table[str(name)]
+
+
+def check_choice(name: object, choices: Iterable[str], place: str) -> None:
+    """Raise a :class:`CaptionerError` that lists ``choices`` unless ``name`` is one of them."""
+    choices = list(choices)
+    if name not in choices:
+        near = difflib.get_close_matches(str(name), choices, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise CaptionerError(f"{place}: {str(name)!r} is not one of {', '.join(choices)}{hint}")
+
+
+def check_range(
+    value: float, place: str, low: float = float("-inf"), high: float = float("inf")
+) -> None:
+    """Raise a :class:`CaptionerError` unless ``low <= value <= high``."""
+    if not low <= value <= high:
+        if high == float("inf"):
+            wanted = f"at least {low:g}"
+        elif low == float("-inf"):
+            wanted = f"at most {high:g}"
+        else:
+            wanted = f"between {low:g} and {high:g}"
+        raise CaptionerError(f"{place}: {value:g} is out of range, it must be {wanted}")

@@ -1,0 +1,108 @@
+"""From a model file and a split to scores, with the protocol that they were measured by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import captioner
+from captioner.checkpoint import load_checkpoint, write_whole
+from captioner.config import EvaluateConfig
+from captioner.data.formats import load_split
+from captioner.errors import check_range
+from captioner.hardware import autocast, choose_device
+from captioner.metrics import coco_scores
+from captioner.preparation import encode_split
+from captioner.search import check_search
+from captioner.validation import caption_split, score_bleu
+from captioner.vocabulary import detokenize
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        scores: by name, from 0 to 1 (CIDEr can pass 1).
+        missing: scores that could not be computed, each with the way to get it.
+        protocol: what the scores were measured on and how.
+        captions: in COCO's results format, one entry an image.
+    """
+
+    scores: dict[str, float]
+    missing: dict[str, str]
+    protocol: dict[str, Any]
+    captions: list[dict[str, Any]]
+
+
+def evaluate(config: EvaluateConfig) -> Evaluation:
+    """Caption a split, free-running, and score the captions against its references.
+
+    Raises:
+        CaptionerError: the model file, the data or an option is wrong.
+    """
+    check_search(config.search)
+    check_range(config.batch_size, "batch_size", low=1)
+    device = choose_device(config.run.device)
+    checkpoint = load_checkpoint(config.checkpoint, device)
+    model, vocabulary = checkpoint.model, checkpoint.vocabulary
+    records = load_split(config.data, config.split)
+    encoder = checkpoint.config.encoder
+    split = encode_split(model.encoder, encoder, records, config.run, device, "encoding")
+    with autocast(device, "auto"):
+        hypotheses = caption_split(
+            model, split, config.search, device, config.batch_size, config.run.progress
+        )
+    texts = [
+        detokenize((vocabulary.words[i] for i in h.words), vocabulary.unit) for h in hypotheses
+    ]
+    scores = score_bleu(hypotheses, records, vocabulary)
+    coco = coco_scores(texts, [record.captions for record in records])
+    protocol = {
+        "data": config.data.name,
+        "split": config.split,
+        "images": len(records),
+        "references": sum(len(record.captions) for record in records),
+        "bleu_tokenizer": f"captioner ({vocabulary.unit})",
+        "coco_tokenizer": coco.tokenizer,
+        "search": asdict(config.search),
+        "unfinished_captions": sum(not h.finished for h in hypotheses),
+        "model_sha256": checkpoint.digest,
+        "captioner_version": captioner.__version__,
+    }
+    captions = [
+        {"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)
+    ]
+    return Evaluation(scores | coco.values, coco.missing, protocol, captions)
+
+
+def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Write ``scores.json`` (scores and protocol) and ``captions.json`` (COCO's results format)."""
+    summary = {
+        "scores": evaluation.scores,
+        "missing": evaluation.missing,
+        "protocol": evaluation.protocol,
+    }
+    write_whole(folder / "scores.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_whole(
+        folder / "captions.json",
+        json.dumps(evaluation.captions, indent=1, ensure_ascii=False) + "\n",
+    )
+
+
+def as_table(evaluation: Evaluation) -> str:
+    """The scores in percent as lines of text, with what is missing and how it was measured."""
+    lines = [f"{name:<10}{100 * value:>7.1f}" for name, value in evaluation.scores.items()]
+    lines += [f"{name:<10}      -  ({way})" for name, way in evaluation.missing.items()]
+    protocol = evaluation.protocol
+    search = protocol["search"]
+    how = search["strategy"]
+    if how == "beam":
+        how = f"beam {search['beam_size']}, length normalization {search['length_normalization']:g}"
+    lines.append(
+        f"{protocol['data']} {protocol['split']}: {protocol['images']} images, "
+        f"{protocol['references']} references, {how}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""What the machine can do: the device, and the precision that pays on it."""
+
+from __future__ import annotations
+
+import torch
+
+from captioner.errors import CaptionerError, check_choice
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the first of a CUDA GPU, an Apple GPU and the CPU that is there.
+
+    Raises:
+        CaptionerError: no such device on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise CaptionerError(
+            f"run.device: {name!r} cannot be used here ({reason}); try auto or cpu"
+        ) from error
+    return device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices natively; emulated ones are slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, check, bool)() for check in checks)
+    return False
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which the model runs: bf16 matrix products, or float32 throughout.
+
+    Raises:
+        CaptionerError: unknown precision.
+    """
+    check_choice(precision, PRECISIONS, "training.precision")
+    wanted = precision == "bf16" or (precision == "auto" and has_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)

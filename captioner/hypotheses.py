@@ -1,0 +1,88 @@
+"""What a search finds, and the back-pointers that it is read back from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One caption that the search found.
+
+    Attributes:
+        words: indices, without ``<end>``.
+        word_log_probs: log probability of each word, and of ``<end>`` last where it was reached.
+        finished: whether the caption ended by itself.
+        score: what hypotheses are ranked by.
+        attention: ``(words, locations)``, float32 on the CPU; None unless asked for.
+        betas: ``(words,)``, likewise; None without a gate too.
+    """
+
+    words: tuple[int, ...]
+    word_log_probs: tuple[float, ...]
+    finished: bool
+    score: float
+    attention: Tensor | None = None
+    betas: Tensor | None = None
+
+    @property
+    def log_prob(self) -> float:
+        return sum(self.word_log_probs)
+
+
+@dataclass
+class Record:
+    """One step: the extensions that were picked, and how their parents looked at the image.
+
+    Attributes:
+        parent: the live row that each extension goes on from.
+        word, log_prob: of each extension.
+        survivors: the extension that each live row of the next step is.
+        alpha: ``(live rows, locations)``, beta: ``(live rows,)``.
+    """
+
+    parent: list[int]
+    word: list[int]
+    log_prob: list[float]
+    survivors: list[int]
+    alpha: Tensor | None
+    beta: Tensor | None
+
+
+class History:
+    """The steps of a search so far. Without attention a step is a few numbers a hypothesis.
+
+    Args:
+        length_normalization: the score is log_prob / words ** this, ``<end>`` counted as a word.
+    """
+
+    def __init__(self, length_normalization: float) -> None:
+        self.records: list[Record] = []
+        self.length_normalization = length_normalization
+
+    def read(self, step: int, extension: int, finished: bool) -> Hypothesis:
+        """The hypothesis that ends in an extension of a step."""
+        path: list[tuple[Record, int]] = []
+        for t in range(step, -1, -1):
+            record = self.records[t]
+            path.append((record, extension))
+            if t:
+                extension = self.records[t - 1].survivors[record.parent[extension]]
+        path.reverse()
+        words = tuple(record.word[i] for record, i in path)
+        log_probs = tuple(record.log_prob[i] for record, i in path)
+        score = sum(log_probs) / len(words) ** self.length_normalization
+        shown = path[:-1] if finished else path  # <end> was looked for, but is not shown
+        alphas = [r.alpha[r.parent[i]] for r, i in shown if r.alpha is not None]
+        betas = [r.beta[r.parent[i]] for r, i in shown if r.beta is not None]
+        return Hypothesis(
+            words[: len(shown)],
+            log_probs,
+            finished,
+            score,
+            torch.stack(alphas) if alphas else None,
+            torch.stack(betas) if betas else None,
+        )

@@ -1,0 +1,73 @@
+"""What training minimises (Xu et al. 2015, sections 3.1.2, 4.1 and 4.2.1)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from captioner.config import AttentionConfig, HardAttentionConfig
+from captioner.decoder import Decoder, Unrolled
+
+
+class Loss(NamedTuple):
+    """Sums over a batch; divide by ``captions`` for the mean that is minimised.
+
+    Attributes:
+        total: what is differentiated, summed over captions.
+        nll: negative log likelihood of all words, in nats, without label smoothing.
+        penalty: sum over captions of sum_i (1 - sum_t alpha_ti)^2.
+        words, captions: how many there are.
+    """
+
+    total: Tensor
+    nll: Tensor
+    penalty: Tensor
+    words: int
+    captions: int
+
+
+def caption_loss(
+    decoder: Decoder,
+    unrolled: Unrolled,
+    attention: AttentionConfig,
+    label_smoothing: float = 0.0,
+    baseline: Tensor | None = None,
+) -> Loss:
+    """The loss of a teacher-forced pass.
+
+    The likelihood is summed over a caption's words and its ``<end>``, the penalty over locations; both are
+    then summed over captions, so that the mean over captions weighs them as the paper writes them,
+    whatever the batch holds. With hard attention the REINFORCE term and the entropy bonus are added,
+    and ``baseline``, the moving average of a caption's log likelihood (NaN: none yet), is updated in place.
+    """
+    logits = decoder.logits(unrolled.embedding, unrolled.hidden, unrolled.context).float()
+    nll = F.cross_entropy(logits, unrolled.targets, reduction="none")
+    total = nll.sum()
+    if label_smoothing:
+        uniform = torch.logsumexp(logits, dim=-1) - logits.mean(dim=-1)
+        total = (1 - label_smoothing) * total + label_smoothing * uniform.sum()
+    penalty = (1 - unrolled.coverage.float()).square().sum()
+    if attention.penalty:
+        total = total + attention.penalty * penalty
+    if isinstance(attention, HardAttentionConfig) and unrolled.surprise is not None:
+        assert baseline is not None and unrolled.entropy is not None
+        total = total + _reinforce(attention, unrolled, nll, baseline)
+    captions = len(unrolled.coverage)
+    return Loss(total, nll.detach().sum(), penalty.detach(), len(nll), captions)
+
+
+def _reinforce(
+    attention: HardAttentionConfig, unrolled: Unrolled, nll: Tensor, baseline: Tensor
+) -> Tensor:
+    """-lambda_r (log p(y|s) - b) log p(s) - lambda_e H(s), summed over captions (section 4.1)."""
+    assert unrolled.surprise is not None and unrolled.entropy is not None
+    reward = -unrolled.captions.total(nll.detach())
+    decay = attention.baseline_decay
+    mean = reward.mean()
+    baseline.copy_(torch.where(baseline.isnan(), mean, decay * baseline + (1 - decay) * mean))
+    advantage = reward - baseline
+    gain = attention.reinforce_weight * (advantage * unrolled.surprise).sum()
+    return -gain - attention.entropy_weight * unrolled.entropy.sum()

@@ -1,0 +1,172 @@
+"""How well captions match the references: BLEU, and the other scores of the COCO caption task."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+from nltk.translate.bleu_score import brevity_penalty, closest_ref_length, modified_precision
+
+from captioner.errors import CaptionerError
+from captioner.vocabulary import tokenize
+
+ORDERS = (1, 2, 3, 4)
+
+
+def bleu(
+    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
+) -> dict[str, float]:
+    """Corpus BLEU-1 to BLEU-4 (Papineni et al. 2002), each between 0 and 1.
+
+    Counts are summed over the corpus before dividing. NLTK counts the matches, but its
+    ``corpus_bleu`` is not used: it takes a hypothesis that is too short to hold any n-gram for one
+    that holds a wrong one, and warns where the score is 0. The result is the standard one, which
+    COCO's evaluation code gives too, apart from the tiny numbers it adds against dividing by 0.
+
+    Args:
+        hypotheses: the words of one caption an image; it may be empty.
+        references: for each image the words of one or more captions.
+
+    Raises:
+        CaptionerError: there is nothing to score, or an image without reference.
+    """
+    _check(hypotheses, references)
+    matches, possible = dict.fromkeys(ORDERS, 0), dict.fromkeys(ORDERS, 0)
+    length = reference_length = 0
+    for hypothesis, alternatives in zip(hypotheses, references, strict=True):
+        for n in ORDERS:
+            matches[n] += modified_precision(alternatives, hypothesis, n).numerator
+            possible[n] += max(0, len(hypothesis) - n + 1)
+        length += len(hypothesis)
+        reference_length += closest_ref_length(alternatives, len(hypothesis))
+
+    penalty = brevity_penalty(reference_length, length)
+    scores = {}
+    for n in ORDERS:
+        precisions = [matches[k] / possible[k] if matches[k] else 0.0 for k in range(1, n + 1)]
+        scores[f"BLEU-{n}"] = penalty * math.prod(precisions) ** (1 / n)
+    return scores
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What :func:`coco_scores` found.
+
+    Attributes:
+        values: ``METEOR`` (0 to 1), ``ROUGE-L`` (0 to 1) and ``CIDEr`` (0 to 10), those that could
+            be computed.
+        tokenizer: ``ptb``, the one that published scores use, or ``captioner``, our own, whose
+            scores differ a little from published ones.
+        missing: each score that could not be computed, with what to do about it.
+    """
+
+    values: Mapping[str, float]
+    tokenizer: str
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def coco_scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+    """METEOR, ROUGE-L and CIDEr of COCO's evaluation code, as far as what is installed allows.
+
+    Args:
+        hypotheses: one caption an image, as text.
+        references: for each image one or more captions, as text.
+
+    Raises:
+        CaptionerError: there is nothing to score, or an image without reference.
+    """
+    _check(hypotheses, references)
+    try:
+        import pycocoevalcap.meteor.meteor as meteor
+        import pycocoevalcap.tokenizer.ptbtokenizer as ptb
+        from pycocoevalcap.cider.cider import Cider
+        from pycocoevalcap.rouge.rouge import Rouge
+    except ImportError:
+        way = "pip install 'captioner[coco]'"
+        return Scores({}, "captioner", dict.fromkeys(("METEOR", "ROUGE-L", "CIDEr"), way))
+
+    captions = [*hypotheses, *chain.from_iterable(references)]
+    values: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    try:
+        jar = Path(ptb.__file__).with_name(ptb.STANFORD_CORENLP_3_4_1_JAR)
+        tokenized, tokenizer = iter(_ptb_tokenize(captions, jar, set(ptb.PUNCTUATIONS))), "ptb"
+    except (OSError, subprocess.SubprocessError):  # no Java, or a stand-in that asks to install it
+        tokenized, tokenizer = (" ".join(tokenize(caption)) for caption in captions), "captioner"
+        missing["METEOR"] = "install Java 8 or later"
+    found = {i: [next(tokenized)] for i in range(len(hypotheses))}
+    wanted = {i: list(islice(tokenized, len(texts))) for i, texts in enumerate(references)}
+
+    if not missing:
+        try:
+            jar = Path(meteor.__file__).with_name(meteor.METEOR_JAR)
+            values["METEOR"] = _meteor(found, wanted, jar)
+        except OSError:
+            missing["METEOR"] = "its Java program stopped early; it needs 2 GB of memory"
+    values["ROUGE-L"] = float(Rouge().compute_score(wanted, found)[0])
+    values["CIDEr"] = float(Cider().compute_score(wanted, found)[0])
+    return Scores(values, tokenizer, missing)
+
+
+def _check(hypotheses: Sequence[object], references: Sequence[Sequence[object]]) -> None:
+    if not hypotheses:
+        raise CaptionerError("scores: there is no caption to score")
+    if len(hypotheses) != len(references):
+        counts = f"{len(hypotheses)} captions but references for {len(references)} images"
+        raise CaptionerError(f"scores: there are {counts}")
+    for i, alternatives in enumerate(references):
+        if not alternatives:
+            raise CaptionerError(f"scores: image {i} (counted from 0) has no reference caption")
+
+
+# pycocoevalcap's own wrappers of these two programs write into its installed folder, print to the
+# terminal and, once METEOR has died, wait for ever on a lock, so we run its jars ourselves.
+
+
+def _ptb_tokenize(captions: Sequence[str], jar: Path, punctuation: set[str]) -> list[str]:
+    """Each caption as lower-case Penn Treebank tokens with a space between, without punctuation."""
+    command = ["java", "-Dfile.encoding=UTF-8", "-cp", str(jar)]
+    command += ["edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
+    lines = "".join(" ".join(caption.split()) + "\n" for caption in captions)
+    done = subprocess.run(
+        command, input=lines.encode("utf-8", "replace"), capture_output=True, check=True
+    )
+    tokens = [line.split(" ") for line in done.stdout.decode("utf-8").split("\n")[: len(captions)]]
+    return [" ".join(word for word in line if word not in punctuation) for line in tokens]
+
+
+def _meteor(found: Mapping[int, list[str]], wanted: Mapping[int, list[str]], jar: Path) -> float:
+    """METEOR 1.5 (Denkowski and Lavie 2014) for English over the corpus.
+
+    Raises:
+        OSError: the program cannot be started, or stopped early.
+    """
+    command = ["java", "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", str(jar)]
+    command += ["-", "-", "-stdio", "-l", "en", "-norm"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+    ) as program:
+        questions, answers = program.stdin, program.stdout
+        assert questions and answers
+
+        def ask(*fields: str) -> str:
+            questions.write(" ||| ".join(fields) + "\n")
+            questions.flush()
+            return answer()
+
+        def answer() -> str:
+            if line := answers.readline():
+                return line.strip()
+            raise OSError("METEOR stopped early")
+
+        counts = [ask("SCORE", *wanted[i], *found[i]) for i in found]
+        scores = [ask("EVAL", *counts), *(answer() for _ in counts)]  # of each image, of them all
+        return float(scores[-1])

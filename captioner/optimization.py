@@ -1,0 +1,67 @@
+"""Which optimizer moves which weights, and how its learning rate runs."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from captioner.config import OptimizerConfig
+from captioner.errors import check_choice, check_range, choose
+from captioner.model import Captioner
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+SCHEDULES = ("constant", "linear", "cosine")
+
+
+def build_optimizer(config: OptimizerConfig, model: Captioner) -> Optimizer:
+    """The optimizer over the decoder's weights and the encoder's trained ones, each at its own rate.
+
+    Weight decay is for matrices; biases and other vectors have none.
+
+    Raises:
+        CaptionerError: unknown name, or a rate that is not positive.
+    """
+    kind = choose(OPTIMIZERS, config.name, "optimizer.name")
+    check_range(config.learning_rate, "optimizer.learning_rate", low=1e-12)
+    check_range(config.encoder_learning_rate, "optimizer.encoder_learning_rate", low=0)
+    check_range(config.weight_decay, "optimizer.weight_decay", low=0)
+    groups = []
+    parts = ((model.decoder, config.learning_rate), (model.encoder, config.encoder_learning_rate))
+    for part, rate in parts:
+        trained = [p for p in part.parameters() if p.requires_grad]
+        matrices = [p for p in trained if p.ndim > 1]
+        vectors = [p for p in trained if p.ndim <= 1]
+        groups.append({"params": matrices, "lr": rate, "weight_decay": config.weight_decay})
+        groups.append({"params": vectors, "lr": rate, "weight_decay": 0.0})
+    groups = [group for group in groups if group["params"]]
+    return kind(groups) if config.name == "rmsprop" else kind(groups, fused=True)  # type: ignore[call-arg]
+
+
+def build_schedule(
+    optimizer: Optimizer, kind: str, warmup: float, total_steps: int
+) -> LambdaLR:
+    """Rise linearly over the share ``warmup`` of all steps, then stay, or fall to zero.
+
+    Raises:
+        CaptionerError: unknown schedule, or a share outside [0, 1].
+    """
+    check_choice(kind, SCHEDULES, "training.schedule")
+    check_range(warmup, "training.warmup", low=0, high=1)
+    rising = round(warmup * total_steps)
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        done = (step - rising) / max(1, total_steps - rising)
+        if kind == "cosine":
+            return 0.5 + 0.5 * math.cos(math.pi * min(1.0, done))
+        return max(0.0, 1 - done) if kind == "linear" else 1.0
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,92 @@
+"""A batch of captions packed step after step, so that nothing is computed for padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from captioner.attention import Rows
+from captioner.errors import CaptionerError
+from captioner.vocabulary import PAD, START
+
+
+@dataclass(frozen=True)
+class Captions:
+    """The captions of a batch of images, longest first.
+
+    Captions that have ended leave the step: step t works on the first ``alive[t]`` captions. A packed
+    tensor holds the words of all steps in one dimension, step after step.
+
+    Attributes:
+        words: indices, each caption closed by ``<end>``, then padded, ``(captions, steps)``.
+        owner: image of each caption, ``(captions,)``.
+        rank: how many captions of the same image are as long or longer, ``(captions,)``.
+        images: how many images the batch holds.
+        alive: captions that have a word at each step, falling.
+        widths: the most captions that one image has alive at each step, falling.
+    """
+
+    words: Tensor
+    owner: Tensor
+    rank: Tensor
+    images: int
+    alive: Sequence[int]
+    widths: Sequence[int]
+
+    @classmethod
+    def build(cls, images: Sequence[Sequence[Sequence[int]]]) -> Captions:
+        """From the encoded captions of each image, as ``Vocabulary.encode`` gives them.
+
+        Raises:
+            CaptionerError: there is no caption.
+        """
+        flat = [(i, caption) for i, captions in enumerate(images) for caption in captions]
+        if not flat:
+            raise CaptionerError("a batch of images without a single caption")
+        flat.sort(key=lambda item: -len(item[1]))
+        steps = len(flat[0][1])
+        words = torch.tensor([[*caption, *[PAD] * (steps - len(caption))] for _, caption in flat])
+        seen = [0] * len(images)
+        rank = []
+        for owner, _ in flat:
+            rank.append(seen[owner])
+            seen[owner] += 1
+        alive = [sum(len(caption) > t for _, caption in flat) for t in range(steps)]
+        return cls(
+            words,
+            torch.tensor([owner for owner, _ in flat]),
+            torch.tensor(rank),
+            len(images),
+            alive,
+            [max(rank[:count]) + 1 for count in alive],
+        )
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def to(self, device: torch.device) -> Captions:
+        """The same captions on another device."""
+        words, owner, rank = (part.to(device) for part in (self.words, self.owner, self.rank))
+        return replace(self, words=words, owner=owner, rank=rank)
+
+    def rows(self, step: int) -> Rows:
+        """The captions that are alive at a step, as rows of their images."""
+        count, width = self.alive[step], self.widths[step]
+        return Rows.of(self.owner[:count], self.rank[:count], self.images, width)
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """``(captions, steps, ...)`` to ``(words, ...)``."""
+        return torch.cat([padded[:count, t] for t, count in enumerate(self.alive)])
+
+    def previous(self) -> Tensor:
+        """The word before each packed word, ``<start>`` before the first, ``(words,)``."""
+        start = torch.full_like(self.words[:, :1], START)
+        return self.pack(torch.cat([start, self.words[:, :-1]], dim=1))
+
+    def total(self, packed: Tensor) -> Tensor:
+        """Sum over each caption's words, ``(words, ...)`` to ``(captions, ...)``."""
+        caption = torch.cat([torch.arange(count) for count in self.alive]).to(packed.device)
+        return packed.new_zeros(len(self), *packed.shape[1:]).index_add(0, caption, packed)

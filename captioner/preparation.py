@@ -1,0 +1,105 @@
+"""From a configuration to all that training starts with: records, vocabulary, model, features."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from captioner.config import EncoderConfig, RunConfig, TrainConfig
+from captioner.data.batches import Split, encode_captions
+from captioner.data.cache import cached_features
+from captioner.data.formats import load_split
+from captioner.data.preprocess import Preprocess
+from captioner.data.records import Record
+from captioner.encoder import Encoder
+from captioner.errors import check_range
+from captioner.model import Captioner, build_model
+from captioner.search import check_search
+from captioner.vocabulary import Vocabulary
+
+
+@dataclass
+class Material:
+    """What a training run works on.
+
+    Attributes:
+        captions: of every training record, as indices.
+    """
+
+    model: Captioner
+    vocabulary: Vocabulary
+    train: Split
+    captions: list[list[list[int]]]
+    val: Split
+
+
+def prepare(config: TrainConfig, device: torch.device) -> Material:
+    """Read the data, count the vocabulary on the training split, build the model, encode the images.
+
+    Raises:
+        CaptionerError: whatever is wrong with the data or the configuration.
+    """
+    train, val = load_split(config.data, "train"), load_split(config.data, "val")
+    words = config.vocabulary
+    texts = (caption for record in train for caption in record.captions)
+    vocabulary = Vocabulary.build(texts, words.unit, words.min_count, words.max_size)
+    model = build_model(config, len(vocabulary)).to(device)
+    captions = encode_captions(train, vocabulary, config.training.max_caption_length)
+    train_split, val_split = (
+        encode_split(model.encoder, config.encoder, records, config.run, device, title)
+        for records, title in ((train, "encoding train"), (val, "encoding val"))
+    )
+    return Material(model, vocabulary, train_split, captions, val_split)
+
+
+def encode_split(
+    encoder: Encoder,
+    config: EncoderConfig,
+    records: list[Record],
+    run: RunConfig,
+    device: torch.device,
+    title: str,
+) -> Split:
+    """The records with what the encoder's frozen part makes of their images."""
+    features = cached_features(
+        encoder,
+        preprocessing(config),
+        records,
+        cache_folder(run),
+        device,
+        run.workers,
+        title,
+        run.progress,
+    )
+    return Split(records, features)
+
+
+def preprocessing(config: EncoderConfig) -> Preprocess:
+    """How the encoder wants its pixels."""
+    return Preprocess(config.image_size, config.resize)
+
+
+def cache_folder(run: RunConfig) -> Path:
+    """Where annotations are cached: ``run.cache``, else $CAPTIONER_CACHE, else ~/.cache/captioner."""
+    default = os.environ.get("CAPTIONER_CACHE") or Path.home() / ".cache" / "captioner"
+    return Path(run.cache or default).expanduser()
+
+
+def check_training(config: TrainConfig) -> None:
+    """Refuse values that mean nothing before any data is read.
+
+    Raises:
+        CaptionerError: names the key, its value and what it may be.
+    """
+    check_search(config.search)
+    options = config.training
+    check_range(options.epochs, "training.epochs", low=1)
+    check_range(options.batch_size, "training.batch_size", low=1)
+    check_range(options.patience, "training.patience", low=0)
+    check_range(options.clip_norm, "training.clip_norm", low=0)
+    check_range(options.label_smoothing, "training.label_smoothing", low=0, high=0.99)
+    check_range(options.max_caption_length, "training.max_caption_length", low=1)
+    check_range(config.run.workers, "run.workers", low=0)

@@ -1,0 +1,186 @@
+"""Free-running decoding: greedy, beam search and sampling, batched over images and hypotheses.
+
+1. Every image starts with one live hypothesis, or with several when it is sampled from.
+2. A step feeds each live hypothesis its last word and gets the log probability of every next word.
+3. The strategy picks who goes on: each hypothesis's best word (greedy), a drawn one (sample), or an
+   image's best extensions over all its hypotheses (beam).
+4. Extensions by <end> are set aside; in beam search each leaves one place less in its image's beam.
+5. An image without live hypotheses leaves the batch. Those alive at the longest length are kept as
+   fallback, so every image has a result.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from captioner.attention import Rows
+from captioner.config import SearchConfig
+from captioner.decoder import Decoder
+from captioner.errors import check_choice, check_range
+from captioner.hypotheses import History, Hypothesis, Record
+from captioner.vocabulary import END, PAD, START, UNKNOWN
+
+STRATEGIES = ("greedy", "beam", "sample")
+NEVER = float("-inf")
+
+
+class Choice(NamedTuple):
+    """Extensions that a strategy picked: image after image, the best of an image first."""
+
+    parent: Tensor  # the live row that each goes on from
+    word: Tensor
+    log_prob: Tensor  # of the word alone
+
+
+def check_search(options: SearchConfig) -> None:
+    """Refuse options that mean nothing, before anything runs.
+
+    Raises:
+        CaptionerError: names the key, its value and what it may be.
+    """
+    check_choice(options.strategy, STRATEGIES, "search.strategy")
+    check_range(options.beam_size, "search.beam_size", low=1)
+    check_range(options.max_length, "search.max_length", low=1)
+    check_range(options.length_normalization, "search.length_normalization", low=0)
+    check_range(options.block_ngrams, "search.block_ngrams", low=0)
+    check_range(options.temperature, "search.temperature", low=1e-6)
+    check_range(options.top_k, "search.top_k", low=0)
+    check_range(options.top_p, "search.top_p", low=0, high=1)
+
+
+@torch.inference_mode()
+def search(
+    decoder: Decoder,
+    annotations: Tensor,
+    options: SearchConfig,
+    attention: bool = False,
+    copies: int = 1,
+) -> list[list[Hypothesis]]:
+    """Caption a batch of images.
+
+    Args:
+        annotations: ``(images, locations, features)``.
+        attention: whether hypotheses bring their attention weights; memory then grows with length.
+        copies: hypotheses that every image starts with, for several samples an image.
+
+    Returns:
+        Every image's hypotheses, the best first; never none.
+    """
+    check_search(options)
+    images, device = len(annotations), annotations.device
+    memory, state = decoder.begin(annotations)
+    batch_image = list(range(images))  # image of the batch, for each image of the memory
+    image = torch.arange(images, device=device).repeat_interleave(copies)  # of each live row
+    state = tuple(part[image] for part in state)
+    words = torch.full_like(image, START)
+    total = torch.zeros(len(image), device=device)
+    room = torch.full((images,), options.beam_size, device=device)
+    said = image.new_zeros(len(image), 0)
+    generator = torch.Generator(device).manual_seed(options.seed)
+    history = History(options.length_normalization)
+    found: list[list[Hypothesis]] = [[] for _ in range(images)]
+
+    for step in range(options.max_length):
+        rows = _rows(image, len(batch_image))
+        out, state = decoder.step(words, state, memory, rows)
+        logits = decoder.logits(out.embedding, out.hidden, out.context).float()
+        log_probs = _allowed(logits, said, step, options).log_softmax(dim=-1)
+        if options.strategy == "beam":
+            choice = _best_extensions(log_probs, total, rows, room, options.beam_size)
+        elif options.strategy == "greedy":
+            choice = _each(log_probs, log_probs.argmax(dim=-1))
+        else:
+            choice = _each(log_probs, _draw(log_probs, options, generator))
+
+        image, total = image[choice.parent], total[choice.parent] + choice.log_prob
+        ends = choice.word == END
+        survivors = (~ends).nonzero().squeeze(-1)
+        alpha = out.alpha.float().cpu() if attention else None
+        beta = out.beta.float().cpu() if attention and out.beta is not None else None
+        chosen = (choice.parent.tolist(), choice.word.tolist(), choice.log_prob.tolist())
+        history.records.append(Record(*chosen, survivors.tolist(), alpha, beta))
+        for i in ends.nonzero().squeeze(-1).tolist():
+            found[batch_image[int(image[i])]].append(history.read(step, i, finished=True))
+        room = room - torch.bincount(image[ends], minlength=len(room))
+
+        parent, words = choice.parent[survivors], choice.word[survivors]
+        image, total = image[survivors], total[survivors]
+        state = tuple(part[parent] for part in state)
+        if options.block_ngrams:
+            said = torch.cat([said[parent], words[:, None]], dim=1)
+        if not len(survivors):
+            break
+        left, renumbered = image.unique_consecutive(return_inverse=True)
+        if len(left) < 0.75 * len(batch_image):
+            memory, image, room = memory.select(left), renumbered, room[left]
+            batch_image = [batch_image[i] for i in left.tolist()]
+
+    for owner, i in zip(image.tolist(), history.records[-1].survivors):
+        found[batch_image[owner]].append(history.read(step, i, finished=False))
+    for hypotheses in found:
+        hypotheses.sort(key=lambda h: (not h.finished, -h.score))
+    return found
+
+
+def _rows(image: Tensor, images: int) -> Rows:
+    """Live hypotheses as rows of their images; ``image`` never falls."""
+    counts = torch.bincount(image, minlength=images)
+    rank = torch.arange(len(image), device=image.device) - (counts.cumsum(0) - counts)[image]
+    return Rows.of(image, rank, images, int(counts.max()))
+
+
+def _allowed(logits: Tensor, said: Tensor, step: int, options: SearchConfig) -> Tensor:
+    """Rule out what must not be said next, in place: specials, an empty caption, repeated n-grams."""
+    logits[:, [PAD, START]] = NEVER
+    if not options.allow_unknown:
+        logits[:, UNKNOWN] = NEVER
+    if step == 0 and logits.shape[1] > UNKNOWN + 1:
+        logits[:, END] = NEVER
+    size = options.block_ngrams
+    if size and said.shape[1] >= size:
+        grams = said.unfold(1, size, 1)  # (rows, grams, size)
+        tail = said[:, said.shape[1] - size + 1 :]
+        row, gram = (grams[:, :, :-1] == tail[:, None]).all(-1).nonzero(as_tuple=True)
+        kept = logits[:, END].clone()
+        logits[row, grams[row, gram, -1]] = NEVER
+        logits[:, END] = kept  # whatever is blocked, a caption may end
+    return logits
+
+
+def _each(log_probs: Tensor, word: Tensor) -> Choice:
+    """Every row goes on with one word."""
+    parent = torch.arange(len(word), device=word.device)
+    return Choice(parent, word, log_probs.gather(1, word[:, None]).squeeze(1))
+
+
+def _best_extensions(
+    log_probs: Tensor, total: Tensor, rows: Rows, room: Tensor, beam_size: int
+) -> Choice:
+    """An image's best extensions over all its live rows, as many as its beam has room for."""
+    count = min(beam_size, log_probs.shape[1])
+    best, word = log_probs.topk(count, dim=1)  # an image's best are among its rows' best
+    totals = best.new_full((rows.images * rows.width, count), NEVER)
+    totals[rows.cell] = total[:, None] + best
+    row_at = rows.cell.new_zeros(rows.images * rows.width)
+    row_at[rows.cell] = torch.arange(len(rows.cell), device=row_at.device)
+    totals = totals.view(rows.images, -1)
+    totals, place = totals.topk(min(beam_size, totals.shape[1]), dim=1)
+    rank = torch.arange(totals.shape[1], device=totals.device)
+    image, rank = ((rank < room[:, None]) & ~totals.isneginf()).nonzero(as_tuple=True)
+    place = place[image, rank]
+    parent, nth = row_at[image * rows.width + place // count], place % count
+    return Choice(parent, word[parent, nth], best[parent, nth])
+
+
+def _draw(log_probs: Tensor, options: SearchConfig, generator: torch.Generator) -> Tensor:
+    """A word a row from the tempered distribution, cut to its top k and to its nucleus (top p)."""
+    scaled, word = (log_probs / options.temperature).sort(dim=-1, descending=True)
+    if options.top_k:
+        scaled[:, options.top_k :] = NEVER
+    probs = scaled.softmax(dim=-1)
+    if options.top_p < 1:
+        probs = probs.masked_fill(probs.cumsum(-1) - probs > options.top_p, 0.0)
+    return word.gather(1, torch.multinomial(probs, 1, generator=generator)).squeeze(1)

@@ -1,0 +1,267 @@
+"""Training, as free functions around one visible loop."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from tqdm import tqdm
+
+from captioner.checkpoint import (
+    Checkpoint,
+    load_resume_state,
+    save_checkpoint,
+    save_resume_state,
+    write_whole,
+)
+from captioner.config import ModelConfig, TrainConfig
+from captioner.data.batches import epoch_batches
+from captioner.errors import CaptionerError
+from captioner.hardware import autocast, choose_device
+from captioner.loss import caption_loss
+from captioner.model import Captioner
+from captioner.optimization import build_optimizer, build_schedule
+from captioner.preparation import Material, check_training, prepare
+from captioner.validation import caption_split, score_bleu
+
+CONFIG_FILE = "config.yaml"
+RESUME_FILE = "resume.pt"
+MODEL_FILE = "model.safetensors"
+Report = Callable[[str], None]
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with weights, optimizer and random state, all that going on needs."""
+
+    epoch: int = 0  # finished epochs
+    best_bleu: float = -1.0
+    stale_epochs: int = 0  # epochs since the best one
+    metrics: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
+
+
+@dataclass
+class Trainer:
+    """The moving parts of a run, built once and handed to the functions below."""
+
+    model: Captioner
+    optimizer: Optimizer
+    schedule: LambdaLR
+    baseline: Tensor  # hard attention's moving average of a caption's log likelihood
+    progress: Progress
+    device: torch.device
+
+
+def train(config: TrainConfig, output: Path, resume: bool = False, report: Report = print) -> Path:
+    """Train a model and keep the weights that caption the validation split best.
+
+    Args:
+        output: the run folder: model.safetensors, resume.pt, config.yaml, metrics.jsonl and
+            TensorBoard events.
+        resume: go on with what the folder holds.
+        report: is told one readable line an epoch.
+
+    Returns:
+        The path of the model file.
+
+    Raises:
+        CaptionerError: the configuration or the data is wrong, or the loss is no longer finite.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    check_training(config)
+    seed_everything(config.training.seed)
+    device = choose_device(config.run.device)
+    autocast(device, config.training.precision)  # refuses a wrong value before the data is read
+    material = prepare(config, device)
+    trainer = build_trainer(config, material, device)
+    if resume:
+        restore(trainer, load_resume_state(output / RESUME_FILE))
+    else:
+        write_whole(output / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
+    report(describe(material))
+    writer = SummaryWriter(str(output), purge_step=trainer.progress.epoch + 1)
+    try:
+        while not finished(config, trainer.progress):
+            start = time.perf_counter()
+            metrics = train_epoch(config, material, trainer)
+            metrics |= validate(config, material, trainer)
+            metrics["seconds"] = time.perf_counter() - start
+            better = metrics["BLEU-4"] > trainer.progress.best_bleu
+            progress = advance(trainer.progress, metrics, better)
+            trainer.progress = progress
+            if better:
+                save_checkpoint(as_checkpoint(config, material, trainer.model, metrics), output / MODEL_FILE)
+            lines = "".join(json.dumps(m) + "\n" for m in progress.metrics)
+            write_whole(output / "metrics.jsonl", lines)
+            save_resume_state(state_of(trainer), output / RESUME_FILE)
+            for name, value in metrics.items():
+                writer.add_scalar(name, value, progress.epoch)
+            writer.flush()
+            report(epoch_line(config, metrics, better))
+    finally:
+        writer.close()
+    return output / MODEL_FILE
+
+
+def train_epoch(config: TrainConfig, material: Material, trainer: Trainer) -> dict[str, float]:
+    """One pass over the training split; returns means over it."""
+    model, epoch = trainer.model.train(), trainer.progress.epoch
+    batches = epoch_batches(
+        material.train,
+        material.captions,
+        config.training.batch_size,
+        config.training.seed,
+        epoch,
+    )
+    steps = math.ceil(len(material.train) / config.training.batch_size)
+    title = f"epoch {epoch + 1}/{config.training.epochs}"
+    bar = tqdm(batches, title, steps, unit="batch", leave=False, disable=not config.run.progress)
+    nll, penalty, norm = 0.0, 0.0, 0.0
+    words, captions = 0, 0
+    start = time.perf_counter()
+    for step, (features, batch) in enumerate(bar):
+        with autocast(trainer.device, config.training.precision):
+            unrolled = model(features.to(trainer.device), batch.to(trainer.device))
+        loss = caption_loss(
+            model.decoder,
+            unrolled,
+            config.attention,
+            config.training.label_smoothing,
+            trainer.baseline,
+        )
+        (loss.total / loss.captions).backward()
+        clipped = nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_norm or math.inf)
+        if not math.isfinite(loss.total.item() + clipped.item()):
+            raise CaptionerError(
+                f"training: the loss is no longer finite (epoch {epoch + 1}, step {step + 1}, "
+                f"loss {loss.total.item():g}); lower optimizer.learning_rate or training.clip_norm"
+            )
+        trainer.optimizer.step()
+        trainer.optimizer.zero_grad(set_to_none=True)
+        trainer.schedule.step()
+        nll, penalty, norm = nll + loss.nll.item(), penalty + loss.penalty.item(), norm + clipped.item()
+        words, captions = words + loss.words, captions + loss.captions
+        rate = words / (time.perf_counter() - start)
+        bar.set_postfix_str(f"loss {nll / words:.3f}, {rate:,.0f} words/s", refresh=False)
+    return {
+        "epoch": epoch + 1,
+        "train_nll": nll / words,
+        "attention_penalty": penalty / captions,
+        "gradient_norm": norm / steps,
+        "learning_rate": trainer.optimizer.param_groups[0]["lr"],
+        "words_per_second": words / (time.perf_counter() - start),
+    }
+
+
+def validate(config: TrainConfig, material: Material, trainer: Trainer) -> dict[str, float]:
+    """BLEU of free-running captions of the validation split, never teacher-forced."""
+    with autocast(trainer.device, config.training.precision):
+        hypotheses = caption_split(
+            trainer.model, material.val, config.search, trainer.device, progress=config.run.progress
+        )
+    return score_bleu(hypotheses, material.val.records, material.vocabulary)
+
+
+def finished(config: TrainConfig, progress: Progress) -> bool:
+    """Whether all epochs are done, or the validation BLEU-4 has long stopped rising."""
+    patience = config.training.patience
+    stopped = bool(patience) and progress.stale_epochs >= patience
+    return stopped or progress.epoch >= config.training.epochs
+
+
+def advance(progress: Progress, metrics: dict[str, float], better: bool) -> Progress:
+    """The progress after an epoch with these metrics."""
+    return Progress(
+        progress.epoch + 1,
+        metrics["BLEU-4"] if better else progress.best_bleu,
+        0 if better else progress.stale_epochs + 1,
+        [*progress.metrics, metrics],
+    )
+
+
+def build_trainer(config: TrainConfig, material: Material, device: torch.device) -> Trainer:
+    """The model on its device, with its optimizer and learning rate schedule."""
+    model = material.model.to(device)
+    optimizer = build_optimizer(config.optimizer, model)
+    options = config.training
+    steps = options.epochs * math.ceil(len(material.train) / options.batch_size)
+    schedule = build_schedule(optimizer, options.schedule, options.warmup, steps)
+    baseline = torch.full((), math.nan, device=device)
+    return Trainer(model, optimizer, schedule, baseline, Progress(), device)
+
+
+def state_of(trainer: Trainer) -> dict[str, Any]:
+    """Tensors and plain values from which :func:`restore` goes on to the bit."""
+    cuda = trainer.device.type == "cuda"
+    return {
+        "model": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "schedule": {"last_epoch": trainer.schedule.last_epoch},
+        "baseline": trainer.baseline,
+        "progress": vars(trainer.progress),
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state(trainer.device) if cuda else None,
+    }
+
+
+def restore(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Put a run back where :func:`state_of` found it."""
+    try:
+        trainer.model.load_state_dict(state["model"])
+        trainer.optimizer.load_state_dict(state["optimizer"])
+        trainer.schedule.last_epoch = state["schedule"]["last_epoch"]
+        trainer.baseline.copy_(state["baseline"])
+        trainer.progress = Progress(**state["progress"])
+        torch.set_rng_state(state["random"])
+        if state["cuda_random"] is not None and trainer.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_random"], trainer.device)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CaptionerError(f"resume: the state is of another run ({reason})") from error
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every source of chance that training draws from."""
+    random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def as_checkpoint(
+    config: TrainConfig, material: Material, model: Captioner, scores: dict[str, float]
+) -> Checkpoint:
+    """The model with all that using it needs; its configuration names no file of this machine."""
+    model_config = ModelConfig(config.encoder, config.cell, config.attention, config.decoder)
+    return Checkpoint(model, material.vocabulary, model_config, scores)
+
+
+def describe(material: Material) -> str:
+    """One line about what is about to be trained."""
+    trained = sum(p.numel() for p in material.model.parameters() if p.requires_grad)
+    rows, columns = material.model.encoder.grid
+    return (
+        f"{len(material.train):,} images with {sum(map(len, material.captions)):,} captions to train on, "
+        f"{len(material.val):,} images to validate on, {len(material.vocabulary):,} words, "
+        f"{rows}x{columns} locations, {trained:,} trained parameters"
+    )
+
+
+def epoch_line(config: TrainConfig, metrics: dict[str, float], better: bool) -> str:
+    """One line about a finished epoch."""
+    minutes, seconds = divmod(round(metrics["seconds"]), 60)
+    return (
+        f"epoch {metrics['epoch']:.0f}/{config.training.epochs}  loss {metrics['train_nll']:.3f}  "
+        f"BLEU-4 {metrics['BLEU-4']:.3f}{' *' if better else '  '}  "
+        f"{metrics['words_per_second']:,.0f} words/s  {minutes}:{seconds:02d}"
+    )
