@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from captioner.config import AttentionConfig, HardAttentionConfig
 from captioner.errors import check_choice, choose
+from captioner.scoring import Tally, additive_scores, exponentials
 
 
 class Rows(NamedTuple):
@@ -59,19 +60,22 @@ class Memory(NamedTuple):
 
     Attributes:
         annotations: ``(images, locations, features)``.
-        keys: their share of the scoring network, W_a a + b, ``(images, locations, size)``.
+        keys: their share of the scoring network, e^2(W_a a + b), ``(images, locations, size)``; see
+            ``scoring``.
+        tally: sums the keys' gradient over the steps.
         expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
             (hard attention in training only).
     """
 
     annotations: Tensor
     keys: Tensor
+    tally: Tally
     expected: Tensor | None = None
 
     def select(self, images: Tensor) -> Memory:
         """The memory of some of the images, by index."""
         expected = None if self.expected is None else self.expected[images]
-        return Memory(self.annotations[images], self.keys[images], expected)
+        return Memory(self.annotations[images], self.keys[images], Tally(), expected)
 
 
 class Glimpse(NamedTuple):
@@ -109,7 +113,7 @@ class SoftAttention(nn.Module):
 
     def remember(self, annotations: Tensor) -> Memory:
         """Compute once an image what every step needs."""
-        return Memory(annotations, self.annotation_map(annotations))
+        return Memory(annotations, exponentials(self.annotation_map(annotations)), Tally())
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows) -> Glimpse:
         """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``."""
@@ -118,8 +122,8 @@ class SoftAttention(nn.Module):
 
     def weights(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
         """The attention distributions on the grid, ``(images, width, locations)``."""
-        query = rows.spread(self.hidden_map(hidden))
-        scores = torch.tanh(memory.keys[:, None] + query[:, :, None]) @ self.score
+        queries = exponentials(rows.spread(self.hidden_map(hidden)))
+        scores = additive_scores(memory.keys, queries, self.score, memory.tally)
         return scores.softmax(dim=-1)
 
 

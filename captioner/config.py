@@ -7,11 +7,8 @@ configuration is plain data: loading one runs no code.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar  # noqa: UP035 (omegaconf reads these)
-
-from captioner.errors import CaptionerError, choose
+from typing import Any, TypeVar
 
 REQUIRED = "???"  # omegaconf's mark for a value that the user must give
 
@@ -94,11 +91,11 @@ class EncoderConfig:
     """Which network turns pixels into annotations, and what it wants the pixels to look like."""
 
     name: str = REQUIRED
-    weights: Optional[str] = None  # imagenet, a .safetensors or .pth state dict, or null
+    weights: str | None = None  # imagenet, a .safetensors or .pth state dict, or null
     image_size: int = 224
     resize: str = "crop"  # crop: the centre square; squash: the whole photo made square
-    mean: List[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
-    std: List[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
+    mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
+    std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
     fine_tune: Any = False  # false, or the name of the first stage that is trained
 
 
@@ -106,7 +103,7 @@ class EncoderConfig:
 class VocabularyConfig:
     unit: str = "word"  # word, or character for scripts without spaces
     min_count: int = 5
-    max_size: Optional[int] = None
+    max_size: int | None = None
 
 
 @dataclass
@@ -141,7 +138,7 @@ class ScenesConfig(DataConfig):
 class Flickr8kConfig(DataConfig):
     name: str = "flickr8k"
     root: str = REQUIRED
-    images: Optional[str] = None  # folder below root; null: looked for under its usual names
+    images: str | None = None  # folder below root; null: looked for under its usual names
 
 
 @dataclass
@@ -158,19 +155,19 @@ class CocoConfig(DataConfig):
     root: str = REQUIRED
     train: str = "annotations/captions_train2017.json"
     val: str = "annotations/captions_val2017.json"
-    test: Optional[str] = None
+    test: str | None = None
     train_images: str = "train2017"
     val_images: str = "val2017"
-    test_images: Optional[str] = None
+    test_images: str | None = None
 
 
 @dataclass
 class TableConfig(DataConfig):
     name: str = "table"
     root: str = "."  # image paths are relative to it
-    train: Optional[str] = None  # .csv or .jsonl, a row an image and caption
-    val: Optional[str] = None
-    test: Optional[str] = None
+    train: str | None = None  # .csv or .jsonl, a row an image and caption
+    val: str | None = None
+    test: str | None = None
     image_column: str = "image"
     caption_column: str = "caption"
 
@@ -220,7 +217,7 @@ class RunConfig:
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     workers: int = 2  # processes that decode images
-    cache: Optional[str] = None  # null: $CAPTIONER_CACHE or ~/.cache/captioner
+    cache: str | None = None  # null: $CAPTIONER_CACHE or ~/.cache/captioner
     progress: bool = True
 
 
@@ -234,8 +231,8 @@ class TrainConfig(ModelConfig):
     training: TrainingConfig
     search: SearchConfig
     run: RunConfig
-    output: Optional[str] = None  # run folder; null: runs/DATE_TIME
-    resume: Optional[str] = None  # run folder to go on with
+    output: str | None = None  # run folder; null: runs/DATE_TIME
+    resume: str | None = None  # run folder to go on with
 
 
 @dataclass
@@ -247,11 +244,11 @@ class EvaluateConfig:
     run: RunConfig
     checkpoint: str = REQUIRED
     split: str = "test"
-    output: Optional[str] = None  # folder for scores.json and captions.json
+    output: str | None = None  # folder for scores.json and captions.json
     batch_size: int = 32
 
 
-SCHEMAS: Dict[str, Dict[str, Type[Any]]] = {
+SCHEMAS: dict[str, dict[str, type[Any]]] = {
     "cell": {
         "vanilla": VanillaConfig,
         "lstm": LSTMConfig,

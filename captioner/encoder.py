@@ -110,7 +110,9 @@ class Encoder(nn.Module):
         check_range(image_size, "encoder.image_size", low=8, high=4096)
         for values, place in ((mean, "encoder.mean"), (std, "encoder.std")):
             if len(values) != 3:
-                raise CaptionerError(f"{place}: {values} holds {len(values)} values, not 3 (red, green, blue)")
+                raise CaptionerError(
+                    f"{place}: {values} holds {len(values)} values, not 3 (red, green, blue)"
+                )
         check_range(min(std), "encoder.std", low=1e-6)
         self.image_size = image_size
         self.stages = nn.Sequential(stages)
@@ -204,7 +206,9 @@ def build_encoder(config: EncoderConfig, load_weights: bool = True) -> Encoder:
     encoder = Encoder(stages, config.image_size, config.mean, config.std, fine_tune)
     if config.name == "small" and load_weights and config.weights is not None:
         if config.weights == "imagenet":
-            raise CaptionerError("encoder.weights: the small encoder has no imagenet weights, use null")
+            raise CaptionerError(
+                "encoder.weights: the small encoder has no imagenet weights, use null"
+            )
         _load(nn.Sequential(stages), config.weights)
     return encoder
 
@@ -237,7 +241,9 @@ def _load(network: nn.Module, path: str) -> None:
     if missing or unexpected:
         example = (missing or unexpected)[0]
         problem = "lacks" if missing else "holds an unknown"
-        raise CaptionerError(f"encoder.weights: {path} is of another network, it {problem} {example}")
+        raise CaptionerError(
+            f"encoder.weights: {path} is of another network, it {problem} {example}"
+        )
 
 
 def read_state_dict(path: str) -> dict[str, Tensor]:
@@ -248,7 +254,9 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise CaptionerError(f"encoder.weights: there is no file {path} (imagenet, a file, or null)")
+        raise CaptionerError(
+            f"encoder.weights: there is no file {path} (imagenet, a file, or null)"
+        )
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file

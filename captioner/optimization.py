@@ -44,9 +44,7 @@ def build_optimizer(config: OptimizerConfig, model: Captioner) -> Optimizer:
     return kind(groups) if config.name == "rmsprop" else kind(groups, fused=True)  # type: ignore[call-arg]
 
 
-def build_schedule(
-    optimizer: Optimizer, kind: str, warmup: float, total_steps: int
-) -> LambdaLR:
+def build_schedule(optimizer: Optimizer, kind: str, warmup: float, total_steps: int) -> LambdaLR:
     """Rise linearly over the share ``warmup`` of all steps, then stay, or fall to zero.
 
     Raises:

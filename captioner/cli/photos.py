@@ -74,5 +74,3 @@ def captions(
             yield found.pop(0), result
 
     return predictor, pairs()
-
-

@@ -1,0 +1,148 @@
+"""The additive attention's scores, the costliest part of a step, without a single tanh.
+
+v . tanh(k + q) has an exponential for every image location, row and unit. It separates:
+
+    tanh(k + q) = 1 - 2 / (1 + e^2k e^2q)
+
+so the exponentials are taken once for every key and once for every query, and what is left for their
+combinations is a product and a reciprocal. The constant sum of v is the same for every location and
+drops out of the softmax. This is the same function, not an approximation of it; keys and queries are
+clamped to +-40, where tanh has long been 1 to the last bit.
+
+The combinations ``(images, width, locations, size)`` are never stored: forward reduces them as it goes,
+and backward computes them again. Where a compiler is found, torch.compile fuses each into one loop.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+LIMIT = 40.0
+
+
+def exponentials(x: Tensor) -> Tensor:
+    """e^2x in float32 or better, for :func:`additive_scores`."""
+    return (2 * (x if x.dtype == torch.float64 else x.float()).clamp(-LIMIT, LIMIT)).exp()
+
+
+class Tally:
+    """Sums the keys' gradient over the steps of an unrolled decoder, in place.
+
+    Every step scores the same keys. Autograd would make a gradient of their size at each step and add
+    them up; here each step's backward adds to one buffer, and the first step's, which runs last, hands
+    it over.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.gradient: Tensor | None = None
+
+
+def additive_scores(
+    exp_keys: Tensor, exp_queries: Tensor, score: Tensor, tally: Tally | None = None
+) -> Tensor:
+    """v . tanh(k + q) up to a constant over locations, ``(images, width, locations)``.
+
+    Args:
+        exp_keys: ``exponentials`` of the keys, ``(images, locations, size)``.
+        exp_queries: of the queries, ``(images, width, size)``.
+        score: v, ``(size,)``.
+        tally: shared by the steps that score the same keys, each step's hidden state depending on the
+            scores of the step before; None for a single call.
+    """
+    scores: Tensor = _Scores.apply(
+        exp_keys, exp_queries, score.to(exp_keys.dtype), tally or Tally()
+    )
+    return scores
+
+
+class _Scores(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, exp_keys: Tensor, exp_queries: Tensor, score: Tensor, tally: Tally
+    ) -> Tensor:
+        ctx.save_for_backward(exp_keys, exp_queries, score)
+        ctx.tally, ctx.first = tally, tally.steps == 0
+        tally.steps += 1
+        return _kernel(_forward, exp_keys)(exp_keys, exp_queries, score)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        exp_keys, exp_queries, score = ctx.saved_tensors
+        tally: Tally = ctx.tally
+        if tally.gradient is None:
+            tally.gradient = torch.zeros_like(exp_keys)
+        grad = grad.contiguous()
+        _kernel(_add_key_gradient, exp_keys)(tally.gradient, exp_keys, exp_queries, score, grad)
+        queries, per_row = _kernel(_query_gradient, exp_keys)(exp_keys, exp_queries, score, grad)
+        keys = None
+        if ctx.first:
+            keys, tally.gradient = tally.gradient, None
+        return keys, queries, per_row.sum((0, 1)), None
+
+
+# Written with whole combinations, which only the compiled form affords; it never stores them.
+
+
+def _forward(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
+    r = 1 / (1 + exp_keys[:, None] * exp_queries[:, :, None])
+    return (-2 * score * r).sum(-1)
+
+
+def _add_key_gradient(
+    total: Tensor, exp_keys: Tensor, exp_queries: Tensor, score: Tensor, grad: Tensor
+) -> None:
+    r = 1 / (1 + exp_keys[:, None] * exp_queries[:, :, None])
+    total += (grad[..., None] * r * r * exp_queries[:, :, None]).sum(1) * (2 * score)
+
+
+def _query_gradient(
+    exp_keys: Tensor, exp_queries: Tensor, score: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    r = 1 / (1 + exp_keys[:, None] * exp_queries[:, :, None])
+    weighted = grad[..., None] * r
+    queries = (weighted * r * exp_keys[:, None]).sum(2) * (2 * score)
+    return queries, -2 * weighted.sum(2)  # the latter's sum over rows is v's gradient
+
+
+def _image_by_image(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same functions without a compiler: an image at a time, so that the combinations stay in cache."""
+
+    def run(*tensors: Tensor) -> Any:
+        images = range(len(tensors[-2] if function is _forward else tensors[-1]))
+        parts = [function(*(t if t.ndim == 1 else t[i : i + 1] for t in tensors)) for i in images]
+        if function is _add_key_gradient:
+            return None
+        if function is _query_gradient:
+            return tuple(torch.cat(part) for part in zip(*parts))
+        return torch.cat(parts)
+
+    return run
+
+
+@cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, dynamic=True)
+
+
+def _kernel(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
+    if _compiling and (like.is_cuda or shutil.which("g++") or shutil.which("clang++")):
+        return _compiled(function)
+    return _image_by_image(function)
+
+
+_compiling = True
+
+
+def use_compiler(use: bool) -> None:
+    """Whether scores are computed by compiled kernels; compiling takes some seconds once a process."""
+    global _compiling
+    _compiling = use
