@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from captioner.config import AttentionConfig, HardAttentionConfig
+from captioner.deferred import Linear
 from captioner.errors import check_choice, choose
 from captioner.scoring import Tally, additive_scores, exponentials
 
@@ -107,7 +109,8 @@ class SoftAttention(nn.Module):
     def __init__(self, features: int, hidden_size: int, size: int) -> None:
         super().__init__()
         self.annotation_map = nn.Linear(features, size)
-        self.hidden_map = nn.Linear(hidden_size, size, bias=False)
+        self.hidden_map = nn.Parameter(torch.empty(size, hidden_size))
+        nn.init.xavier_uniform_(self.hidden_map)
         self.score = nn.Parameter(torch.empty(size))
         nn.init.uniform_(self.score, -(size**-0.5), size**-0.5)
 
@@ -115,14 +118,17 @@ class SoftAttention(nn.Module):
         """Compute once an image what every step needs."""
         return Memory(annotations, exponentials(self.annotation_map(annotations)), Tally())
 
-    def forward(self, hidden: Tensor, memory: Memory, rows: Rows) -> Glimpse:
-        """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``."""
-        alpha = self.weights(hidden, memory, rows)
+    def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
+        """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``.
+
+        ``linear`` takes the product with the hidden state.
+        """
+        alpha = self.weights(hidden, memory, rows, linear)
         return Glimpse(rows.collect(alpha @ memory.annotations), rows.collect(alpha))
 
-    def weights(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
+    def weights(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear) -> Tensor:
         """The attention distributions on the grid, ``(images, width, locations)``."""
-        queries = exponentials(rows.spread(self.hidden_map(hidden)))
+        queries = exponentials(rows.spread(linear(hidden, self.hidden_map)))
         scores = additive_scores(memory.keys, queries, self.score, memory.tally)
         return scores.softmax(dim=-1)
 
@@ -157,8 +163,8 @@ class HardAttention(SoftAttention):
         draw = torch.rand(len(annotations), device=annotations.device)
         return memory._replace(expected=draw < self.expectation_probability)
 
-    def forward(self, hidden: Tensor, memory: Memory, rows: Rows) -> Glimpse:
-        alpha = self.weights(hidden, memory, rows)
+    def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
+        alpha = self.weights(hidden, memory, rows, linear)
         expectation = rows.collect(alpha @ memory.annotations)
         alpha = rows.collect(alpha)
         if memory.expected is None and self.inference == "expectation":

@@ -15,8 +15,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from captioner.config import CellConfig, GRUConfig, LSTMConfig
+from captioner.deferred import Linear
 from captioner.errors import choose
 
 State = tuple[Tensor, ...]
@@ -37,18 +39,21 @@ class Cell(nn.Module):
         super().__init__()
         self.hidden_size = hidden_size
         self.input_map = nn.Linear(input_size, self.gates * hidden_size)
-        self.hidden_map = nn.Linear(hidden_size, self.gates * hidden_size, bias=False)
+        self.hidden_map = nn.Parameter(torch.empty(self.gates * hidden_size, hidden_size))
         nn.init.xavier_uniform_(self.input_map.weight)
         nn.init.zeros_(self.input_map.bias)
-        for block in self.hidden_map.weight.chunk(self.gates):
+        for block in self.hidden_map.data.chunk(self.gates):
             nn.init.orthogonal_(block)
 
     def forward(self, inputs: Tensor, state: State) -> State:
         """One step: inputs ``(batch, input_size)`` and the state give the next state."""
         return self.recur(self.input_map(inputs), state)
 
-    def recur(self, share: Tensor, state: State) -> State:
-        """One step from the input's share W x + b, ``(batch, gates * hidden_size)``."""
+    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
+        """One step from the input's share W x + b, ``(batch, gates * hidden_size)``.
+
+        ``linear`` takes the products with the hidden state.
+        """
         raise NotImplementedError
 
 
@@ -57,9 +62,9 @@ class VanillaCell(Cell):
 
     gates = 1
 
-    def recur(self, share: Tensor, state: State) -> State:
+    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
         (h,) = state
-        return (torch.tanh(share + self.hidden_map(h)),)
+        return (torch.tanh(share + linear(h, self.hidden_map)),)
 
 
 class LSTMCell(Cell):
@@ -76,9 +81,9 @@ class LSTMCell(Cell):
         super().__init__(input_size, hidden_size)
         nn.init.constant_(self.input_map.bias[hidden_size : 2 * hidden_size], forget_bias)
 
-    def recur(self, share: Tensor, state: State) -> State:
+    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
         h, c = state
-        i, f, g, o = (share + self.hidden_map(h)).chunk(4, dim=-1)
+        i, f, g, o = (share + linear(h, self.hidden_map)).chunk(4, dim=-1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 
@@ -93,9 +98,9 @@ class PeepholeLSTMCell(LSTMCell):
         super().__init__(input_size, hidden_size, forget_bias)
         self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
 
-    def recur(self, share: Tensor, state: State) -> State:
+    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
         h, c = state
-        i, f, g, o = (share + self.hidden_map(h)).chunk(4, dim=-1)
+        i, f, g, o = (share + linear(h, self.hidden_map)).chunk(4, dim=-1)
         see_i, see_f, see_o = self.peepholes
         c = torch.sigmoid(f + see_f * c) * c + torch.sigmoid(i + see_i * c) * torch.tanh(g)
         return torch.sigmoid(o + see_o * c) * torch.tanh(c), c
@@ -114,9 +119,9 @@ class CoupledLSTMCell(Cell):
         super().__init__(input_size, hidden_size)
         nn.init.constant_(self.input_map.bias[:hidden_size], forget_bias)
 
-    def recur(self, share: Tensor, state: State) -> State:
+    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
         h, c = state
-        f, g, o = (share + self.hidden_map(h)).chunk(3, dim=-1)
+        f, g, o = (share + linear(h, self.hidden_map)).chunk(3, dim=-1)
         f = torch.sigmoid(f)
         c = f * c + (1 - f) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
@@ -138,19 +143,18 @@ class GRUCell(Cell):
         if reset_after:
             self.candidate_bias = nn.Parameter(torch.zeros(hidden_size))
 
-    def recur(self, share: Tensor, state: State) -> State:
+    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
         (h,) = state
-        share_gates, share_n = share.split((2 * self.hidden_size, self.hidden_size), dim=-1)
+        sizes = (2 * self.hidden_size, self.hidden_size)
+        share_gates, share_n = share.split(sizes, dim=-1)
         if self.reset_after:
-            hidden_gates, hidden_n = self.hidden_map(h).split(
-                (2 * self.hidden_size, self.hidden_size), dim=-1
-            )
+            hidden_gates, hidden_n = linear(h, self.hidden_map).split(sizes, dim=-1)
             r, z = torch.sigmoid(share_gates + hidden_gates).chunk(2, dim=-1)
             n = torch.tanh(share_n + r * (hidden_n + self.candidate_bias))
         else:
-            to_gates, to_n = self.hidden_map.weight.split((2 * self.hidden_size, self.hidden_size))
-            r, z = torch.sigmoid(share_gates + h @ to_gates.T).chunk(2, dim=-1)
-            n = torch.tanh(share_n + (r * h) @ to_n.T)
+            to_gates, to_n = self.hidden_map.split(sizes)
+            r, z = torch.sigmoid(share_gates + linear(h, to_gates)).chunk(2, dim=-1)
+            n = torch.tanh(share_n + linear(r * h, to_n))
         return ((1 - z) * h + z * n,)
 
 
@@ -175,4 +179,4 @@ def build_cell(config: CellConfig, input_size: int, hidden_size: int) -> Cell:
         options["forget_bias"] = config.forget_bias
     if isinstance(config, GRUConfig):
         options["reset_after"] = config.reset_after
-    return cell(input_size, hidden_size, **options)  # type: ignore[arg-type]
+    return cell(input_size, hidden_size, **options)

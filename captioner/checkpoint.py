@@ -149,9 +149,7 @@ def load_resume_state(path: Path) -> dict[str, Any]:
         CaptionerError: there is none, or it is damaged.
     """
     if not path.is_file():
-        raise CaptionerError(
-            f"resume: {path.parent} holds no {path.name}, so there is nothing to go on with"
-        )
+        raise CaptionerError(f"resume: {path.parent} holds no {path.name}, so there is nothing to go on with")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

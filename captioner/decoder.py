@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from captioner.attention import Glimpse, Memory, Rows, SoftAttention
 from captioner.cells import Cell, State
+from captioner.deferred import Linear, Tape
 from captioner.errors import CaptionerError, check_choice
 from captioner.packing import Captions
 
@@ -98,9 +100,7 @@ class Decoder(nn.Module):
         if deep_output:
             self.hidden_output = nn.Linear(hidden_size, embedding_size)
             self.context_output = nn.Linear(features, embedding_size, bias=False)
-        self.word_output = nn.Linear(
-            embedding_size if deep_output else hidden_size, vocabulary_size
-        )
+        self.word_output = nn.Linear(embedding_size if deep_output else hidden_size, vocabulary_size)
         self.dropout = nn.Dropout(dropout)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.zeros_(self.word_output.bias)
@@ -113,29 +113,25 @@ class Decoder(nn.Module):
     def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
         """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""
         embedding = self.embedding(words)
-        share = F.linear(embedding, self._input_weights[0], self.cell.input_map.bias)
-        step, _, state = self._advance(embedding, share, state, memory, rows)
+        share = self._word_share(embedding)
+        step, _, state = self._advance(embedding, share, state, memory, rows, F.linear)
         return step, state
 
     def forward(self, annotations: Tensor, captions: Captions) -> Unrolled:
-        """Teacher forcing: every word is predicted from the reference's words before it.
-
-        Captions that have ended leave the step, so nothing is computed for padding.
-        """
-        memory, state = self.begin(annotations)
-        state = tuple(part[captions.owner] for part in state)
+        """Teacher forcing: every word is predicted from the reference's words before it."""
+        memory, initial = self.begin(annotations)
+        state: State = tuple(part[captions.owner] for part in initial)
         embedding = self.embedding(captions.previous())
-        share = F.linear(embedding, self._input_weights[0], self.cell.input_map.bias)
+        share = self._word_share(embedding)
+        alive, linear = list(captions.alive), Tape().linear
         steps: list[Step] = []
         glimpses: list[Glimpse] = []
-        alive = list(captions.alive)
         for t, (word, word_share) in enumerate(zip(embedding.split(alive), share.split(alive))):
             state = tuple(part[: alive[t]] for part in state)
             rows = captions.rows(t)
-            step, glimpse, state = self._advance(word, word_share, state, memory, rows)
+            step, glimpse, state = self._advance(word, word_share, state, memory, rows, linear)
             steps.append(step)
             glimpses.append(glimpse)
-        drawn = glimpses[0].surprise is not None
         return Unrolled(
             embedding,
             torch.cat([step.hidden for step in steps]),
@@ -143,8 +139,8 @@ class Decoder(nn.Module):
             captions.pack(captions.words),
             captions,
             captions.total(torch.cat([glimpse.alpha for glimpse in glimpses])),
-            captions.total(torch.cat([g.surprise for g in glimpses])) if drawn else None,
-            captions.total(torch.cat([g.entropy for g in glimpses])) if drawn else None,
+            _total(captions, [glimpse.surprise for glimpse in glimpses]),
+            _total(captions, [glimpse.entropy for glimpse in glimpses]),
         )
 
     def logits(self, embedding: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
@@ -159,19 +155,31 @@ class Decoder(nn.Module):
         deep = embedding + self.hidden_output(hidden) + self.context_output(context)
         return self.word_output(self.dropout(torch.tanh(deep)))
 
-    @property
-    def _input_weights(self) -> tuple[Tensor, Tensor]:
-        """W of the cell's input, for the embedding and for the context: the input is [E y; beta z]."""
-        weight = self.cell.input_map.weight
-        return weight[:, : self.embedding_size], weight[:, self.embedding_size :]
+    def _word_share(self, embedding: Tensor) -> Tensor:
+        """The share of the cell's input map that the previous word has; the input is [E y; beta z]."""
+        of_word = self.cell.input_map.weight[:, : self.embedding_size]
+        return F.linear(embedding, of_word, self.cell.input_map.bias)
 
     def _advance(
-        self, embedding: Tensor, share: Tensor, state: State, memory: Memory, rows: Rows
+        self,
+        embedding: Tensor,
+        word_share: Tensor,
+        state: State,
+        memory: Memory,
+        rows: Rows,
+        linear: Linear,
     ) -> tuple[Step, Glimpse, State]:
-        glimpse = self.attention(state[0], memory, rows)
+        glimpse = self.attention(state[0], memory, rows, linear)
         context, beta = glimpse.context, None
         if self.gate is not None:
-            gate = torch.sigmoid(self.gate(state[0]))
+            gate = torch.sigmoid(linear(state[0], self.gate.weight) + self.gate.bias)
             context, beta = gate * context, gate.mean(dim=-1)
-        state = self.cell.recur(share + F.linear(context, self._input_weights[1]), state)
+        of_context = self.cell.input_map.weight[:, self.embedding_size :]
+        state = self.cell.recur(word_share + linear(context, of_context), state, linear)
         return Step(embedding, state[0], context, glimpse.alpha, beta), glimpse, state
+
+
+def _total(captions: Captions, values: Sequence[Tensor | None]) -> Tensor | None:
+    """Each caption's sum over its steps, where there are values."""
+    present = [value for value in values if value is not None]
+    return captions.total(torch.cat(present)) if present else None

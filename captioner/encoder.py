@@ -97,6 +97,9 @@ class Encoder(nn.Module):
         fine_tune: False for all frozen, True for all trained, or the name of the first trained stage.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         stages: Stages,
@@ -206,9 +209,7 @@ def build_encoder(config: EncoderConfig, load_weights: bool = True) -> Encoder:
     encoder = Encoder(stages, config.image_size, config.mean, config.std, fine_tune)
     if config.name == "small" and load_weights and config.weights is not None:
         if config.weights == "imagenet":
-            raise CaptionerError(
-                "encoder.weights: the small encoder has no imagenet weights, use null"
-            )
+            raise CaptionerError("encoder.weights: the small encoder has no imagenet weights, use null")
         _load(nn.Sequential(stages), config.weights)
     return encoder
 
@@ -241,9 +242,7 @@ def _load(network: nn.Module, path: str) -> None:
     if missing or unexpected:
         example = (missing or unexpected)[0]
         problem = "lacks" if missing else "holds an unknown"
-        raise CaptionerError(
-            f"encoder.weights: {path} is of another network, it {problem} {example}"
-        )
+        raise CaptionerError(f"encoder.weights: {path} is of another network, it {problem} {example}")
 
 
 def read_state_dict(path: str) -> dict[str, Tensor]:
@@ -254,9 +253,7 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise CaptionerError(
-            f"encoder.weights: there is no file {path} (imagenet, a file, or null)"
-        )
+        raise CaptionerError(f"encoder.weights: there is no file {path} (imagenet, a file, or null)")
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -35,9 +35,7 @@ def check_choice(name: object, choices: Iterable[str], place: str) -> None:
         raise CaptionerError(f"{place}: {str(name)!r} is not one of {', '.join(choices)}{hint}")
 
 
-def check_range(
-    value: float, place: str, low: float = float("-inf"), high: float = float("inf")
-) -> None:
+def check_range(value: float, place: str, low: float = float("-inf"), high: float = float("inf")) -> None:
     """Raise a :class:`CaptionerError` unless ``low <= value <= high``."""
     if not low <= value <= high:
         if high == float("inf"):

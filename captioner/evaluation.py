@@ -55,9 +55,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         hypotheses = caption_split(
             model, split, config.search, device, config.batch_size, config.run.progress
         )
-    texts = [
-        detokenize((vocabulary.words[i] for i in h.words), vocabulary.unit) for h in hypotheses
-    ]
+    texts = [detokenize((vocabulary.words[i] for i in h.words), vocabulary.unit) for h in hypotheses]
     scores = score_bleu(hypotheses, records, vocabulary)
     coco = coco_scores(texts, [record.captions for record in records])
     protocol = {
@@ -72,10 +70,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         "model_sha256": checkpoint.digest,
         "captioner_version": captioner.__version__,
     }
-    captions = [
-        {"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)
-    ]
-    return Evaluation(scores | coco.values, coco.missing, protocol, captions)
+    captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]
+    return Evaluation({**scores, **coco.values}, dict(coco.missing), protocol, captions)
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -59,9 +59,7 @@ def caption_loss(
     return Loss(total, nll.detach().sum(), penalty.detach(), len(nll), captions)
 
 
-def _reinforce(
-    attention: HardAttentionConfig, unrolled: Unrolled, nll: Tensor, baseline: Tensor
-) -> Tensor:
+def _reinforce(attention: HardAttentionConfig, unrolled: Unrolled, nll: Tensor, baseline: Tensor) -> Tensor:
     """-lambda_r (log p(y|s) - b) log p(s) - lambda_e H(s), summed over captions (section 4.1)."""
     assert unrolled.surprise is not None and unrolled.entropy is not None
     reward = -unrolled.captions.total(nll.detach())

@@ -132,9 +132,7 @@ def _ptb_tokenize(captions: Sequence[str], jar: Path, punctuation: set[str]) -> 
     command = ["java", "-Dfile.encoding=UTF-8", "-cp", str(jar)]
     command += ["edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
     lines = "".join(" ".join(caption.split()) + "\n" for caption in captions)
-    done = subprocess.run(
-        command, input=lines.encode("utf-8", "replace"), capture_output=True, check=True
-    )
+    done = subprocess.run(command, input=lines.encode("utf-8", "replace"), capture_output=True, check=True)
     tokens = [line.split(" ") for line in done.stdout.decode("utf-8").split("\n")[: len(captions)]]
     return [" ".join(word for word in line if word not in punctuation) for line in tokens]
 

@@ -26,9 +26,7 @@ class Captioner(nn.Module):
         return self.decoder(self.encoder.tail(features), captions)
 
 
-def build_model(
-    config: ModelConfig, vocabulary_size: int, load_encoder_weights: bool = True
-) -> Captioner:
+def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights: bool = True) -> Captioner:
     """The model that the configuration describes, with fresh decoder weights.
 
     Raises:

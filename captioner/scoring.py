@@ -57,17 +57,13 @@ def additive_scores(
         tally: shared by the steps that score the same keys, each step's hidden state depending on the
             scores of the step before; None for a single call.
     """
-    scores: Tensor = _Scores.apply(
-        exp_keys, exp_queries, score.to(exp_keys.dtype), tally or Tally()
-    )
+    scores: Tensor = _Scores.apply(exp_keys, exp_queries, score.to(exp_keys.dtype), tally or Tally())
     return scores
 
 
 class _Scores(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, exp_keys: Tensor, exp_queries: Tensor, score: Tensor, tally: Tally
-    ) -> Tensor:
+    def forward(ctx: Any, exp_keys: Tensor, exp_queries: Tensor, score: Tensor, tally: Tally) -> Tensor:
         ctx.save_for_backward(exp_keys, exp_queries, score)
         ctx.tally, ctx.first = tally, tally.steps == 0
         tally.steps += 1

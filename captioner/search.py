@@ -156,9 +156,7 @@ def _each(log_probs: Tensor, word: Tensor) -> Choice:
     return Choice(parent, word, log_probs.gather(1, word[:, None]).squeeze(1))
 
 
-def _best_extensions(
-    log_probs: Tensor, total: Tensor, rows: Rows, room: Tensor, beam_size: int
-) -> Choice:
+def _best_extensions(log_probs: Tensor, total: Tensor, rows: Rows, room: Tensor, beam_size: int) -> Choice:
     """An image's best extensions over all its live rows, as many as its beam has room for."""
     count = min(beam_size, log_probs.shape[1])
     best, word = log_probs.topk(count, dim=1)  # an image's best are among its rows' best

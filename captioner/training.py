@@ -102,9 +102,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
             progress = advance(trainer.progress, metrics, better)
             trainer.progress = progress
             if better:
-                save_checkpoint(
-                    as_checkpoint(config, material, trainer.model, metrics), output / MODEL_FILE
-                )
+                save_checkpoint(as_checkpoint(config, material, trainer.model, metrics), output / MODEL_FILE)
             lines = "".join(json.dumps(m) + "\n" for m in progress.metrics)
             write_whole(output / "metrics.jsonl", lines)
             save_resume_state(state_of(trainer), output / RESUME_FILE)
@@ -144,9 +142,7 @@ def train_epoch(config: TrainConfig, material: Material, trainer: Trainer) -> di
             trainer.baseline,
         )
         (loss.total / loss.captions).backward()
-        clipped = nn.utils.clip_grad_norm_(
-            model.parameters(), config.training.clip_norm or math.inf
-        )
+        clipped = nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_norm or math.inf)
         if not math.isfinite(loss.total.item() + clipped.item()):
             raise CaptionerError(
                 f"training: the loss is no longer finite (epoch {epoch + 1}, step {step + 1}, "

@@ -118,9 +118,7 @@ def test_caption_without_attention_is_refused() -> None:
         attention_figure(replace(caption_of("a dog"), attention=None))
 
 
-@pytest.mark.parametrize(
-    ("ending", "magic"), [("PNG", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
-)
+@pytest.mark.parametrize(("ending", "magic"), [("PNG", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_format_follows_the_ending(tmp_path: Path, ending: str, magic: bytes) -> None:
     path = tmp_path / f"figure.{ending}"
     save_figure(caption_of("a"), path)

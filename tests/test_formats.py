@@ -259,9 +259,7 @@ def test_coco_joins_images_and_annotations(tmp_path: Path) -> None:
         ([], [], "'images' is empty"),
     ],
 )
-def test_coco_malformed(
-    tmp_path: Path, images: object, annotations: object, complaint: str
-) -> None:
+def test_coco_malformed(tmp_path: Path, images: object, annotations: object, complaint: str) -> None:
     assert complaint in refusal(coco(tmp_path, images, annotations))
 
 
@@ -314,9 +312,7 @@ def test_jsonl_caption_may_be_a_list(tmp_path: Path) -> None:
 
 
 def test_table_columns_can_be_named(tmp_path: Path) -> None:
-    config = table(
-        tmp_path, "x.csv", "file,text\na.jpg,A cat.\n", image_column="file", caption_column="text"
-    )
+    config = table(tmp_path, "x.csv", "file,text\na.jpg,A cat.\n", image_column="file", caption_column="text")
     assert load_split(config, "train") == [Record("a.jpg", tmp_path / "a.jpg", ("A cat.",))]
 
 

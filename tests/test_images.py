@@ -273,9 +273,7 @@ def test_missing_and_unusual_files_are_passed_on_in_order(album: Path) -> None:
     assert found("none.jpg", "notes.txt", "b.jpg") == ["none.jpg", "notes.txt", "b.jpg"]
 
 
-def test_paths_on_standard_input_are_read_a_line_each(
-    album: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_on_standard_input_are_read_a_line_each(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = io.TextIOWrapper(io.BytesIO(b"b.jpg\n\ndeep\r\nno\xffutf8.jpg"))
     monkeypatch.setattr("sys.stdin", lines)
     assert found("A.PNG", "-") == [

@@ -158,9 +158,7 @@ def test_without_pycocoevalcap_all_three_are_missing(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "pycocoevalcap.meteor.meteor", None)
     scores = coco_scores(["a"], [["a"]])
     assert scores.values == {}
-    assert scores.missing == dict.fromkeys(
-        ("METEOR", "ROUGE-L", "CIDEr"), "pip install 'captioner[coco]'"
-    )
+    assert scores.missing == dict.fromkeys(("METEOR", "ROUGE-L", "CIDEr"), "pip install 'captioner[coco]'")
 
 
 @pytest.mark.slow

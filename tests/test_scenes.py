@@ -170,13 +170,7 @@ def test_relations_agree_with_the_boxes() -> None:
                 for other in objects:
                     (x, y), (u, v) = middle(subject), middle(other)
                     vertical = abs(v - y) > abs(u - x)
-                    seen = (
-                        ("above" if y < v else "below")
-                        if vertical
-                        else "left"
-                        if x < u
-                        else "right"
-                    )
+                    seen = ("above" if y < v else "below") if vertical else "left" if x < u else "right"
                     assert relation == {seen}, record.captions[caption]
 
 
@@ -207,9 +201,7 @@ def test_boxes_do_not_touch() -> None:
 def test_splits_have_no_layout_in_common() -> None:
     many = ScenesConfig(train=600, val=600, test=600)
     layouts = [{scene.items for scene in make_scenes(many, s)} for s in ("train", "val", "test")]
-    assert (
-        not layouts[0] & layouts[1] and not layouts[0] & layouts[2] and not layouts[1] & layouts[2]
-    )
+    assert not layouts[0] & layouts[1] and not layouts[0] & layouts[2] and not layouts[1] & layouts[2]
 
 
 def test_other_splits_of_other_seeds_have_no_layout_in_common() -> None:

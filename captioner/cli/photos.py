@@ -26,9 +26,7 @@ def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
         "--checkpoint", metavar="FILE", required=True, help="a model.safetensors, or its run folder"
     )
     parser.add_argument("--beam-size", type=int, default=defaults.beam_size, metavar="N")
-    parser.add_argument(
-        "--max-length", type=int, default=defaults.max_length, metavar="N", help="words"
-    )
+    parser.add_argument("--max-length", type=int, default=defaults.max_length, metavar="N", help="words")
     parser.add_argument(
         "--length-normalization",
         type=float,

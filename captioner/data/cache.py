@@ -83,9 +83,7 @@ def cached_features(
             finally:
                 shutil.rmtree(building, ignore_errors=True)
         except OSError as error:
-            raise CaptionerError(
-                f"run.cache: cannot write to {folder} ({error.strerror})"
-            ) from error
+            raise CaptionerError(f"run.cache: cannot write to {folder} ({error.strerror})") from error
     return np.load(place / ARRAY, mmap_mode="r")
 
 

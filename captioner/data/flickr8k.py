@@ -63,9 +63,7 @@ def _image_folder(root: Path, given: str | None) -> ImageFolder:
     for name in IMAGE_FOLDERS:
         if (root / name).is_dir():
             return ImageFolder(root / name, "data.images")
-    raise CaptionerError(
-        f"data.images: name the image folder; {root} has none of {', '.join(IMAGE_FOLDERS)}"
-    )
+    raise CaptionerError(f"data.images: name the image folder; {root} has none of {', '.join(IMAGE_FOLDERS)}")
 
 
 def _read_captions(path: Path) -> dict[str, list[str]]:

@@ -30,9 +30,7 @@ def load_karpathy(config: KarpathyConfig, split: str) -> list[Record]:
         if found in wanted:
             record = _record(image, folder, place)
             if record.image_id in records:
-                raise CaptionerError(
-                    f"{place}: the image {record.image_id} stands in the file twice"
-                )
+                raise CaptionerError(f"{place}: the image {record.image_id} stands in the file twice")
             records[record.image_id] = record
     if not records:
         there = ", ".join(sorted(splits)) or "none"

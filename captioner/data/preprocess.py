@@ -48,9 +48,7 @@ class Preprocess:
         # Cropping and resizing in one call never enlarges what is cut off, and reducing_gap first
         # shrinks what is long by a whole number: a 30000 x 1 photo needs no large intermediate.
         square = (self.image_size, self.image_size)
-        return image.resize(
-            square, Image.Resampling.BILINEAR, self.box(image.size), reducing_gap=3.0
-        )
+        return image.resize(square, Image.Resampling.BILINEAR, self.box(image.size), reducing_gap=3.0)
 
     def pixels(self, framed: Image.Image) -> Tensor:
         """The square as uint8 of shape (3, S, S)."""
