@@ -8,11 +8,9 @@ configuration is plain data: loading one runs no code.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 REQUIRED = "???"  # omegaconf's mark for a value that the user must give
-
-C = TypeVar("C")
 
 
 # --- the model ---------------------------------------------------------------------------------------
@@ -179,13 +177,13 @@ class TableConfig(DataConfig):
 class OptimizerConfig:
     name: str = "adamw"  # adam, adamw or rmsprop
     learning_rate: float = 1e-3
-    encoder_learning_rate: float = 1e-4
+    encoder_learning_rate: float | None = None  # null: learning_rate from scratch, else a tenth
     weight_decay: float = 0.01
 
 
 @dataclass
 class TrainingConfig:
-    epochs: int = 15
+    epochs: int = 10
     seed: int = 0
     batch_size: int = 32  # images, each with all its captions
     warmup: float = 0.05  # share of all steps in which the learning rate rises

@@ -118,7 +118,8 @@ class Encoder(nn.Module):
                 )
         check_range(min(std), "encoder.std", low=1e-6)
         self.image_size = image_size
-        self.stages = nn.Sequential(stages)
+        # channels last needs less memory on the way and is faster on CPUs and GPUs alike
+        self.stages = nn.Sequential(stages).to(memory_format=torch.channels_last)
         self.first_trained = _first_trained(stages, fine_tune)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -166,7 +167,8 @@ class Encoder(nn.Module):
         return digest.hexdigest()
 
     def _normalize(self, pixels: Tensor) -> Tensor:
-        return (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
+        scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
+        return scaled.contiguous(memory_format=torch.channels_last)
 
     def _shape(self) -> tuple[int, ...]:
         mode = self.training

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
+
 import torch
 
 from captioner.errors import CaptionerError, check_choice
@@ -49,3 +52,16 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     check_choice(precision, PRECISIONS, "training.precision")
     wanted = precision == "bf16" or (precision == "auto" and has_bf16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def keep_memory() -> None:
+    """Let this process reuse the memory it frees rather than hand it back and fault it in again.
+
+    Large tensors come and go at every step; where page faults are dear, on virtual machines above all, this
+    is worth more than any kernel. Does nothing where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, mmap_max = -1, -4  # of mallopt(3)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)

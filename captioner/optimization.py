@@ -20,20 +20,26 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 SCHEDULES = ("constant", "linear", "cosine")
 
 
-def build_optimizer(config: OptimizerConfig, model: Captioner) -> Optimizer:
+def build_optimizer(config: OptimizerConfig, model: Captioner, pretrained: bool) -> Optimizer:
     """The optimizer over the decoder's weights and the encoder's trained ones, each at its own rate.
 
     Weight decay is for matrices; biases and other vectors have none.
+
+    Args:
+        pretrained: whether the encoder starts from trained weights, which move more slowly by default.
 
     Raises:
         CaptionerError: unknown name, or a rate that is not positive.
     """
     kind = choose(OPTIMIZERS, config.name, "optimizer.name")
     check_range(config.learning_rate, "optimizer.learning_rate", low=1e-12)
-    check_range(config.encoder_learning_rate, "optimizer.encoder_learning_rate", low=0)
+    encoder_rate = config.encoder_learning_rate
+    if encoder_rate is None:
+        encoder_rate = config.learning_rate * (0.1 if pretrained else 1.0)
+    check_range(encoder_rate, "optimizer.encoder_learning_rate", low=0)
     check_range(config.weight_decay, "optimizer.weight_decay", low=0)
     groups = []
-    parts = ((model.decoder, config.learning_rate), (model.encoder, config.encoder_learning_rate))
+    parts = ((model.decoder, config.learning_rate), (model.encoder, encoder_rate))
     for part, rate in parts:
         trained = [p for p in part.parameters() if p.requires_grad]
         matrices = [p for p in trained if p.ndim > 1]

@@ -198,7 +198,7 @@ def advance(progress: Progress, metrics: dict[str, float], better: bool) -> Prog
 def build_trainer(config: TrainConfig, material: Material, device: torch.device) -> Trainer:
     """The model on its device, with its optimizer and learning rate schedule."""
     model = material.model.to(device)
-    optimizer = build_optimizer(config.optimizer, model)
+    optimizer = build_optimizer(config.optimizer, model, config.encoder.weights is not None)
     options = config.training
     steps = options.epochs * math.ceil(len(material.train) / options.batch_size)
     schedule = build_schedule(optimizer, options.schedule, options.warmup, steps)

@@ -56,8 +56,7 @@ def _opened(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     try:
-        file = open(path, "w", encoding="utf-8")
+        with open(path, "w", encoding="utf-8") as file:
+            yield file
     except OSError as error:
         raise CaptionerError(f"--output: cannot write {path} ({error.strerror})") from error
-    with file:
-        yield file

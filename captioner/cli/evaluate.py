@@ -8,10 +8,12 @@ from pathlib import Path
 from captioner.composition import run_command
 from captioner.config import EvaluateConfig
 from captioner.evaluation import as_table, evaluate, save_evaluation
+from captioner.hardware import keep_memory
 
 
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration, evaluate, print the scores and keep them if a folder was named."""
+    keep_memory()
     run_command("evaluate", _evaluate, arguments, "captioner evaluate")
     return 0
 

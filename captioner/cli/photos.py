@@ -10,6 +10,7 @@ from captioner.captioning import Caption, Predictor, load, search_options
 from captioner.config import SearchConfig
 from captioner.data.finding import find_images
 from captioner.errors import CaptionerError
+from captioner.hardware import keep_memory
 
 
 def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -56,6 +57,7 @@ def captions(
     )
     if arguments.batch_size < 1:
         raise CaptionerError(f"--batch-size: {arguments.batch_size} must be at least 1")
+    keep_memory()
     predictor = load(arguments.checkpoint, arguments.device)
     found: list[Path] = []  # read ahead of the captions by a batch or two
 

@@ -13,12 +13,14 @@ from omegaconf import OmegaConf
 from captioner.composition import run_command
 from captioner.config import TrainConfig
 from captioner.errors import CaptionerError
+from captioner.hardware import keep_memory
 from captioner.plain import from_plain
 from captioner.training import CONFIG_FILE, RESUME_FILE, train
 
 
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration and train, once or for every combination of a multirun."""
+    keep_memory()
     run_command("train", _train, arguments, "captioner train")
     return 0
 

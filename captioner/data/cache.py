@@ -30,7 +30,7 @@ from captioner.encoder import Encoder
 from captioner.errors import CaptionerError
 
 ARRAY = "features.npy"
-BATCH = 32  # images a forward pass of the encoder
+BATCH = 16  # images a forward pass of the encoder
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# From nothing to a captioner: installs into .venv, trains on generated scenes, evaluates, captions an
+# image and draws where the model looked. About four minutes on two cores, once installed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/venv.sh ""
+
+out=runs/quickstart
+rm -rf "$out"
+
+echo "1. Train on generated scenes"
+captioner train experiment=quickstart output="$out"
+
+echo "2. Evaluate on scenes that it has not seen"
+captioner evaluate checkpoint="$out/model.safetensors" output="$out/scores"
+
+echo "3. Caption an image"
+captioner scenes "$out/images" --count 4
+captioner caption "$out/images" --checkpoint "$out/model.safetensors"
+
+echo "4. Draw where it looked for every word"
+captioner attend "$out/images" --checkpoint "$out/model.safetensors" --output "$out/attention"

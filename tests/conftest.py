@@ -1,0 +1,64 @@
+"""Tiny models, the same for all tests; nothing here needs a compiler, a network or a GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from captioner.attention import HardAttention, SoftAttention
+from captioner.cells import CELLS
+from captioner.decoder import Decoder
+from captioner.scoring import use_compiler
+
+FEATURES, LOCATIONS = 5, 4
+
+
+@pytest.fixture(autouse=True)
+def reproducible():
+    torch.manual_seed(0)
+    use_compiler(False)
+
+
+@pytest.fixture
+def make_cell():
+    """A cell by its name; ``gru-after`` is the GRU that resets after the product. No weight is zero."""
+
+    def make(name, inputs=3, hidden=4, dtype=torch.float64):
+        name, _, after = name.partition("-")
+        cell = CELLS[name](inputs, hidden, **({"reset_after": True} if after else {}))
+        return _noisy(cell, 0.5).to(dtype)
+
+    return make
+
+
+@pytest.fixture
+def make_decoder(make_cell):
+    """A decoder without dropout in eval mode; ``spread`` is the standard deviation of its weights."""
+
+    def make(cell="lstm", attention="soft", vocabulary=9, spread=0.7, dtype=torch.float64, **options):
+        embedding, hidden, size = 3, 4, 6
+        options = {"dropout": 0.0, **options}
+        kind, _, inference = attention.partition("-")
+        if kind == "soft":
+            look = SoftAttention(FEATURES, hidden, size)
+        else:
+            look = HardAttention(FEATURES, hidden, size, inference or "argmax")
+        rnn = make_cell(cell, embedding + FEATURES, hidden)
+        decoder = Decoder(rnn, look, vocabulary, embedding, FEATURES, **options)
+        return _noisy(decoder, spread).to(dtype).eval()
+
+    return make
+
+
+@pytest.fixture
+def make_annotations():
+    def make(images=3, locations=LOCATIONS, dtype=torch.float64):
+        return torch.randn(images, locations, FEATURES, dtype=dtype)
+
+    return make
+
+
+def _noisy(module, spread):
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=spread)
+    return module

@@ -1,0 +1,265 @@
+"""Configuration: every shipped file composes, and whatever is wrong is told in one line."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+import captioner.training
+from captioner import config
+from captioner.cli.main import main
+from captioner.composition import register_schemas, typed
+from captioner.config import REQUIRED, SCHEMAS, ModelConfig, TrainConfig
+from captioner.errors import CaptionerError
+from captioner.plain import from_plain
+
+CONF = Path(__file__).parent.parent / "conf"
+CHOICES = sorted(
+    (file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name != "experiment"
+)
+EXPERIMENTS = sorted(file.stem for file in CONF.glob("experiment/*.yaml"))
+SINGLE = {  # the schemas of groups of one kind
+    "decoder": config.DecoderConfig,
+    "encoder": config.EncoderConfig,
+    "optimizer": config.OptimizerConfig,
+    "run": config.RunConfig,
+    "search": config.SearchConfig,
+    "training": config.TrainingConfig,
+    "vocabulary": config.VocabularyConfig,
+}
+PER_CHOICE = {  # values in which the choices of these groups are meant to differ
+    "encoder": {"name", "weights", "image_size", "mean", "std", "fine_tune"},
+    "optimizer": {"name", "weight_decay"},
+}
+
+
+@cache
+def composed(*overrides: str, command: str = "train") -> Any:
+    register_schemas()
+    with initialize_config_module("captioner.conf", version_base="1.3"):
+        return compose(command, list(overrides))
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What ``captioner ARGUMENTS`` says of bad input, after a check that it is one line and status 2."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    line = capsys.readouterr().err.removesuffix("\n")
+    assert line.startswith("captioner: ")
+    assert "\n" not in line
+    return line
+
+
+# --- what is shipped ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_of_every_group_composes(group: str, choice: str) -> None:
+    part = composed(f"{group}={choice}")[group]
+    assert part.get("name", choice) == choice
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes(experiment: str) -> None:
+    assert composed(f"experiment={experiment}") != composed()
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_every_command_composes_as_its_dataclass(command: str) -> None:
+    schema = {"train": config.TrainConfig, "evaluate": config.EvaluateConfig}[command]
+    arguments = ["checkpoint=model.safetensors"] if command == "evaluate" else []
+    assert type(typed(composed(*arguments, command=command))) is schema
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_yaml_repeats_the_defaults_of_the_dataclass(group: str, choice: str) -> None:
+    schema = SINGLE.get(group) or SCHEMAS[group][choice]
+    values, defaults = composed(f"{group}={choice}")[group], OmegaConf.structured(schema)
+    for field in fields(schema):
+        missing = OmegaConf.is_missing(defaults, field.name)
+        if missing or field.name in PER_CHOICE.get(group, ()):
+            continue
+        assert values[field.name] == defaults[field.name], field.name
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("[!e]*/*.yaml")), ids=lambda file: file.stem)
+def test_yaml_names_every_key(file: Path) -> None:
+    group = file.parent.name
+    schema = SINGLE.get(group) or SCHEMAS[group][file.stem]
+    assert {field.name for field in fields(schema)} == set(OmegaConf.load(file)) - {"defaults"}
+
+
+def test_every_selectable_part_has_a_yaml() -> None:
+    assert {(group, name) for group in SCHEMAS for name in SCHEMAS[group]} <= set(CHOICES)
+
+
+def test_every_schema_is_told_apart_by_its_name() -> None:
+    for kinds in SCHEMAS.values():
+        assert {name: kind().name for name, kind in kinds.items()} == {name: name for name in kinds}
+
+
+# --- what is wrong --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("cell=lstmm", ["cell", "'lstmm'", "lstm", "gru", "peephole", "coupled", "vanilla"]),
+        ("encoder=vgg", ["encoder", "'vgg'", "vgg19", "resnet50", "small"]),
+        ("experiment=mine", ["experiment", "'mine'", *EXPERIMENTS]),
+        ("dat=scenes", ["dat:", "data", "encoder", "output"]),
+        ("cell.bias=3", ["cell.bias", "forget_bias"]),
+        ("training.epoch=3", ["training.epoch", "epochs", "seed"]),
+        ("training.epochs=many", ["training.epochs", "'many'", "Integer"]),
+        ("training.epochs=null", ["training.epochs"]),
+        ("encoder.mean=[a,b,c]", ["encoder.mean", "'a'", "Float"]),
+        ("run.progress=perhaps", ["run.progress", "'perhaps'"]),
+        ("nonsense", ["nonsense"]),
+        ("data.seed=???", ["data.seed", "data.seed=VALUE"]),
+        ("optimizer.name=sgd", ["optimizer.name", "'sgd'", "adam", "adamw", "rmsprop"]),
+        ("search.strategy=best", ["search.strategy", "'best'", "greedy", "beam", "sample"]),
+        ("decoder.gate=big", ["decoder.gate", "'big'", "none", "scalar", "vector"]),
+        ("encoder.fine_tune=stage9", ["encoder.fine_tune", "'stage9'", "stage0", "stage3"]),
+        ("training.precision=fp8", ["training.precision", "'fp8'", "bf16"]),
+        ("training.epochs=0", ["training.epochs", "0", "at least 1"]),
+        ("run.device=toaster", ["run.device", "'toaster'", "cpu"]),
+        ("vocabulary.min_count=10000", ["vocabulary.min_count", "10000"]),
+        ("encoder.weights=/no/file.pth", ["encoder.weights", "/no/file.pth", "imagenet"]),
+    ],
+)
+def test_wrong_override_is_told_with_the_choices(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, override: str, named: list[str]
+) -> None:
+    small = ("data.train=4", "data.val=4", "run.workers=0", "vocabulary.min_count=1")
+    line = refusal(capsys, "train", f"output={tmp_path}", f"run.cache={tmp_path}", *small, override)
+    assert [word for word in named if word not in line] == []
+
+
+@pytest.mark.parametrize("override", ["+cell.bias=3", "++training.epoch=3", "+bias=3"])
+def test_key_cannot_be_added(capsys: pytest.CaptureFixture[str], tmp_path: Path, override: str) -> None:
+    arguments = (f"output={tmp_path}", "training.epochs=0", "cell=lstm", override)
+    key = override.lstrip("+").split("=")[0].rpartition(".")[2]
+    assert key in refusal(capsys, "train", *arguments)
+
+
+@pytest.mark.parametrize("override", ["cell.name=gru", "data.name=flickr8k"])
+def test_part_cannot_be_renamed_into_one_of_other_keys(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, override: str
+) -> None:
+    small = ("data.train=4", "data.val=4", "vocabulary.min_count=1", "cell=lstm")
+    line = refusal(capsys, "train", f"output={tmp_path}", *small, override)
+    assert override.split(".")[0] in line
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value"),
+    [
+        ("optimizer", "name", "sgd"),
+        ("optimizer", "learning_rate", 0.0),
+        ("training", "schedule", "step"),
+        ("training", "warmup", 2.0),
+        ("training", "precision", "fp8"),
+        ("search", "strategy", "best"),
+        ("run", "workers", -1),
+    ],
+)
+def test_wrong_value_is_refused_before_the_images_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, group: str, key: str, value: object
+) -> None:
+    def too_late(*_: object) -> None:
+        raise CaptionerError("the images were read")
+
+    run = tiny.config(tmp_path)
+    setattr(getattr(run, group), key, value)
+    monkeypatch.setattr(captioner.training, "prepare", too_late)
+    with pytest.raises(CaptionerError, match=f"^{group}.{key}: "):
+        captioner.training.train(run, tmp_path / "run")
+
+
+# --- plain values to dataclasses ------------------------------------------------------------------
+
+
+def plain(**changes: Any) -> dict[str, Any]:
+    """A model configuration as a checkpoint holds it."""
+    values: dict[str, Any] = {
+        "encoder": {"name": "small", "image_size": 32},
+        "cell": {"name": "gru", "reset_after": True},
+        "attention": {"name": "soft", "size": 16},
+        "decoder": {"hidden_size": 16},
+    }
+    return values | changes
+
+
+def test_from_plain_builds_the_dataclass_that_the_name_selects() -> None:
+    assert from_plain(ModelConfig, plain()).cell == config.GRUConfig(reset_after=True)
+
+
+def test_from_plain_fills_in_defaults() -> None:
+    assert from_plain(ModelConfig, plain()).decoder == config.DecoderConfig(hidden_size=16)
+
+
+def test_from_plain_gives_dataclasses_all_the_way_down() -> None:
+    built = from_plain(ModelConfig, plain())
+    assert all(is_dataclass(getattr(built, field.name)) for field in fields(built))
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (plain(extra=1), ["'extra'", "encoder, cell, attention, decoder"]),
+        (plain(cell={"name": "gru", "bias": 1}), ["cell", "bias", "reset_after"]),
+        (plain(decoder={"hidden": 1}), ["decoder", "hidden", "hidden_size"]),
+        (plain(decoder={"hidden_size": "wide"}), ["decoder.hidden_size", "'wide'"]),
+        (plain(decoder={"hidden_size": [1]}), ["decoder.hidden_size"]),
+        (plain(decoder=3), ["decoder"]),
+        (plain(cell={"name": "lstmm"}), ["cell.name", "'lstmm'", "lstm", "gru"]),
+        (plain(cell={}), ["cell.name"]),
+        (plain(cell=None), ["cell.name"]),
+    ],
+)
+def test_from_plain_refuses_in_one_line(values: dict[str, Any], named: list[str]) -> None:
+    with pytest.raises(CaptionerError) as caught:
+        from_plain(ModelConfig, values, "here")
+    message = str(caught.value)
+    assert message.startswith("here") and "\n" not in message
+    assert [word for word in named if word not in message] == []
+
+
+def test_from_plain_refuses_a_missing_part() -> None:
+    values = plain()
+    del values["attention"]
+    with pytest.raises(CaptionerError, match="attention"):
+        from_plain(ModelConfig, values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        plain(encoder={"name": "small", "weights": "${oc.env:HOME}"}),
+        plain(encoder={"name": "${oc.env:HOME}"}),
+        plain(encoder={"name": "small", "mean": [0.5, 0.5, "${oc.env:HOME}"]}),
+        plain(cell={"name": "${oc.env:HOME}"}),
+        plain(decoder={"gate": "a ${encoder.name}"}),
+        plain(decoder="${encoder}"),
+    ],
+)
+def test_from_plain_looks_nothing_up(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "secret")
+    with pytest.raises(CaptionerError) as caught:
+        from_plain(ModelConfig, values)
+    assert "secret" not in str(caught.value)
+
+
+def test_composed_configuration_survives_the_way_through_plain_values() -> None:
+    composition = composed("cell=gru", "attention=hard", "data=table", "data.train=rows.csv")
+    values = OmegaConf.to_container(composition)
+    assert isinstance(values, dict) and REQUIRED not in values.values()
+    assert from_plain(TrainConfig, {str(k): v for k, v in values.items()}) == typed(composition)
