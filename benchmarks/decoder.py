@@ -22,9 +22,10 @@ from captioner.attention import SoftAttention
 from captioner.cells import LSTMCell
 from captioner.config import SearchConfig, SoftAttentionConfig
 from captioner.decoder import Decoder
-from captioner.hardware import autocast, choose_device, has_bf16
+from captioner.hardware import autocast, choose_device, has_bf16, keep_memory
 from captioner.loss import caption_loss
 from captioner.packing import Captions
+from captioner.scoring import use_compiler
 from captioner.search import search
 from captioner.vocabulary import END
 
@@ -44,6 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     device = choose_device(options.device)
     torch.manual_seed(0)
+    keep_memory()
+    use_compiler(True)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
     print(f"{date.today()}  torch {torch.__version__}  {device.type} {name}{threads}")

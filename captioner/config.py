@@ -216,6 +216,7 @@ class RunConfig:
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     workers: int = 2  # processes that decode images
     cache: str | None = None  # null: $CAPTIONER_CACHE or ~/.cache/captioner
+    compile: bool = True  # fuse the attention's loops with torch.compile, where a compiler is found
     progress: bool = True
 
 

@@ -15,6 +15,7 @@ from captioner.errors import check_range
 from captioner.hardware import autocast, choose_device
 from captioner.metrics import coco_scores
 from captioner.preparation import encode_split
+from captioner.scoring import use_compiler
 from captioner.search import check_search
 from captioner.validation import caption_split, score_bleu
 from captioner.vocabulary import detokenize
@@ -45,6 +46,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     check_search(config.search)
     check_range(config.batch_size, "batch_size", low=1)
+    use_compiler(config.run.compile)
     device = choose_device(config.run.device)
     checkpoint = load_checkpoint(config.checkpoint, device)
     model, vocabulary = checkpoint.model, checkpoint.vocabulary

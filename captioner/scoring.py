@@ -135,10 +135,10 @@ def _kernel(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
     return _image_by_image(function)
 
 
-_compiling = True
+_compiling = False
 
 
 def use_compiler(use: bool) -> None:
-    """Whether scores are computed by compiled kernels; compiling takes some seconds once a process."""
+    """Whether scores are computed by compiled kernels, which takes some seconds to begin with."""
     global _compiling
     _compiling = use

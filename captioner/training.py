@@ -33,6 +33,7 @@ from captioner.loss import caption_loss
 from captioner.model import Captioner
 from captioner.optimization import build_optimizer, build_schedule
 from captioner.preparation import Material, check_training, prepare
+from captioner.scoring import use_compiler
 from captioner.validation import caption_split, score_bleu
 
 CONFIG_FILE = "config.yaml"
@@ -82,6 +83,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
 
     check_training(config)
     seed_everything(config.training.seed)
+    use_compiler(config.run.compile)
     device = choose_device(config.run.device)
     autocast(device, config.training.precision)  # refuses a wrong value before the data is read
     material = prepare(config, device)

@@ -12,6 +12,8 @@ from captioner.scoring import use_compiler
 
 FEATURES, LOCATIONS = 5, 4
 
+torch.set_num_threads(1)  # tiny tensors gain nothing from more, and runs side by side would fight
+
 
 @pytest.fixture(autouse=True)
 def reproducible():

@@ -232,7 +232,7 @@ def test_fingerprint_changes_with_a_frozen_weight_and_the_normalisation_alone():
 def test_weights_are_loaded_from_a_file(tmp_path, suffix, save):
     trained = small().eval()
     path = tmp_path / f"weights{suffix}"
-    save(trained.stages.state_dict(), path)
+    save({name: tensor.contiguous() for name, tensor in trained.stages.state_dict().items()}, path)
     pixels = photos()
     loaded = build_encoder(config(weights=str(path))).eval()
     torch.testing.assert_close(loaded(pixels), trained(pixels), rtol=0, atol=0)

@@ -86,6 +86,7 @@ def test_resumed_run_equals_an_uninterrupted_one_to_the_bit(
     if attention == "hard":
         config.attention = HardAttentionConfig(size=16)
     train(config, tmp_path / "whole", report=tiny.silent)
+    config.run.cache = str(tmp_path / "other cache")
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "parts", report=interrupted_after(epochs))
     assert len(metrics(tmp_path / "parts")) == epochs
@@ -101,6 +102,7 @@ def test_run_killed_within_an_epoch_resumes_to_the_bit(
 ) -> None:
     config = tiny.config(tmp_path, epochs=2)
     train(config, tmp_path / "whole", report=tiny.silent)
+    config.run.cache = str(tmp_path / "other cache")
     with monkeypatch.context() as patch:
         real, calls = training.caption_loss, iter(range(6))  # an epoch has 4 steps
 
@@ -117,10 +119,16 @@ def test_run_killed_within_an_epoch_resumes_to_the_bit(
 
 
 def test_same_seed_gives_the_same_run(tmp_path: Path) -> None:
-    for run in ("one", "two"):
-        train(tiny.config(tmp_path), tmp_path / run, report=tiny.silent)
+    for run in (tmp_path / "one", tmp_path / "two"):
+        train(tiny.config(run), run, report=tiny.silent)
     assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
     assert metrics(tmp_path / "one") == metrics(tmp_path / "two")
+
+
+def test_run_is_the_same_whether_its_cache_was_there(tmp_path: Path) -> None:
+    for run in (tmp_path / "builds", tmp_path / "finds"):
+        train(tiny.config(tmp_path), run, report=tiny.silent)
+    assert same(weights(tmp_path / "builds"), weights(tmp_path / "finds"))
 
 
 def test_other_seed_gives_another_run(tmp_path: Path) -> None:
@@ -221,7 +229,7 @@ def test_gradients_are_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_clip_norm_0_clips_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     norms = gradient_norms(tiny.config(tmp_path, clip_norm=0.0), monkeypatch)
-    assert norms == gradient_norms(tiny.config(tmp_path, clip_norm=1e9), monkeypatch)
+    assert norms == gradient_norms(tiny.config(tmp_path / "again", clip_norm=1e9), monkeypatch)
     assert max(norms) > 5
 
 
@@ -270,9 +278,9 @@ def test_patience_0_never_stops_early(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_model_file_holds_the_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steady = {"schedule": "constant", "warmup": 0.0}  # so that a shorter run begins the same
     monkeypatch.setattr(training, "validate", scripted([0.1, 0.3, 0.2]))
-    train(tiny.config(tmp_path, epochs=3, **steady), tmp_path / "long", report=tiny.silent)
+    train(tiny.config(tmp_path / "1", epochs=3, **steady), tmp_path / "long", report=tiny.silent)
     monkeypatch.setattr(training, "validate", scripted([0.1, 0.3]))
-    train(tiny.config(tmp_path, epochs=2, **steady), tmp_path / "short", report=tiny.silent)
+    train(tiny.config(tmp_path / "2", epochs=2, **steady), tmp_path / "short", report=tiny.silent)
     best = load_checkpoint(tmp_path / "long")
     assert best.scores["BLEU-4"] == 0.3 and best.scores["epoch"] == 2
     assert same(best.model.state_dict(), weights(tmp_path / "short"))
@@ -349,12 +357,12 @@ def test_multirun_makes_a_run_of_every_choice(
 
 
 def test_multirun_over_paths_makes_a_run_of_each(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str]
 ) -> None:
-    few = [o for o in tiny.OVERRIDES if not o.startswith(("search.", "optimizer.", "data.test"))]
-    caches = f"run.cache={tmp_path / 'one'},{tmp_path / 'two'}"
-    sweep = f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    assert told(capsys, "-m", sweep, "data.train=4", "data.val=4", *few[:4], caches)[0] == 0
+    short = [override for override in overrides[:-1] if not override.startswith(("search", "data"))]
+    sweep = (f"hydra.sweep.dir={tmp_path / 'sweep'}", f"run.cache={tmp_path / 'a'},{tmp_path / 'b'}")
+    arguments = ("data.train=4", "data.val=4", "search=default", *short[5:], *sweep)
+    assert told(capsys, "-m", *arguments) == (0, "")
     assert len(list((tmp_path / "sweep").glob("**/model.safetensors"))) == 2
 
 

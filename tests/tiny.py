@@ -53,6 +53,7 @@ OVERRIDES = (  # what config() says, for the command line
     "search.max_length=8",
     "run.device=cpu",
     "run.workers=0",
+    "run.compile=false",
     "run.progress=false",
 )
 SCENES = ScenesConfig(train=16, val=8, test=8, image_size=32)
@@ -70,7 +71,7 @@ def config(folder: Path, cell: CellConfig | None = None, **training: object) -> 
         optimizer=OptimizerConfig(learning_rate=0.01),
         training=replace(TrainingConfig(epochs=1, batch_size=4, precision="fp32"), **training),
         search=SearchConfig(beam_size=2, max_length=8),
-        run=RunConfig("cpu", 0, str(folder / "cache"), False),
+        run=RunConfig("cpu", workers=0, cache=str(folder / "cache"), progress=False, compile=False),
     )
 
 

@@ -1,0 +1,94 @@
+"""The house: imports run from above to below, and every file is short and says what it is."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import captioner
+
+ROOT = Path(captioner.__file__).parent
+LAYERS = (  # lowest first; a file may import only from layers below its own
+    {"errors"},
+    {"config", "vocabulary", "deferred", "scoring", "hardware"},
+    {"plain", "composition"},
+    {"cells", "attention", "encoder", "metrics"},
+    {"packing"},
+    {"decoder"},
+    {"model", "hypotheses"},
+    {"loss", "optimization"},
+    {"data.records", "data.images", "data.files"},
+    {"data.preprocess", "data.finding", "data.scene_drawing", "data.batches"},
+    {"data.scene_captions"},
+    {"data.scenes", "data.coco", "data.flickr8k", "data.karpathy", "data.table", "data.cache"},
+    {"data.formats"},
+    {"search"},
+    {"checkpoint"},
+    {"preparation", "validation"},
+    {"training"},
+    {"captioning", "evaluation"},
+    {"visualize.overlay"},
+    {"visualize.figure"},
+    {"cli.photos"},
+    {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes"},
+    {"cli.main"},
+    {"__main__"},
+)
+FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
+MODULES = [name for name in FILES if not name.endswith("__init__")]
+COMMANDS = {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes"}  # imported by name
+
+
+def imports(name: str) -> set[str]:
+    """Modules of ours that a module imports, within functions and for type checkers too."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} has a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return {f.removeprefix("captioner.") for f in found} & set(MODULES)
+
+
+def test_every_module_has_its_layer() -> None:
+    layered = [name for layer in LAYERS for name in layer]
+    assert sorted(layered) == sorted(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_imports_only_from_layers_below(name: str) -> None:
+    height = {module: i for i, layer in enumerate(LAYERS) for module in layer}
+    assert {other for other in imports(name) if height[other] >= height[name]} == set()
+
+
+def test_imports_are_seen() -> None:
+    assert {"decoder", "encoder", "config"} <= imports("model")
+    assert "captioning" in imports("visualize.figure")  # for type checkers
+
+
+def test_commands_are_imported_by_name_alone() -> None:
+    assert imports("cli.main") & COMMANDS == set()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_captioning_and_the_commands_know_pixels_and_words(name: str) -> None:
+    model = {"cells", "attention", "encoder", "decoder", "model", "packing", "deferred", "scoring"}
+    if name in model:
+        assert not any(other.startswith("data.") for other in imports(name))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_says_what_it_is(name: str) -> None:
+    assert ast.get_docstring(ast.parse(FILES[name].read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_is_short(name: str) -> None:
+    assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= 350
+
+
+def test_there_is_no_room_for_everything_else() -> None:
+    assert not {"utils", "helpers", "common", "misc"} & {part for name in FILES for part in name.split(".")}

@@ -1,0 +1,262 @@
+"""The annotation cache: what it serves is always what the encoder would say now."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from captioner.config import EncoderConfig
+from captioner.data import cache
+from captioner.data.cache import cached_features
+from captioner.data.images import load_image
+from captioner.data.preprocess import Preprocess
+from captioner.data.records import Record
+from captioner.encoder import Encoder, build_encoder
+from captioner.errors import CaptionerError
+
+CPU = torch.device("cpu")
+
+
+def make_encoder(fine_tune: bool | str = "stage2", mean: float = 0.5) -> Encoder:
+    torch.manual_seed(0)
+    return build_encoder(EncoderConfig("small", None, 32, "crop", [mean] * 3, [0.25] * 3, fine_tune))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Record]:
+    """Six wide photos of noise."""
+    random, found = np.random.default_rng(0), []
+    for i in range(6):
+        path = tmp_path / f"{i}.png"
+        Image.fromarray(random.integers(0, 256, (40, 50, 3), np.uint8)).save(path)
+        found.append(Record(i, path, ("a caption",)))
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def features(encoder: Encoder, records: list[Record], folder: Path, **options: Any) -> np.ndarray:
+    options = {"resize": "crop", "workers": 0, **options}
+    preprocess = Preprocess(32, options["resize"])
+    return cached_features(encoder, preprocess, records, folder, CPU, options["workers"], progress=False)
+
+
+def caches(folder: Path) -> int:
+    """How many caches there are; anything else in the folder counts too."""
+    return len(list(folder.iterdir()))
+
+
+def unusable(*_: object) -> None:
+    raise AssertionError("the encoder ran")
+
+
+# --- what is served -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fine_tune", [False, "stage2", "stage1"], ids=str)
+def test_features_are_the_trunks_within_half_precision(
+    photos: list[Record], folder: Path, fine_tune: bool | str
+) -> None:
+    encoder = make_encoder(fine_tune)
+    served = features(encoder, photos, folder)
+    assert served.dtype == np.float16
+    for row, record in zip(served, photos):
+        square = Preprocess(32, "crop").frame(load_image(record.source))
+        pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)
+        expected = encoder.trunk(pixels[None])[0].numpy()
+        np.testing.assert_allclose(row, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_without_frozen_stages_the_pixels_themselves_are_served(photos: list[Record], folder: Path) -> None:
+    served = features(make_encoder(True), photos, folder)
+    assert served.dtype == np.uint8
+    for row, record in zip(served, photos):
+        square = Preprocess(32, "crop").frame(load_image(record.source))
+        assert np.array_equal(row.transpose(1, 2, 0), np.array(square))
+
+
+def test_features_lie_on_disk_and_cannot_be_changed(photos: list[Record], folder: Path) -> None:
+    served = features(make_encoder(), photos, folder)
+    assert isinstance(served, np.memmap) and not served.flags.writeable
+
+
+def test_many_batches_are_served_as_one(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = np.array(features(make_encoder(), photos, folder))
+    monkeypatch.setattr(cache, "BATCH", 4)  # the last batch is short
+    np.testing.assert_allclose(features(make_encoder(), photos, folder / "other"), whole, atol=1e-3)
+
+
+def test_training_does_not_feel_that_a_cache_is_built(photos: list[Record], folder: Path) -> None:
+    encoder = make_encoder()
+    before = torch.get_rng_state()
+    features(encoder, photos, folder)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# --- when it is served ----------------------------------------------------------------------------
+
+
+def test_encoder_does_not_run_again(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = np.array(features(make_encoder(), photos, folder))
+    monkeypatch.setattr(Encoder, "trunk", unusable)
+    assert np.array_equal(features(make_encoder(), photos, folder), first)
+
+
+def test_trained_stages_do_not_matter(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = make_encoder("stage2")
+    first = np.array(features(encoder, photos, folder))
+    torch.nn.init.zeros_(encoder.stages.stage3[0].weight)
+    monkeypatch.setattr(Encoder, "trunk", unusable)
+    assert np.array_equal(features(encoder, photos, folder), first)
+
+
+def test_drawn_images_are_found_again_by_another_process(folder: Path) -> None:
+    first = np.array(features(make_encoder(), tiny.records(), folder))
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import numpy as np, tiny\n"
+        "from pathlib import Path\n"
+        "from test_cache import Encoder, features, make_encoder, unusable\n"
+        "Encoder.trunk = unusable\n"
+        "print(features(make_encoder(), tiny.records(), Path(sys.argv[2])).astype(float).sum())\n"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(folder)]
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == first.astype(float).sum()
+
+
+def test_changed_image_is_encoded_anew(photos: list[Record], folder: Path) -> None:
+    encoder = make_encoder()
+    first = np.array(features(encoder, photos, folder))
+    Image.new("RGB", (40, 40), "red").save(photos[2].source)  # type: ignore[arg-type]
+    changed = [not np.array_equal(a, b) for a, b in zip(features(encoder, photos, folder), first)]
+    assert changed == [False, False, True, False, False, False]
+
+
+def test_other_order_of_images_is_another_cache(photos: list[Record], folder: Path) -> None:
+    first = features(make_encoder(), photos, folder)
+    assert np.array_equal(features(make_encoder(), photos[::-1], folder), first[::-1])
+
+
+def test_changed_weight_is_another_cache(photos: list[Record], folder: Path) -> None:
+    encoder = make_encoder()
+    first = features(encoder, photos, folder)
+    with torch.no_grad():
+        encoder.stages.stage0[1].weight[0, 0, 0, 0] += 1
+    assert not np.array_equal(features(encoder, photos, folder), first)
+
+
+def test_changed_statistics_are_another_cache(photos: list[Record], folder: Path) -> None:
+    encoder = make_encoder()
+    first = features(encoder, photos, folder)
+    encoder.stages.stage0[2].running_mean += 1
+    assert not np.array_equal(features(encoder, photos, folder), first)
+
+
+def test_changed_normalization_is_another_cache(photos: list[Record], folder: Path) -> None:
+    first = features(make_encoder(), photos, folder)
+    assert not np.array_equal(features(make_encoder(mean=0.4), photos, folder), first)
+
+
+def test_changed_resize_is_another_cache(photos: list[Record], folder: Path) -> None:
+    first = features(make_encoder(), photos, folder)
+    assert not np.array_equal(features(make_encoder(), photos, folder, resize="squash"), first)
+
+
+def test_more_frozen_stages_are_another_cache(photos: list[Record], folder: Path) -> None:
+    first = features(make_encoder("stage1"), photos, folder)
+    assert features(make_encoder("stage2"), photos, folder).shape != first.shape
+
+
+# --- when building goes wrong ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blow", [KeyboardInterrupt, OSError, MemoryError])
+def test_interrupted_build_leaves_nothing(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch, blow: type[BaseException]
+) -> None:
+    encoder, calls = make_encoder(), iter(range(9))
+    real = encoder.trunk
+
+    def trunk(pixels: torch.Tensor) -> torch.Tensor:
+        if next(calls) == 1:
+            raise blow
+        return real(pixels)
+
+    monkeypatch.setattr(cache, "BATCH", 2)
+    monkeypatch.setattr(encoder, "trunk", trunk)
+    with pytest.raises((blow, CaptionerError)):
+        features(encoder, photos, folder)
+    assert caches(folder) == 0
+    assert np.isfinite(features(encoder, photos, folder)).all()
+
+
+def test_what_a_killed_build_left_is_not_served(photos: list[Record], folder: Path) -> None:
+    encoder = make_encoder()
+    whole = np.array(features(encoder, photos, folder / "good"))
+    place = next((folder / "good").iterdir())
+    (folder / ".building-killed").mkdir()
+    np.save(folder / ".building-killed" / cache.ARRAY, np.zeros_like(whole))
+    (folder / place.name).mkdir()  # without its array
+    assert np.array_equal(features(encoder, photos, folder), whole)
+
+
+def test_two_builds_at_once_end_with_one_good_cache(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, both = make_encoder(), threading.Barrier(2, timeout=30)
+    expected = np.array(features(encoder, photos, folder / "alone"))
+    real, found = encoder.trunk, []
+
+    def trunk(pixels: torch.Tensor) -> torch.Tensor:
+        both.wait()  # until the other builds too
+        return real(pixels)
+
+    monkeypatch.setattr(encoder, "trunk", trunk)
+    build = lambda: found.append(np.array(features(encoder, photos, folder / "shared")))  # noqa: E731
+    threads = [threading.Thread(target=build) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [np.array_equal(served, expected) for served in found] == [True, True]
+    assert caches(folder / "shared") == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_unreadable_image_is_told_in_one_line(photos: list[Record], folder: Path, workers: int) -> None:
+    broken = photos[3].source
+    assert isinstance(broken, Path)
+    broken.write_bytes(b"no image")
+    with pytest.raises(CaptionerError) as caught:
+        features(make_encoder(), photos, folder, workers=workers)
+    message = str(caught.value)
+    assert message.startswith(f"{broken}: ") and "\n" not in message
+    assert caches(folder) == 0
+
+
+def test_folder_that_cannot_be_written_is_told(photos: list[Record], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CaptionerError, match=r"^run\.cache: .*file"):
+        features(make_encoder(), photos, tmp_path / "file" / "cache")
