@@ -79,10 +79,11 @@ def beam_search(
     room = beam_size
     for t in range(max_length):
         logits, state, _ = step(decoder, words, state, rows)
-        logits[:, [PAD, START, UNKNOWN]] = float("-inf")
+        log_probs = logits.log_softmax(dim=1)
+        log_probs[:, [PAD, START, UNKNOWN]] = float("-inf")
         if t == 0:
-            logits[:, END] = float("-inf")
-        totals = totals + logits.log_softmax(dim=1)
+            log_probs[:, END] = float("-inf")
+        totals = totals + log_probs
         candidates = totals[0] if t == 0 else totals.flatten()  # all beams are alike at first
         best, place = candidates.topk(room)
         beam, words = place // logits.shape[1], place % logits.shape[1]

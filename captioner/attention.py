@@ -67,17 +67,19 @@ class Memory(NamedTuple):
         tally: sums the keys' gradient over the steps.
         expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
             (hard attention in training only).
+        generator: draws the locations of hard attention.
     """
 
     annotations: Tensor
     keys: Tensor
     tally: Tally
     expected: Tensor | None = None
+    generator: torch.Generator | None = None
 
     def select(self, images: Tensor) -> Memory:
         """The memory of some of the images, by index."""
         expected = None if self.expected is None else self.expected[images]
-        return Memory(self.annotations[images], self.keys[images], Tally(), expected)
+        return Memory(self.annotations[images], self.keys[images], Tally(), expected, self.generator)
 
 
 class Glimpse(NamedTuple):
@@ -114,9 +116,10 @@ class SoftAttention(nn.Module):
         self.score = nn.Parameter(torch.empty(size))
         nn.init.uniform_(self.score, -(size**-0.5), size**-0.5)
 
-    def remember(self, annotations: Tensor) -> Memory:
+    def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
         """Compute once an image what every step needs."""
-        return Memory(annotations, exponentials(self.annotation_map(annotations)), Tally())
+        keys = exponentials(self.annotation_map(annotations))
+        return Memory(annotations, keys, Tally(), generator=generator)
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
         """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``.
@@ -156,8 +159,8 @@ class HardAttention(SoftAttention):
         self.inference = inference
         self.expectation_probability = expectation_probability
 
-    def remember(self, annotations: Tensor) -> Memory:
-        memory = super().remember(annotations)
+    def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
+        memory = super().remember(annotations, generator)
         if not self.training:
             return memory
         draw = torch.rand(len(annotations), device=annotations.device)
@@ -172,7 +175,8 @@ class HardAttention(SoftAttention):
         if memory.expected is None and self.inference == "argmax":
             location = alpha.argmax(dim=-1)
         else:
-            location = torch.multinomial(alpha.detach().float(), 1).squeeze(-1)
+            location = torch.multinomial(alpha.detach().float(), 1, generator=memory.generator)
+            location = location.squeeze(-1)
         drawn = memory.annotations[rows.owner, location]
         if memory.expected is None:
             return Glimpse(drawn, alpha)

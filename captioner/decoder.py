@@ -105,10 +105,13 @@ class Decoder(nn.Module):
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.zeros_(self.word_output.bias)
 
-    def begin(self, annotations: Tensor) -> tuple[Memory, State]:
-        """The memory and the initial state of every image, from ``(images, locations, features)``."""
+    def begin(self, annotations: Tensor, generator: torch.Generator | None = None) -> tuple[Memory, State]:
+        """The memory and the initial state of every image, from ``(images, locations, features)``.
+
+        ``generator`` draws hard attention's locations; None is torch's own.
+        """
         state = torch.tanh(self.init_state(annotations.mean(dim=1)))
-        return self.attention.remember(annotations), state.split(self.cell.hidden_size, dim=-1)
+        return self.attention.remember(annotations, generator), state.split(self.cell.hidden_size, dim=-1)
 
     def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
         """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""

@@ -11,6 +11,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from captioner.config import EncoderConfig
 from captioner.errors import CaptionerError, check_range, choose
 
 Stages = OrderedDict[str, nn.Module]
+CLASSIFIERS = ("classifier.", "fc.", "head.")
 
 
 def _features(network: nn.Module, stop: int | None = None) -> Stages:
@@ -64,7 +66,7 @@ class Coordinates(nn.Module):
 def small_stages() -> Stages:
     """A compact network to train from scratch: one annotation of 128 every 8 pixels.
 
-    Its receptive field is 39 pixels, so an annotation speaks of what is near it and the attention maps
+    Its receptive field is 31 pixels, so an annotation speaks of what is near it and the attention maps
     can be read; that an object stands left of another is told by the coordinates.
     """
 
@@ -124,6 +126,9 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self.stages[: self.first_trained].requires_grad_(False)
+        for module in self.stages.modules():
+            if isinstance(module, nn.ReLU | nn.ReLU6 | nn.Hardswish | nn.SiLU):
+                module.inplace = False  # the trunk's output must outlive the tail's first stage
         self.features, *grid = self._shape()
         self.grid = tuple(grid)
         self.train()
@@ -234,17 +239,16 @@ def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:
 
 def _load(network: nn.Module, path: str) -> None:
     """Load a state dict; entries of the classifier may be missing, others may not."""
-    state = read_state_dict(path)
-    try:
-        missing, unexpected = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise CaptionerError(f"encoder.weights: {path} is of another network ({reason})") from error
-    missing = [m for m in missing if not m.startswith(("classifier", "fc.", "head"))]
-    if missing or unexpected:
-        example = (missing or unexpected)[0]
-        problem = "lacks" if missing else "holds an unknown"
-        raise CaptionerError(f"encoder.weights: {path} is of another network, it {problem} {example}")
+    state, wanted = read_state_dict(path), network.state_dict()
+    # the classifier is never used, so one for other classes is no reason to refuse the rest
+    state = {k: v for k, v in state.items() if not (k.startswith(CLASSIFIERS) and k in wanted)}
+    missing = [k for k in wanted if k not in state and not k.startswith(CLASSIFIERS)]
+    unexpected = [k for k in state if k not in wanted]
+    misshapen = [k for k in state if k in wanted and state[k].shape != wanted[k].shape]
+    for problem, keys in (("lacks", missing), ("holds an unknown", unexpected), ("misshapes", misshapen)):
+        if keys:
+            raise CaptionerError(f"encoder.weights: {path} is of another network, it {problem} {keys[0]}")
+    network.load_state_dict(state, strict=False)
 
 
 def read_state_dict(path: str) -> dict[str, Tensor]:
@@ -256,6 +260,7 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise CaptionerError(f"encoder.weights: there is no file {path} (imagenet, a file, or null)")
+    state: Any
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -270,4 +275,9 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
     except Exception as error:  # each reader has its own family of errors
         reason = str(error).splitlines()[0]
         raise CaptionerError(f"encoder.weights: {path} cannot be read ({reason})") from error
+    for wrapper in ("state_dict", "model"):  # what training scripts often save it under
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CaptionerError(f"encoder.weights: {path} holds no state dict (tensors by name)")
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}

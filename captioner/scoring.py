@@ -6,8 +6,9 @@ v . tanh(k + q) has an exponential for every image location, row and unit. It se
 
 so the exponentials are taken once for every key and once for every query, and what is left for their
 combinations is a product and a reciprocal. The constant sum of v is the same for every location and
-drops out of the softmax. This is the same function, not an approximation of it; keys and queries are
-clamped to +-40, where tanh has long been 1 to the last bit.
+drops out of the softmax. This is the same function, not an approximation of it. Keys and queries are
+clamped to +-40 so that nothing overflows: beyond that only a key and a query that nearly cancel could
+tell the difference.
 
 The combinations ``(images, width, locations, size)`` are never stored: forward reduces them as it goes,
 and backward computes them again. Where a compiler is found, torch.compile fuses each into one loop.

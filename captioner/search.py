@@ -71,7 +71,8 @@ def search(
     """
     check_search(options)
     images, device = len(annotations), annotations.device
-    memory, state = decoder.begin(annotations)
+    generator = torch.Generator(device).manual_seed(options.seed)
+    memory, state = decoder.begin(annotations, generator)
     batch_image = list(range(images))  # image of the batch, for each image of the memory
     image = torch.arange(images, device=device).repeat_interleave(copies)  # of each live row
     state = tuple(part[image] for part in state)
@@ -79,15 +80,14 @@ def search(
     total = torch.zeros(len(image), device=device)
     room = torch.full((images,), options.beam_size, device=device)
     said = image.new_zeros(len(image), 0)
-    generator = torch.Generator(device).manual_seed(options.seed)
     history = History(options.length_normalization)
     found: list[list[Hypothesis]] = [[] for _ in range(images)]
 
     for step in range(options.max_length):
         rows = _rows(image, len(batch_image))
         out, state = decoder.step(words, state, memory, rows)
-        logits = decoder.logits(out.embedding, out.hidden, out.context).float()
-        log_probs = _allowed(logits, said, step, options).log_softmax(dim=-1)
+        logits = decoder.logits(out.embedding, out.hidden, out.context)
+        log_probs = _allowed(logits.float().log_softmax(dim=-1), said, step, options)
         if options.strategy == "beam":
             choice = _best_extensions(log_probs, total, rows, room, options.beam_size)
         elif options.strategy == "greedy":
@@ -132,22 +132,22 @@ def _rows(image: Tensor, images: int) -> Rows:
     return Rows.of(image, rank, images, int(counts.max()))
 
 
-def _allowed(logits: Tensor, said: Tensor, step: int, options: SearchConfig) -> Tensor:
+def _allowed(log_probs: Tensor, said: Tensor, step: int, options: SearchConfig) -> Tensor:
     """Rule out what must not be said next, in place: specials, an empty caption, repeated n-grams."""
-    logits[:, [PAD, START]] = NEVER
+    log_probs[:, [PAD, START]] = NEVER
     if not options.allow_unknown:
-        logits[:, UNKNOWN] = NEVER
-    if step == 0 and logits.shape[1] > UNKNOWN + 1:
-        logits[:, END] = NEVER
+        log_probs[:, UNKNOWN] = NEVER
+    if step == 0 and log_probs.shape[1] > UNKNOWN + 1:
+        log_probs[:, END] = NEVER
     size = options.block_ngrams
     if size and said.shape[1] >= size:
         grams = said.unfold(1, size, 1)  # (rows, grams, size)
         tail = said[:, said.shape[1] - size + 1 :]
         row, gram = (grams[:, :, :-1] == tail[:, None]).all(-1).nonzero(as_tuple=True)
-        kept = logits[:, END].clone()
-        logits[row, grams[row, gram, -1]] = NEVER
-        logits[:, END] = kept  # whatever is blocked, a caption may end
-    return logits
+        kept = log_probs[:, END].clone()
+        log_probs[row, grams[row, gram, -1]] = NEVER
+        log_probs[:, END] = kept  # whatever is blocked, a caption may end
+    return log_probs
 
 
 def _each(log_probs: Tensor, word: Tensor) -> Choice:

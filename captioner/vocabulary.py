@@ -75,6 +75,8 @@ class Vocabulary:
             max_size: how many words are kept at the most, specials aside.
         """
         check_range(min_count, "vocabulary.min_count", low=1)
+        if max_size is not None:
+            check_range(max_size, "vocabulary.max_size", low=1)
         check_choice(unit, UNITS, "vocabulary.unit")
         counts = Counter(word for caption in captions for word in tokenize(caption, unit))
         for special in SPECIALS:

@@ -20,10 +20,10 @@ STRATEGIES = ["greedy", "beam", "sample"]
 @torch.no_grad()
 def next_log_probs(decoder, annotations, words, allow_unknown=False):
     """Of every word after ``words``: no special word, and no end before the first word."""
-    logits = read(decoder, annotations, [*words, PAD]).logits[-1].clone()
+    log_probs = read(decoder, annotations, [*words, PAD]).logits[-1].log_softmax(0)
     forbidden = [PAD, START] + [UNKNOWN] * (not allow_unknown) + [END] * (not words)
-    logits[forbidden] = float("-inf")
-    return logits.log_softmax(0)
+    log_probs[forbidden] = float("-inf")
+    return log_probs
 
 
 def greedy_loop(decoder, annotations, max_length):
@@ -240,7 +240,7 @@ def test_top_k_keeps_the_k_most_likely_words(make_decoder, make_annotations):
 @pytest.mark.parametrize("top_p", [0.0, 0.4, 0.7, 0.9])
 def test_top_p_keeps_the_fewest_words_that_hold_that_probability(make_decoder, make_annotations, top_p):
     decoder, (image,) = make_decoder(), make_annotations(images=1)
-    probs = next_log_probs(decoder, image, []).exp().tolist()
+    probs = next_log_probs(decoder, image, []).softmax(0).tolist()
     nucleus, mass = [], 0.0
     for word in sorted(range(9), key=lambda w: -probs[w]):
         nucleus.append(word)

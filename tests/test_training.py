@@ -77,8 +77,7 @@ def interrupted_after(epochs: int) -> Callable[[str], None]:
     return report
 
 
-@pytest.mark.parametrize("attention", ["soft", "hard"])
-@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize(("attention", "epochs"), [("soft", 1), ("hard", 2)])
 def test_resumed_run_equals_an_uninterrupted_one_to_the_bit(
     tmp_path: Path, attention: str, epochs: int
 ) -> None:
