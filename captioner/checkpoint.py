@@ -21,6 +21,7 @@ import torch
 
 from captioner.config import ModelConfig
 from captioner.errors import CaptionerError
+from captioner.fingerprint import fingerprint
 from captioner.model import Captioner, build_model
 from captioner.plain import from_plain
 from captioner.vocabulary import SPECIALS, Vocabulary
@@ -50,8 +51,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write ``path`` whole or not at all."""
     from safetensors.torch import save
 
+    state = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
     header = {
         "format": str(FORMAT),
+        "weights_sha256": fingerprint(state),
         "captioner": json.dumps(
             {
                 "config": {k: asdict(getattr(checkpoint.config, k)) for k in _MODEL_KEYS},
@@ -64,7 +67,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
             ensure_ascii=False,
         ),
     }
-    state = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
     write_whole(path, save(state, header))
 
 
@@ -80,27 +82,34 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
     path = Path(path).expanduser()
     if path.is_dir():
         path = path / "model.safetensors"
+    name = ascii(str(path))[1:-1]  # a name may hold a line's end
     if not path.is_file():
-        raise CaptionerError(f"checkpoint: there is no file {path}")
+        raise CaptionerError(f"checkpoint: there is no file {name}")
     data = path.read_bytes()
-    header = _header(data, path)
+    header, weights_sha256 = _header(data, name)
     try:
-        config = from_plain(ModelConfig, header["config"], "checkpoint")
+        config = from_plain(ModelConfig, header["config"], "config")
         words, unit = header["vocabulary"]["words"], header["vocabulary"]["unit"]
-        scores = dict(header["scores"])
+        scores = {str(key): float(value) for key, value in header["scores"].items()}
         vocabulary = Vocabulary([str(word) for word in words], unit)
-    except (KeyError, TypeError) as error:
-        raise CaptionerError(f"checkpoint: the header of {path} lacks {error}") from error
+        with torch.device("meta"):  # nothing is allocated for sizes that the file does not hold
+            model = build_model(config, len(vocabulary), load_encoder_weights=False)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise CaptionerError(f"checkpoint: the header of {name} is damaged ({reason})") from error
     except CaptionerError as error:
-        raise CaptionerError(f"checkpoint: {path}: {error}") from error
-    model = build_model(config, len(vocabulary), load_encoder_weights=False)
+        raise CaptionerError(f"checkpoint: {name}: {error}") from error
     try:
-        model.load_state_dict(load(data))
-    except Exception as error:
+        state = load(data)
+        model.load_state_dict(state, assign=True)
+    except Exception as error:  # safetensors and torch have families of errors of their own
+        reason = str(error).splitlines()[-1].strip()
         raise CaptionerError(
-            f"checkpoint: the weights of {path} are damaged or of another model "
-            f"({str(error).splitlines()[-1].strip()})"
+            f"checkpoint: the weights of {name} are damaged or of another model ({reason})"
         ) from error
+    if fingerprint(state) != weights_sha256:
+        raise CaptionerError(f"checkpoint: the weights of {name} are damaged (their checksum is wrong)")
+    model.encoder.stages.to(memory_format=torch.channels_last)
     digest = hashlib.sha256(data).hexdigest()
     return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest)
 
@@ -108,8 +117,8 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
 _MODEL_KEYS = ("encoder", "cell", "attention", "decoder")
 
 
-def _header(data: bytes, path: Path) -> dict[str, Any]:
-    """Our part of the safetensors header, checked before anything is allocated for it."""
+def _header(data: bytes, path: str) -> tuple[dict[str, Any], str]:
+    """Our part of the safetensors header and the weights' checksum, before anything is allocated."""
     if data[:2] == b"PK" or data[:1] == b"\x80":
         raise CaptionerError(
             f"checkpoint: {path} is a pickle, which could run code; it was not read "
@@ -124,7 +133,7 @@ def _header(data: bytes, path: Path) -> dict[str, Any]:
     try:
         metadata = json.loads(data[8 : 8 + size])["__metadata__"]
         version = int(metadata["format"])
-        header = json.loads(metadata["captioner"])
+        header, weights_sha256 = json.loads(metadata["captioner"]), str(metadata["weights_sha256"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CaptionerError(damaged) from error
     if version > FORMAT:
@@ -134,7 +143,7 @@ def _header(data: bytes, path: Path) -> dict[str, Any]:
         )
     if not isinstance(header, dict):
         raise CaptionerError(damaged)
-    return header
+    return header, weights_sha256
 
 
 def save_resume_state(state: dict[str, Any], path: Path) -> None:
@@ -154,6 +163,18 @@ def load_resume_state(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CaptionerError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
+
+
+def make_folder(path: Path, key: str) -> None:
+    """Make a folder to write into, before any work is done for it.
+
+    Raises:
+        CaptionerError: it cannot be made; ``key`` is what the user would change.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CaptionerError(f"{key}: cannot make the folder {path} ({error.strerror})") from error
 
 
 def write_whole(path: Path, data: bytes | str) -> None:

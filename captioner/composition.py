@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config import (
     SCHEMAS,
@@ -19,6 +19,7 @@ from captioner.config import (
     TrainConfig,
 )
 from captioner.errors import CaptionerError
+from captioner.plain import from_plain
 
 CONFIG_PATH = "pkg://captioner.conf"
 C = TypeVar("C")
@@ -35,12 +36,12 @@ def register_schemas() -> None:
 
 
 def run_command(
-    config_name: str, task: Callable[[Any], None], arguments: Sequence[str], program: str
+    config_name: str, schema: type[C], task: Callable[[C], None], arguments: Sequence[str]
 ) -> None:
     """Compose the configuration ``config_name`` with the command line's overrides and run ``task`` on it.
 
-    ``task`` gets the typed configuration. Hydra's own options (``--help``, ``--cfg job``, ``-m`` for
-    several runs) work as everywhere.
+    ``task`` gets the typed configuration, of the class ``schema``. Hydra's own options (``--help``,
+    ``--cfg job``, ``-m`` for several runs) work as everywhere.
 
     Raises:
         CaptionerError: an override names no key or choice, or has the wrong type; or what ``task`` raised.
@@ -51,12 +52,12 @@ def run_command(
     def job(config: DictConfig) -> None:
         # Hydra prints a line of its own about an exception that leaves a job
         try:
-            task(typed(config))
+            task(from_plain(schema, OmegaConf.to_container(config, resolve=True)))
         except Exception as error:
             failures.append(error)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us rather than being printed
-    argv, sys.argv = sys.argv, [program, *arguments]
+    argv, sys.argv = sys.argv, [f"captioner {config_name}", *arguments]
     try:
         hydra.main(config_path=CONFIG_PATH, config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException) as error:
@@ -65,19 +66,6 @@ def run_command(
         sys.argv = argv
     if failures:
         raise failures[0]
-
-
-def typed(config: DictConfig) -> Any:
-    """The composed configuration as its dataclasses.
-
-    Raises:
-        CaptionerError: a value that must be given was not.
-    """
-    try:
-        return OmegaConf.to_object(config)
-    except MissingMandatoryValue as error:
-        key = getattr(error, "full_key", None) or str(error).split(": ")[-1].splitlines()[0]
-        raise CaptionerError(f"{key}: a value is needed, as in {key}=VALUE") from error
 
 
 def explain(error: Exception) -> str:

@@ -116,8 +116,9 @@ class Decoder(nn.Module):
     def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
         """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""
         embedding = self.embedding(words)
-        share = self._word_share(embedding)
-        step, _, state = self._advance(embedding, share, state, memory, rows, F.linear)
+        of_word, of_context = self._input_weights()
+        share = F.linear(embedding, of_word, self.cell.input_map.bias)
+        step, _, state = self._advance(embedding, share, of_context, state, memory, rows, F.linear)
         return step, state
 
     def forward(self, annotations: Tensor, captions: Captions) -> Unrolled:
@@ -125,14 +126,15 @@ class Decoder(nn.Module):
         memory, initial = self.begin(annotations)
         state: State = tuple(part[captions.owner] for part in initial)
         embedding = self.embedding(captions.previous())
-        share = self._word_share(embedding)
+        of_word, of_context = self._input_weights()
+        share = F.linear(embedding, of_word, self.cell.input_map.bias)
         alive, linear = list(captions.alive), Tape().linear
         steps: list[Step] = []
         glimpses: list[Glimpse] = []
         for t, (word, word_share) in enumerate(zip(embedding.split(alive), share.split(alive))):
             state = tuple(part[: alive[t]] for part in state)
             rows = captions.rows(t)
-            step, glimpse, state = self._advance(word, word_share, state, memory, rows, linear)
+            step, glimpse, state = self._advance(word, word_share, of_context, state, memory, rows, linear)
             steps.append(step)
             glimpses.append(glimpse)
         return Unrolled(
@@ -147,26 +149,33 @@ class Decoder(nn.Module):
         )
 
     def logits(self, embedding: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
-        """Word scores ``(rows, vocabulary)``: L_o dropout(tanh(E y + L_h dropout(h) + L_z beta z)).
+        """Word scores ``(rows, vocabulary)``: L_o deep(...) plus a bias."""
+        logits: Tensor = self.word_output(self.deep(embedding, hidden, context))
+        return logits
 
-        The tanh stands in the authors' code, not in the paper's equation 7. Without deep output
-        the scores are L_o dropout(h).
+    def deep(self, embedding: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+        """What the output layer reads: dropout(tanh(E y + L_h dropout(h) + L_z beta z)).
+
+        The tanh stands in the authors' code, not in the paper's equation 7. Without deep output it is
+        dropout(h) alone.
         """
         hidden = self.dropout(hidden)
         if not self.deep_output:
-            return self.word_output(hidden)
+            return hidden
         deep = embedding + self.hidden_output(hidden) + self.context_output(context)
-        return self.word_output(self.dropout(torch.tanh(deep)))
+        return self.dropout(torch.tanh(deep))
 
-    def _word_share(self, embedding: Tensor) -> Tensor:
-        """The share of the cell's input map that the previous word has; the input is [E y; beta z]."""
-        of_word = self.cell.input_map.weight[:, : self.embedding_size]
-        return F.linear(embedding, of_word, self.cell.input_map.bias)
+    def _input_weights(self) -> tuple[Tensor, Tensor]:
+        """W of the cell's input [E y; beta z], for the word and for the context."""
+        weight = self.cell.input_map.weight
+        of_word, of_context = weight.split((self.embedding_size, weight.shape[1] - self.embedding_size), 1)
+        return of_word, of_context
 
     def _advance(
         self,
         embedding: Tensor,
         word_share: Tensor,
+        of_context: Tensor,
         state: State,
         memory: Memory,
         rows: Rows,
@@ -177,7 +186,6 @@ class Decoder(nn.Module):
         if self.gate is not None:
             gate = torch.sigmoid(linear(state[0], self.gate.weight) + self.gate.bias)
             context, beta = gate * context, gate.mean(dim=-1)
-        of_context = self.cell.input_map.weight[:, self.embedding_size :]
         state = self.cell.recur(word_share + linear(context, of_context), state, linear)
         return Step(embedding, state[0], context, glimpse.alpha, beta), glimpse, state
 

@@ -7,7 +7,6 @@ follows is trained.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from captioner.config import EncoderConfig
 from captioner.errors import CaptionerError, check_range, choose
+from captioner.fingerprint import fingerprint
 
 Stages = OrderedDict[str, nn.Module]
 CLASSIFIERS = ("classifier.", "fc.", "head.")
@@ -123,8 +123,8 @@ class Encoder(nn.Module):
         # channels last needs less memory on the way and is faster on CPUs and GPUs alike
         self.stages = nn.Sequential(stages).to(memory_format=torch.channels_last)
         self.first_trained = _first_trained(stages, fine_tune)
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.stages[: self.first_trained].requires_grad_(False)
         for module in self.stages.modules():
             if isinstance(module, nn.ReLU | nn.ReLU6 | nn.Hardswish | nn.SiLU):
@@ -165,11 +165,8 @@ class Encoder(nn.Module):
 
     def fingerprint(self) -> str:
         """A hash of all that decides the trunk's output, for the annotation cache."""
-        digest = hashlib.sha256(f"{self.mean.tolist()}{self.std.tolist()}".encode())
-        for name, tensor in self.stages[: self.first_trained].state_dict().items():
-            digest.update(f"{name}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.cpu().contiguous().view(-1).numpy().tobytes())
-        return digest.hexdigest()
+        trunk = self.stages[: self.first_trained].state_dict()
+        return fingerprint({**trunk, "mean": self.mean, "std": self.std})
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
@@ -245,7 +242,11 @@ def _load(network: nn.Module, path: str) -> None:
     missing = [k for k in wanted if k not in state and not k.startswith(CLASSIFIERS)]
     unexpected = [k for k in state if k not in wanted]
     misshapen = [k for k in state if k in wanted and state[k].shape != wanted[k].shape]
-    for problem, keys in (("lacks", missing), ("holds an unknown", unexpected), ("misshapes", misshapen)):
+    for problem, keys in (
+        ("lacks", missing),
+        ("holds an unknown", unexpected),
+        ("has a size mismatch in", misshapen),
+    ):
         if keys:
             raise CaptionerError(f"encoder.weights: {path} is of another network, it {problem} {keys[0]}")
     network.load_state_dict(state, strict=False)

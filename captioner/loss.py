@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from captioner.config import AttentionConfig, HardAttentionConfig
 from captioner.decoder import Decoder, Unrolled
+from captioner.output import word_loss
 
 
 class Loss(NamedTuple):
@@ -43,12 +43,9 @@ def caption_loss(
     whatever the batch holds. With hard attention the REINFORCE term and the entropy bonus are added,
     and ``baseline``, the moving average of a caption's log likelihood (NaN: none yet), is updated in place.
     """
-    logits = decoder.logits(unrolled.embedding, unrolled.hidden, unrolled.context).float()
-    nll = F.cross_entropy(logits, unrolled.targets, reduction="none")
-    total = nll.sum()
-    if label_smoothing:
-        uniform = torch.logsumexp(logits, dim=-1) - logits.mean(dim=-1)
-        total = (1 - label_smoothing) * total + label_smoothing * uniform.sum()
+    deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context)
+    layer = decoder.word_output
+    total, nll = word_loss(deep, layer.weight, layer.bias, unrolled.targets, label_smoothing)
     penalty = (1 - unrolled.coverage.float()).square().sum()
     if attention.penalty:
         total = total + attention.penalty * penalty
@@ -56,13 +53,13 @@ def caption_loss(
         assert baseline is not None and unrolled.entropy is not None
         total = total + _reinforce(attention, unrolled, nll, baseline)
     captions = len(unrolled.coverage)
-    return Loss(total, nll.detach().sum(), penalty.detach(), len(nll), captions)
+    return Loss(total, nll.sum(), penalty.detach(), len(nll), captions)
 
 
 def _reinforce(attention: HardAttentionConfig, unrolled: Unrolled, nll: Tensor, baseline: Tensor) -> Tensor:
     """-lambda_r (log p(y|s) - b) log p(s) - lambda_e H(s), summed over captions (section 4.1)."""
     assert unrolled.surprise is not None and unrolled.entropy is not None
-    reward = -unrolled.captions.total(nll.detach())
+    reward = -unrolled.captions.total(nll)
     decay = attention.baseline_decay
     mean = reward.mean()
     baseline.copy_(torch.where(baseline.isnan(), mean, decay * baseline + (1 - decay) * mean))

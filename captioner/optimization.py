@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from captioner.config import OptimizerConfig
-from captioner.errors import check_choice, check_range, choose
+from captioner.errors import check_choice, check_range
 from captioner.model import Captioner
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -31,13 +31,11 @@ def build_optimizer(config: OptimizerConfig, model: Captioner, pretrained: bool)
     Raises:
         CaptionerError: unknown name, or a rate that is not positive.
     """
-    kind = choose(OPTIMIZERS, config.name, "optimizer.name")
-    check_range(config.learning_rate, "optimizer.learning_rate", low=1e-12)
+    check_optimizer(config)
+    kind = OPTIMIZERS[config.name]
     encoder_rate = config.encoder_learning_rate
     if encoder_rate is None:
         encoder_rate = config.learning_rate * (0.1 if pretrained else 1.0)
-    check_range(encoder_rate, "optimizer.encoder_learning_rate", low=0)
-    check_range(config.weight_decay, "optimizer.weight_decay", low=0)
     groups = []
     parts = ((model.decoder, config.learning_rate), (model.encoder, encoder_rate))
     for part, rate in parts:
@@ -48,6 +46,18 @@ def build_optimizer(config: OptimizerConfig, model: Captioner, pretrained: bool)
         groups.append({"params": vectors, "lr": rate, "weight_decay": 0.0})
     groups = [group for group in groups if group["params"]]
     return kind(groups) if config.name == "rmsprop" else kind(groups, fused=True)  # type: ignore[call-arg]
+
+
+def check_optimizer(config: OptimizerConfig) -> None:
+    """Refuse what :func:`build_optimizer` could not build.
+
+    Raises:
+        CaptionerError: names the key, its value and what it may be.
+    """
+    check_choice(config.name, OPTIMIZERS, "optimizer.name")
+    check_range(config.learning_rate, "optimizer.learning_rate", low=1e-12)
+    check_range(config.encoder_learning_rate or 0.0, "optimizer.encoder_learning_rate", low=0)
+    check_range(config.weight_decay, "optimizer.weight_decay", low=0)
 
 
 def build_schedule(optimizer: Optimizer, kind: str, warmup: float, total_steps: int) -> LambdaLR:

@@ -1,63 +1,69 @@
-"""Plain values to typed configuration, strictly: an unknown key or a wrong type is refused."""
+"""Plain values to typed configuration, strictly: an unknown key, a wrong type or a gap is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, TypeVar, cast
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar, cast, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from captioner.config import SCHEMAS
+from captioner.config import REQUIRED, SCHEMAS
 from captioner.errors import CaptionerError, choose
 
 C = TypeVar("C")
 
 
-def from_plain(schema: type[C], values: Mapping[str, Any], place: str = "config") -> C:
+def from_plain(schema: type[C], values: Any, place: str = "") -> C:
     """Build the dataclass ``schema`` from nested dictionaries; nothing in them is ever run or imported.
 
     Groups that come in several kinds (the cell, the attention, the data) take the schema of their ``name``.
 
+    Args:
+        place: what errors call ``values``; keys below it are written ``place.key``.
+
     Raises:
         CaptionerError: names the key, and the keys there are.
     """
-    parts = {}
-    for field in fields(schema):  # type: ignore[arg-type]
-        if field.name not in values:
-            continue
-        value = values[field.name]
-        if field.name in SCHEMAS:
-            name = value.get("name") if isinstance(value, Mapping) else value
-            kind = choose(SCHEMAS[field.name], name, f"{place}: {field.name}.name")
-            value = _merge(kind, value, f"{place}: {field.name}")
-        parts[field.name] = value
-    unknown = set(values) - {field.name for field in fields(schema)}  # type: ignore[arg-type]
+    if not isinstance(values, Mapping):
+        raise CaptionerError(f"{place}: {values!r} is not a group of keys")
+    types = get_type_hints(schema)
+    names = [field.name for field in fields(schema)]  # type: ignore[arg-type]
+    unknown = [str(key) for key in values if key not in names]
     if unknown:
-        known = ", ".join(field.name for field in fields(schema))  # type: ignore[arg-type]
-        raise CaptionerError(f"{place}: unknown key {sorted(unknown)[0]!r}, the keys are {known}")
-    return cast(C, OmegaConf.to_object(_merge(schema, parts, place)))
+        here = f"{place}: " if place else ""
+        raise CaptionerError(f"{here}there is no key {unknown[0]!r}, the keys here are {', '.join(names)}")
+    built: dict[str, Any] = {}
+    for field in fields(schema):  # type: ignore[arg-type]
+        key = f"{place}.{field.name}" if place else field.name
+        value = values.get(field.name, MISSING)
+        if value is MISSING:
+            if field.default is MISSING and field.default_factory is MISSING:
+                raise CaptionerError(f"{key}: it is missing")
+        elif value == REQUIRED:
+            raise CaptionerError(f"{key}: a value is needed, as in {key}=VALUE")
+        elif field.name in SCHEMAS:
+            name = value.get("name") if isinstance(value, Mapping) else value
+            kind = choose(SCHEMAS[field.name], name, f"{key}.name")
+            built[field.name] = from_plain(kind, value, key)
+        elif is_dataclass(types[field.name]):
+            kind = cast(type, types[field.name])
+            built[field.name] = from_plain(kind, value, key)
+        else:
+            built[field.name] = _checked(schema, field.name, value, key)
+    return schema(**built)
 
 
-def _merge(schema: type[Any], values: Any, place: str) -> DictConfig:
-    _refuse_interpolations(values, place)
+def _checked(schema: type[Any], name: str, value: Any, key: str) -> Any:
+    """The value as the field's type, by omegaconf's rules: "3" may stand for 3."""
+    if "${" in repr(value):  # omegaconf would look it up
+        raise CaptionerError(f"{key}: {value!r} is an interpolation, a plain value is wanted")
+    node = OmegaConf.structured(schema)
     try:
-        return cast(DictConfig, OmegaConf.merge(OmegaConf.structured(schema), values))
+        node[name] = value
+        plain = OmegaConf.to_container(node)
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or getattr(error, "key", None)
-        known = ", ".join(field.name for field in fields(schema))
-        reason = str(error).splitlines()[0]
-        raise CaptionerError(f"{place}.{key}: {reason} (the keys are {known})") from error
-
-
-def _refuse_interpolations(values: Any, place: str) -> None:
-    """Plain values stay plain: ``${...}`` would make omegaconf look things up."""
-    if isinstance(values, Mapping):
-        for key, value in values.items():
-            _refuse_interpolations(value, f"{place}.{key}")
-    elif isinstance(values, list):
-        for value in values:
-            _refuse_interpolations(value, place)
-    elif isinstance(values, str) and "${" in values:
-        raise CaptionerError(f"{place}: {values!r} is an interpolation, plain values are wanted")
+        raise CaptionerError(f"{key}: {str(error).splitlines()[0]}") from error
+    assert isinstance(plain, dict)
+    return plain[name]

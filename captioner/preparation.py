@@ -15,8 +15,10 @@ from captioner.data.formats import load_split
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.encoder import Encoder
-from captioner.errors import check_range
+from captioner.errors import check_choice, check_range
+from captioner.hardware import PRECISIONS
 from captioner.model import Captioner, build_model
+from captioner.optimization import SCHEDULES, check_optimizer
 from captioner.search import check_search
 from captioner.vocabulary import Vocabulary
 
@@ -95,7 +97,12 @@ def check_training(config: TrainConfig) -> None:
         CaptionerError: names the key, its value and what it may be.
     """
     check_search(config.search)
+    check_optimizer(config.optimizer)
     options = config.training
+    check_choice(options.schedule, SCHEDULES, "training.schedule")
+    check_choice(options.precision, PRECISIONS, "training.precision")
+    check_range(options.warmup, "training.warmup", low=0, high=1)
+    check_range(config.attention.penalty, "attention.penalty", low=0)
     check_range(options.epochs, "training.epochs", low=1)
     check_range(options.batch_size, "training.batch_size", low=1)
     check_range(options.patience, "training.patience", low=0)

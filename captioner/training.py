@@ -21,6 +21,7 @@ from tqdm import tqdm
 from captioner.checkpoint import (
     Checkpoint,
     load_resume_state,
+    make_folder,
     save_checkpoint,
     save_resume_state,
     write_whole,
@@ -47,7 +48,7 @@ class Progress:
     """Where a run stands; with weights, optimizer and random state, all that going on needs."""
 
     epoch: int = 0  # finished epochs
-    best_bleu: float = -1.0
+    best: dict[str, float] = field(default_factory=dict)  # metrics of the best one
     stale_epochs: int = 0  # epochs since the best one
     metrics: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
 
@@ -82,6 +83,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
     from torch.utils.tensorboard import SummaryWriter
 
     check_training(config)
+    make_folder(output, "output")
     seed_everything(config.training.seed)
     use_compiler(config.run.compile)
     device = choose_device(config.run.device)
@@ -100,7 +102,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
             metrics = train_epoch(config, material, trainer)
             metrics |= validate(config, material, trainer)
             metrics["seconds"] = time.perf_counter() - start
-            better = metrics["BLEU-4"] > trainer.progress.best_bleu
+            better = rank(metrics) > rank(trainer.progress.best)
             progress = advance(trainer.progress, metrics, better)
             trainer.progress = progress
             if better:
@@ -136,13 +138,13 @@ def train_epoch(config: TrainConfig, material: Material, trainer: Trainer) -> di
     for step, (features, batch) in enumerate(bar):
         with autocast(trainer.device, config.training.precision):
             unrolled = model(features.to(trainer.device), batch.to(trainer.device))
-        loss = caption_loss(
-            model.decoder,
-            unrolled,
-            config.attention,
-            config.training.label_smoothing,
-            trainer.baseline,
-        )
+            loss = caption_loss(
+                model.decoder,
+                unrolled,
+                config.attention,
+                config.training.label_smoothing,
+                trainer.baseline,
+            )
         (loss.total / loss.captions).backward()
         clipped = nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_norm or math.inf)
         if not math.isfinite(loss.total.item() + clipped.item()):
@@ -187,11 +189,16 @@ def finished(config: TrainConfig, progress: Progress) -> bool:
     return stopped or progress.epoch >= config.training.epochs
 
 
+def rank(metrics: dict[str, float]) -> list[float]:
+    """What epochs are compared by: BLEU-4, and while that is still zero, BLEU of lower order."""
+    return [metrics.get(f"BLEU-{n}", -1.0) for n in (4, 3, 2, 1)]
+
+
 def advance(progress: Progress, metrics: dict[str, float], better: bool) -> Progress:
     """The progress after an epoch with these metrics."""
     return Progress(
         progress.epoch + 1,
-        metrics["BLEU-4"] if better else progress.best_bleu,
+        metrics if better else progress.best,
         0 if better else progress.stale_epochs + 1,
         [*progress.metrics, metrics],
     )

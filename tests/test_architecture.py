@@ -12,8 +12,9 @@ import captioner
 ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
     {"errors"},
-    {"config", "vocabulary", "deferred", "scoring", "hardware"},
-    {"plain", "composition"},
+    {"config", "vocabulary", "deferred", "scoring", "hardware", "fingerprint"},
+    {"plain", "output"},
+    {"composition"},
     {"cells", "attention", "encoder", "metrics"},
     {"packing"},
     {"decoder"},

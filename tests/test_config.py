@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 import captioner.training
 from captioner import config
 from captioner.cli.main import main
-from captioner.composition import register_schemas, typed
+from captioner.composition import register_schemas
 from captioner.config import REQUIRED, SCHEMAS, ModelConfig, TrainConfig
 from captioner.errors import CaptionerError
 from captioner.plain import from_plain
@@ -84,7 +84,8 @@ def test_every_experiment_composes(experiment: str) -> None:
 def test_every_command_composes_as_its_dataclass(command: str) -> None:
     schema = {"train": config.TrainConfig, "evaluate": config.EvaluateConfig}[command]
     arguments = ["checkpoint=model.safetensors"] if command == "evaluate" else []
-    assert type(typed(composed(*arguments, command=command))) is schema
+    values = OmegaConf.to_container(composed(*arguments, command=command), resolve=True)
+    assert type(from_plain(schema, values)) is schema
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
@@ -291,4 +292,4 @@ def test_composed_configuration_survives_the_way_through_plain_values() -> None:
     composition = composed("cell=gru", "attention=hard", "data=table", "data.train=rows.csv")
     values = OmegaConf.to_container(composition)
     assert isinstance(values, dict) and REQUIRED not in values.values()
-    assert from_plain(TrainConfig, {str(k): v for k, v in values.items()}) == typed(composition)
+    assert from_plain(TrainConfig, values) == OmegaConf.to_object(composition)

@@ -62,7 +62,7 @@ def test_penalty_asks_for_a_coverage_of_one_everywhere(make_decoder, make_annota
 def test_label_smoothing_equals_torchs(make_decoder, make_annotations):
     decoder, annotations = make_decoder(), make_annotations(images=1)
     unrolled = decoder(annotations, Captions.build([[[4, 7, END], [5, END]]]))
-    logits = decoder.logits(unrolled.embedding, unrolled.hidden, unrolled.context).float()
+    logits = decoder.logits(unrolled.embedding, unrolled.hidden, unrolled.context)
     loss = caption_loss(decoder, unrolled, SOFT, label_smoothing=0.3)
     wanted = F.cross_entropy(logits, unrolled.targets, reduction="sum", label_smoothing=0.3)
     torch.testing.assert_close(loss.total, wanted)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioner.checkpoint import make_folder
 from captioner.cli.photos import captions, photo_parser
 from captioner.data.images import printable
 from captioner.errors import CaptionerError
@@ -19,10 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png")
     options = parser.parse_args(arguments)
     folder = Path(options.output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CaptionerError(f"--output: cannot make {folder} ({error.strerror})") from error
+    make_folder(folder, "--output")
     failed, names = 0, set[str]()
     _, results = captions(options, attention=True)
     for path, result in results:

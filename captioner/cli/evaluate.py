@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioner.checkpoint import make_folder
 from captioner.composition import run_command
 from captioner.config import EvaluateConfig
 from captioner.evaluation import as_table, evaluate, save_evaluation
@@ -14,11 +15,13 @@ from captioner.hardware import keep_memory
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration, evaluate, print the scores and keep them if a folder was named."""
     keep_memory()
-    run_command("evaluate", _evaluate, arguments, "captioner evaluate")
+    run_command("evaluate", EvaluateConfig, _evaluate, arguments)
     return 0
 
 
 def _evaluate(config: EvaluateConfig) -> None:
+    if config.output is not None:
+        make_folder(Path(config.output), "output")
     evaluation = evaluate(config)
     print(as_table(evaluation))
     if config.output is not None:

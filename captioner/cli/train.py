@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +23,7 @@ from captioner.training import CONFIG_FILE, RESUME_FILE, train
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration and train, once or for every combination of a multirun."""
     keep_memory()
-    run_command("train", _train, arguments, "captioner train")
+    run_command("train", TrainConfig, _train, arguments)
     return 0
 
 
@@ -52,15 +54,15 @@ def _resumed(folder: Path) -> TrainConfig:
                 f"resume: {override} would make it another run; only training.* and run.* may change"
             )
     merged = OmegaConf.merge(saved, OmegaConf.from_dotlist(overrides))
-    plain = OmegaConf.to_container(merged)
-    assert isinstance(plain, dict)
-    return from_plain(TrainConfig, {str(k): v for k, v in plain.items()}, str(folder / CONFIG_FILE))
+    return from_plain(TrainConfig, OmegaConf.to_container(merged))
 
 
 def _run_folder(config: TrainConfig) -> Path:
+    """``output``, or a folder named by the time; in a multirun one below that for each job."""
     settings = HydraConfig.get()
     if settings.mode != RunMode.MULTIRUN:
         return Path(config.output or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}")
-    # a folder a job, named by what was overridden; paths make no good names
-    name = ",".join(o for o in settings.overrides.task if "/" not in o and len(o) < 60)
-    return Path(settings.sweep.dir) / (name or str(settings.job.num))
+    # overrides that do not stand on the command line as they are come of a sweep
+    swept = [o.split("=", 1)[1] for o in settings.overrides.task if o not in sys.argv]
+    values = [re.sub(r"[^\w.-]+", "-", value)[-30:] for value in swept]
+    return Path(config.output or settings.sweep.dir) / "_".join([str(settings.job.num), *values])

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,11 @@ BATCH = 16  # images a forward pass of the encoder
 
 
 @dataclass(frozen=True)
-class Pixels(Dataset[Tensor]):
-    """The records' images as the encoder wants them, ``(3, size, size)`` uint8 each."""
+class Pixels(Dataset["Tensor | CaptionerError"]):
+    """The records' images as the encoder wants them, ``(3, size, size)`` uint8 each, or what is wrong.
+
+    Raised in a worker, an error would reach the user wrapped in a traceback.
+    """
 
     records: Sequence[Record]
     preprocess: Preprocess
@@ -43,8 +46,11 @@ class Pixels(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, i: int) -> Tensor:
-        image = load_image(self.records[i].source, draft=self.preprocess.image_size)
+    def __getitem__(self, i: int) -> Tensor | CaptionerError:
+        try:
+            image = load_image(self.records[i].source, draft=self.preprocess.image_size)
+        except CaptionerError as error:
+            return error
         return self.preprocess.pixels(self.preprocess.frame(image))
 
 
@@ -76,7 +82,13 @@ def cached_features(
             folder.mkdir(parents=True, exist_ok=True)
             building = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
             try:
-                loader = DataLoader(Pixels(records, preprocess), BATCH, num_workers=workers)
+                loader = DataLoader(
+                    Pixels(records, preprocess),
+                    BATCH,
+                    num_workers=workers,
+                    collate_fn=list,
+                    generator=torch.Generator(),  # its own, or a run would depend on what was cached
+                )
                 bar = tqdm(loader, title, unit="batch", leave=False, disable=not progress)
                 _write(building / ARRAY, len(records), _run(encoder, bar, device))
                 _publish(building, place)
@@ -84,13 +96,21 @@ def cached_features(
                 shutil.rmtree(building, ignore_errors=True)
         except OSError as error:
             raise CaptionerError(f"run.cache: cannot write to {folder} ({error.strerror})") from error
-    return np.load(place / ARRAY, mmap_mode="r")
+    try:
+        return np.load(place / ARRAY, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise CaptionerError(f"run.cache: {place} is damaged ({error}); delete it") from error
 
 
-def _run(encoder: Encoder, batches: Iterator[Tensor], device: torch.device) -> Iterator[np.ndarray]:
-    for pixels in batches:
+def _run(
+    encoder: Encoder, batches: Iterable[list[Tensor | CaptionerError]], device: torch.device
+) -> Iterator[np.ndarray]:
+    for batch in batches:
+        for image in batch:
+            if isinstance(image, CaptionerError):
+                raise image
         with torch.inference_mode():
-            features = encoder.trunk(pixels.to(device)).cpu()
+            features = encoder.trunk(torch.stack(batch).to(device)).cpu()  # type: ignore[arg-type]
         yield features.numpy() if features.dtype == torch.uint8 else features.half().numpy()
 
 

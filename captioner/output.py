@@ -1,0 +1,74 @@
+"""The output layer and its loss in one piece, so that logits are never held for all words at once.
+
+A batch has more logits than weights and activations together. Here they are made for a few hundred words
+at a time in one reused buffer, which turns in place into the loss's gradient and is spent at once on the
+gradients of the layer's input and weights: what backward would do later from stored logits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from captioner.deferred import autocast
+
+CHUNK = 256  # words
+
+
+def word_loss(
+    deep: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Cross entropy of ``softmax(deep @ weight.T + bias)``.
+
+    Args:
+        deep: ``(words, size)``.
+        weight, bias: ``(vocabulary, size)`` and ``(vocabulary,)``.
+        targets: the right words, ``(words,)``.
+        smoothing: share of the target probability that is spread over all words.
+
+    Returns:
+        The label-smoothed loss summed over words, to be differentiated, and each word's negative log
+        likelihood without smoothing, ``(words,)``, without a gradient.
+    """
+    total, nll = _WordLoss.apply(autocast(deep), autocast(weight), bias, targets, smoothing)
+    return total, nll
+
+
+class _WordLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, deep: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        exact = torch.promote_types(deep.dtype, torch.float32)
+        nll = deep.new_empty(len(deep), dtype=exact)
+        total = deep.new_zeros((), dtype=exact)
+        d_deep, d_weight, d_bias = torch.empty_like(deep), torch.zeros_like(weight), torch.zeros_like(bias)
+        for start in range(0, len(deep), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            x, target = deep[chunk], targets[chunk, None]
+            logits = torch.addmm(bias.to(x.dtype), x, weight.T).to(exact)
+            log_total = logits.logsumexp(dim=-1, keepdim=True)
+            surprise = log_total - logits.gather(-1, target)
+            nll[chunk] = surprise.squeeze(-1)
+            total += (1 - smoothing) * surprise.sum()
+            if smoothing:
+                total += smoothing * (log_total.sum() - logits.sum() / len(weight))
+            if any(ctx.needs_input_grad):
+                error = logits.sub_(log_total).exp_().sub_(smoothing / len(weight))
+                error.scatter_add_(-1, target, error.new_full((len(x), 1), smoothing - 1))
+                d_bias += error.sum(0)
+                error = error.to(x.dtype)
+                torch.mm(error, weight, out=d_deep[chunk])
+                d_weight.addmm_(error.T, x)
+        ctx.mark_non_differentiable(nll)
+        ctx.save_for_backward(d_deep, d_weight, d_bias)
+        return total, nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        d_deep, d_weight, d_bias = ctx.saved_tensors
+        return d_deep * scale, d_weight * scale, d_bias * scale, None, None
