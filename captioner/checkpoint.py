@@ -54,7 +54,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     state = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
     header = {
         "format": str(FORMAT),
-        "weights_sha256": fingerprint(state),
         "captioner": json.dumps(
             {
                 "config": {k: asdict(getattr(checkpoint.config, k)) for k in _MODEL_KEYS},
@@ -63,6 +62,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
                     "words": list(checkpoint.vocabulary.words[len(SPECIALS) :]),
                 },
                 "scores": checkpoint.scores,
+                "weights_sha256": fingerprint(state),
             },
             ensure_ascii=False,
         ),
@@ -86,10 +86,11 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
     if not path.is_file():
         raise CaptionerError(f"checkpoint: there is no file {name}")
     data = path.read_bytes()
-    header, weights_sha256 = _header(data, name)
+    header = _header(data, name)
     try:
         config = from_plain(ModelConfig, header["config"], "config")
         words, unit = header["vocabulary"]["words"], header["vocabulary"]["unit"]
+        checksum = header["weights_sha256"]
         scores = {str(key): float(value) for key, value in header["scores"].items()}
         vocabulary = Vocabulary([str(word) for word in words], unit)
         with torch.device("meta"):  # nothing is allocated for sizes that the file does not hold
@@ -107,7 +108,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
         raise CaptionerError(
             f"checkpoint: the weights of {name} are damaged or of another model ({reason})"
         ) from error
-    if fingerprint(state) != weights_sha256:
+    if fingerprint(state) != checksum:
         raise CaptionerError(f"checkpoint: the weights of {name} are damaged (their checksum is wrong)")
     model.encoder.stages.to(memory_format=torch.channels_last)
     digest = hashlib.sha256(data).hexdigest()
@@ -117,8 +118,8 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
 _MODEL_KEYS = ("encoder", "cell", "attention", "decoder")
 
 
-def _header(data: bytes, path: str) -> tuple[dict[str, Any], str]:
-    """Our part of the safetensors header and the weights' checksum, before anything is allocated."""
+def _header(data: bytes, path: str) -> dict[str, Any]:
+    """Our part of the safetensors header, before anything is allocated for it."""
     if data[:2] == b"PK" or data[:1] == b"\x80":
         raise CaptionerError(
             f"checkpoint: {path} is a pickle, which could run code; it was not read "
@@ -133,7 +134,7 @@ def _header(data: bytes, path: str) -> tuple[dict[str, Any], str]:
     try:
         metadata = json.loads(data[8 : 8 + size])["__metadata__"]
         version = int(metadata["format"])
-        header, weights_sha256 = json.loads(metadata["captioner"]), str(metadata["weights_sha256"])
+        header = json.loads(metadata["captioner"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CaptionerError(damaged) from error
     if version > FORMAT:
@@ -143,7 +144,7 @@ def _header(data: bytes, path: str) -> tuple[dict[str, Any], str]:
         )
     if not isinstance(header, dict):
         raise CaptionerError(damaged)
-    return header, weights_sha256
+    return header
 
 
 def save_resume_state(state: dict[str, Any], path: Path) -> None:

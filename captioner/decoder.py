@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from captioner.attention import Glimpse, Memory, Rows, SoftAttention
 from captioner.cells import Cell, State
 from captioner.deferred import Linear, Tape
+from captioner.dropout import Dropout
 from captioner.errors import CaptionerError, check_choice
 from captioner.packing import Captions
 
@@ -101,7 +102,7 @@ class Decoder(nn.Module):
             self.hidden_output = nn.Linear(hidden_size, embedding_size)
             self.context_output = nn.Linear(features, embedding_size, bias=False)
         self.word_output = nn.Linear(embedding_size if deep_output else hidden_size, vocabulary_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.zeros_(self.word_output.bias)
 

@@ -12,7 +12,7 @@ import captioner
 ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
     {"errors"},
-    {"config", "vocabulary", "deferred", "scoring", "hardware", "fingerprint"},
+    {"config", "vocabulary", "deferred", "scoring", "hardware", "fingerprint", "dropout"},
     {"plain", "output"},
     {"composition"},
     {"cells", "attention", "encoder", "metrics"},

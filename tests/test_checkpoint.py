@@ -305,3 +305,11 @@ def test_truncated_resume_state_is_refused(tmp_path: Path) -> None:
 def test_missing_resume_state_is_told(tmp_path: Path) -> None:
     with pytest.raises(CaptionerError, match="nothing to go on with"):
         load_resume_state(tmp_path / "resume.pt")
+
+
+def test_bit_flip_in_the_weights_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    data = bytearray(model_file().read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    assert "checksum" in refusal(path)
