@@ -35,6 +35,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, owner: Tensor, rank: Tensor, images: int, width: int) -> Rows:
+        width = max(width, 2)  # torch.compile would compile every kernel anew for a size of one
         return cls(owner, owner * width + rank, images, width)
 
     @classmethod

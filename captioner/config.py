@@ -185,7 +185,8 @@ class OptimizerConfig:
 class TrainingConfig:
     epochs: int = 10
     seed: int = 0
-    batch_size: int = 32  # images, each with all its captions
+    batch_size: int = 32  # images
+    captions_per_image: int | None = None  # drawn anew each epoch; null: all
     warmup: float = 0.05  # share of all steps in which the learning rate rises
     schedule: str = "cosine"  # of the learning rate after warm-up: constant, linear or cosine
     clip_norm: float = 5.0

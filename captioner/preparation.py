@@ -105,6 +105,7 @@ def check_training(config: TrainConfig) -> None:
     check_range(config.attention.penalty, "attention.penalty", low=0)
     check_range(options.epochs, "training.epochs", low=1)
     check_range(options.batch_size, "training.batch_size", low=1)
+    check_range(options.captions_per_image or 1, "training.captions_per_image", low=1)
     check_range(options.patience, "training.patience", low=0)
     check_range(options.clip_norm, "training.clip_norm", low=0)
     check_range(options.label_smoothing, "training.label_smoothing", low=0, high=0.99)

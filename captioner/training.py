@@ -128,6 +128,7 @@ def train_epoch(config: TrainConfig, material: Material, trainer: Trainer) -> di
         config.training.batch_size,
         config.training.seed,
         epoch,
+        config.training.captions_per_image,
     )
     steps = math.ceil(len(material.train) / config.training.batch_size)
     title = f"epoch {epoch + 1}/{config.training.epochs}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -55,20 +56,24 @@ def epoch_batches(
     size: int,
     seed: int,
     epoch: int,
-    start: int = 0,
+    captions_per_image: int | None = None,
 ) -> Iterator[tuple[Tensor, Captions]]:
-    """One pass over the split in an order that only seed and epoch decide.
+    """One pass over the images in an order that only seed and epoch decide.
 
     Args:
         captions: what :func:`encode_captions` made of the split's records.
         size: images a batch.
-        start: the first batch wanted, to go on within an epoch.
+        captions_per_image: how many of an image's captions are drawn for this pass; None: all.
 
     Yields:
         The trunk's output for the batch's images, and their captions.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(split), generator=generator).tolist()
-    for first in range(start * size, len(order), size):
+    draw = random.Random(f"{seed} {epoch}")
+    for first in range(0, len(order), size):
         chosen = order[first : first + size]
-        yield gather(split.features, chosen), Captions.build([captions[i] for i in chosen])
+        of_images = [captions[i] for i in chosen]
+        if captions_per_image is not None:
+            of_images = [draw.sample(list(c), min(captions_per_image, len(c))) for c in of_images]
+        yield gather(split.features, chosen), Captions.build(of_images)
