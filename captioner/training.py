@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +255,10 @@ def seed_everything(seed: int) -> None:
 def as_checkpoint(
     config: TrainConfig, material: Material, model: Captioner, scores: dict[str, float]
 ) -> Checkpoint:
-    """The model with all that using it needs; its configuration names no file of this machine."""
-    model_config = ModelConfig(config.encoder, config.cell, config.attention, config.decoder)
+    """The model with all that using it needs; its configuration holds no path of this machine."""
+    weights = config.encoder.weights
+    encoder = replace(config.encoder, weights=None if weights is None else Path(weights).name)
+    model_config = ModelConfig(encoder, config.cell, config.attention, config.decoder)
     return Checkpoint(model, material.vocabulary, model_config, scores)
 
 
