@@ -129,7 +129,7 @@ class ScenesConfig(DataConfig):
     val: int = 300
     test: int = 300
     seed: int = 0
-    image_size: int = 96  # pixels
+    image_size: int = 64  # pixels
 
 
 @dataclass

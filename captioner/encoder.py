@@ -66,7 +66,7 @@ class Coordinates(nn.Module):
 def small_stages() -> Stages:
     """A compact network to train from scratch: one annotation of 128 every 8 pixels.
 
-    Its receptive field is 47 pixels, so an annotation speaks of what is near it and the attention maps
+    Its receptive field is 31 pixels, so an annotation speaks of what is near it and the attention maps
     can be read; that an object stands left of another is told by the coordinates.
     """
 
@@ -78,7 +78,7 @@ def small_stages() -> Stages:
         stage0=nn.Sequential(Coordinates(), *block(5, 24, 2)),
         stage1=nn.Sequential(*block(24, 48, 2)),
         stage2=nn.Sequential(*block(48, 96, 2)),
-        stage3=nn.Sequential(*block(96, 128, 1), *block(128, 128, 1)),
+        stage3=nn.Sequential(*block(96, 128, 1)),
     )
 
 
