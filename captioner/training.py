@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
 from omegaconf import OmegaConf
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch import nn
 from tqdm import tqdm
 
 from captioner.checkpoint import (
@@ -32,37 +27,15 @@ from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
 from captioner.loss import caption_loss
 from captioner.model import Captioner
-from captioner.optimization import build_optimizer, build_schedule
 from captioner.preparation import Material, check_training, prepare
 from captioner.scoring import use_compiler
+from captioner.trainer import Progress, Trainer, build_trainer, restore, seed_everything, state_of
 from captioner.validation import caption_split, score_bleu
 
 CONFIG_FILE = "config.yaml"
 RESUME_FILE = "resume.pt"
 MODEL_FILE = "model.safetensors"
 Report = Callable[[str], None]
-
-
-@dataclass
-class Progress:
-    """Where a run stands; with weights, optimizer and random state, all that going on needs."""
-
-    epoch: int = 0  # finished epochs
-    best: dict[str, float] = field(default_factory=dict)  # metrics of the best one
-    stale_epochs: int = 0  # epochs since the best one
-    metrics: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
-
-
-@dataclass
-class Trainer:
-    """The moving parts of a run, built once and handed to the functions below."""
-
-    model: Captioner
-    optimizer: Optimizer
-    schedule: LambdaLR
-    baseline: Tensor  # hard attention's moving average of a caption's log likelihood
-    progress: Progress
-    device: torch.device
 
 
 def train(config: TrainConfig, output: Path, resume: bool = False, report: Report = print) -> Path:
@@ -203,53 +176,6 @@ def advance(progress: Progress, metrics: dict[str, float], better: bool) -> Prog
         0 if better else progress.stale_epochs + 1,
         [*progress.metrics, metrics],
     )
-
-
-def build_trainer(config: TrainConfig, material: Material, device: torch.device) -> Trainer:
-    """The model on its device, with its optimizer and learning rate schedule."""
-    model = material.model.to(device)
-    optimizer = build_optimizer(config.optimizer, model, config.encoder.weights is not None)
-    options = config.training
-    steps = options.epochs * math.ceil(len(material.train) / options.batch_size)
-    schedule = build_schedule(optimizer, options.schedule, options.warmup, steps)
-    baseline = torch.full((), math.nan, device=device)
-    return Trainer(model, optimizer, schedule, baseline, Progress(), device)
-
-
-def state_of(trainer: Trainer) -> dict[str, Any]:
-    """Tensors and plain values from which :func:`restore` goes on to the bit."""
-    cuda = trainer.device.type == "cuda"
-    return {
-        "model": trainer.model.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "schedule": {"last_epoch": trainer.schedule.last_epoch},
-        "baseline": trainer.baseline,
-        "progress": vars(trainer.progress),
-        "random": torch.get_rng_state(),
-        "cuda_random": torch.cuda.get_rng_state(trainer.device) if cuda else None,
-    }
-
-
-def restore(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Put a run back where :func:`state_of` found it."""
-    try:
-        trainer.model.load_state_dict(state["model"])
-        trainer.optimizer.load_state_dict(state["optimizer"])
-        trainer.schedule.last_epoch = state["schedule"]["last_epoch"]
-        trainer.baseline.copy_(state["baseline"])
-        trainer.progress = Progress(**state["progress"])
-        torch.set_rng_state(state["random"])
-        if state["cuda_random"] is not None and trainer.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_random"], trainer.device)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CaptionerError(f"resume: the state is of another run ({reason})") from error
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every source of chance that training draws from."""
-    random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def as_checkpoint(

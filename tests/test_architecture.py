@@ -13,7 +13,7 @@ ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
     {"errors"},
     {"config", "vocabulary", "deferred", "scoring", "hardware", "fingerprint", "dropout"},
-    {"plain", "output"},
+    {"plain", "output", "weights"},
     {"composition"},
     {"cells", "attention", "encoder", "metrics"},
     {"packing"},
@@ -28,6 +28,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"search"},
     {"checkpoint"},
     {"preparation", "validation"},
+    {"trainer"},
     {"training"},
     {"captioning", "evaluation"},
     {"visualize.overlay"},

@@ -30,7 +30,8 @@ from captioner.config import (
 from captioner.errors import CaptionerError
 from captioner.optimization import build_optimizer, build_schedule
 from captioner.preparation import Material, prepare
-from captioner.training import Trainer, build_trainer, seed_everything, train, train_epoch
+from captioner.trainer import Trainer, build_trainer, seed_everything
+from captioner.training import train, train_epoch
 
 CPU = torch.device("cpu")
 CLOCK = ("seconds", "words_per_second")  # what no two runs have in common

@@ -1,0 +1,88 @@
+"""The moving parts of a training run, and the state from which it goes on to the bit."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from captioner.config import TrainConfig
+from captioner.errors import CaptionerError
+from captioner.model import Captioner
+from captioner.optimization import build_optimizer, build_schedule
+from captioner.preparation import Material
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with weights, optimizer and random state, all that going on needs."""
+
+    epoch: int = 0  # finished epochs
+    best: dict[str, float] = field(default_factory=dict)  # metrics of the best one
+    stale_epochs: int = 0  # epochs since the best one
+    metrics: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
+
+
+@dataclass
+class Trainer:
+    """The moving parts of a run, built once and handed to the functions below."""
+
+    model: Captioner
+    optimizer: Optimizer
+    schedule: LambdaLR
+    baseline: Tensor  # hard attention's moving average of a caption's log likelihood
+    progress: Progress
+    device: torch.device
+
+
+def build_trainer(config: TrainConfig, material: Material, device: torch.device) -> Trainer:
+    """The model on its device, with its optimizer and learning rate schedule."""
+    model = material.model.to(device)
+    optimizer = build_optimizer(config.optimizer, model, config.encoder.weights is not None)
+    options = config.training
+    steps = options.epochs * math.ceil(len(material.train) / options.batch_size)
+    schedule = build_schedule(optimizer, options.schedule, options.warmup, steps)
+    baseline = torch.full((), math.nan, device=device)
+    return Trainer(model, optimizer, schedule, baseline, Progress(), device)
+
+
+def state_of(trainer: Trainer) -> dict[str, Any]:
+    """Tensors and plain values from which :func:`restore` goes on to the bit."""
+    cuda = trainer.device.type == "cuda"
+    return {
+        "model": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "schedule": {"last_epoch": trainer.schedule.last_epoch},
+        "baseline": trainer.baseline,
+        "progress": vars(trainer.progress),
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state(trainer.device) if cuda else None,
+    }
+
+
+def restore(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Put a run back where :func:`state_of` found it."""
+    try:
+        trainer.model.load_state_dict(state["model"])
+        trainer.optimizer.load_state_dict(state["optimizer"])
+        trainer.schedule.last_epoch = state["schedule"]["last_epoch"]
+        trainer.baseline.copy_(state["baseline"])
+        trainer.progress = Progress(**state["progress"])
+        torch.set_rng_state(state["random"])
+        if state["cuda_random"] is not None and trainer.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_random"], trainer.device)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CaptionerError(f"resume: the state is of another run ({reason})") from error
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every source of chance that training draws from."""
+    random.seed(seed)
+    torch.manual_seed(seed)

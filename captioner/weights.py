@@ -1,0 +1,63 @@
+"""Weights that others have trained, read without running anything of their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captioner.errors import CaptionerError
+
+CLASSIFIERS = ("classifier.", "fc.", "head.")
+
+
+def load_weights_into(network: nn.Module, path: str) -> None:
+    """Load a state dict; entries of the classifier may be missing, others may not."""
+    state, wanted = read_state_dict(path), network.state_dict()
+    # the classifier is never used, so one for other classes is no reason to refuse the rest
+    state = {k: v for k, v in state.items() if not (k.startswith(CLASSIFIERS) and k in wanted)}
+    missing = [k for k in wanted if k not in state and not k.startswith(CLASSIFIERS)]
+    unexpected = [k for k in state if k not in wanted]
+    misshapen = [k for k in state if k in wanted and state[k].shape != wanted[k].shape]
+    for problem, keys in (
+        ("lacks", missing),
+        ("holds an unknown", unexpected),
+        ("has a size mismatch in", misshapen),
+    ):
+        if keys:
+            raise CaptionerError(f"encoder.weights: {path} is of another network, it {problem} {keys[0]}")
+    network.load_state_dict(state, strict=False)
+
+
+def read_state_dict(path: str) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors or .pth file, in float32; nothing of the file is run.
+
+    Raises:
+        CaptionerError: no such file, another kind of file, or a damaged one.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise CaptionerError(f"encoder.weights: there is no file {path} (imagenet, a file, or null)")
+    state: Any
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(file)
+        elif file.suffix in (".pth", ".pt"):
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        else:
+            raise CaptionerError(f"encoder.weights: {path} is neither .safetensors nor .pth")
+    except CaptionerError:
+        raise
+    except Exception as error:  # each reader has its own family of errors
+        reason = str(error).splitlines()[0]
+        raise CaptionerError(f"encoder.weights: {path} cannot be read ({reason})") from error
+    for wrapper in ("state_dict", "model"):  # what training scripts often save it under
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CaptionerError(f"encoder.weights: {path} holds no state dict (tensors by name)")
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
