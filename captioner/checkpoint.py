@@ -120,7 +120,8 @@ _MODEL_KEYS = ("encoder", "cell", "attention", "decoder")
 
 def _header(data: bytes, path: str) -> dict[str, Any]:
     """Our part of the safetensors header, before anything is allocated for it."""
-    if data[:2] == b"PK" or data[:1] == b"\x80":
+    # the size that comes first may begin with a pickle's bytes; JSON after it tells them apart
+    if data[8:9] != b"{" and (data[:2] == b"PK" or data[:1] == b"\x80"):
         raise CaptionerError(
             f"checkpoint: {path} is a pickle, which could run code; it was not read "
             "(a model.safetensors of captioner is wanted)"

@@ -313,3 +313,15 @@ def test_bit_flip_in_the_weights_is_noticed(tmp_path: Path) -> None:
     data[-100] ^= 1
     path.write_bytes(data)
     assert "checksum" in refusal(path)
+
+
+@pytest.mark.parametrize("start", [b"\x80", b"PK"])
+def test_header_size_may_begin_like_a_pickle(tmp_path: Path, start: bytes) -> None:
+    data = model_file().read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    padded = size + (int.from_bytes(start, "little") - size) % 256 ** len(start)
+    path = tmp_path / "model.safetensors"
+    header = data[8 : 8 + size].ljust(padded)
+    path.write_bytes(padded.to_bytes(8, "little") + header + data[8 + size :])
+    assert path.read_bytes().startswith(start)
+    assert len(load_checkpoint(path).vocabulary) == len(load_checkpoint(model_file()).vocabulary)
