@@ -56,7 +56,8 @@ def test_rows_place_each_live_caption_with_its_image(captions):
 
 def test_rows_shrink_with_the_captions_that_are_left(captions):
     rows = captions.rows(3)
-    assert (rows.owner.tolist(), rows.images, rows.width) == ([2], 3, 1)
+    assert (rows.owner.tolist(), rows.images) == ([2], 3)
+    assert rows.width == 2  # one would do, but would be compiled for anew
 
 
 @pytest.mark.parametrize("images", [[], [[], []]])
