@@ -44,10 +44,6 @@ class Rows(NamedTuple):
         cell = torch.arange(images * width, device=device)
         return cls(cell // width, cell, images, width)
 
-    @property
-    def dense(self) -> bool:
-        return len(self.cell) == self.images * self.width
-
     def spread(self, rows: Tensor) -> Tensor:
         """``(rows, size)`` to ``(images, width, size)``, zero where no row stands."""
         grid = rows.new_zeros(self.images * self.width, rows.shape[-1])

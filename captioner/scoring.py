@@ -130,8 +130,13 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=True)
 
 
+@cache
+def _has_compiler() -> bool:
+    return bool(shutil.which("g++") or shutil.which("clang++"))
+
+
 def _kernel(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
-    if _compiling and (like.is_cuda or shutil.which("g++") or shutil.which("clang++")):
+    if _compiling and (like.is_cuda or _has_compiler()):
         return _compiled(function)
     return _image_by_image(function)
 

@@ -22,7 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     folder = Path(options.output)
     make_folder(folder, "--output")
     failed, names = 0, set[str]()
-    _, results = captions(options, attention=True)
+    results = captions(options, attention=True)
     for path, result in results:
         if isinstance(result, CaptionerError):
             failed += 1

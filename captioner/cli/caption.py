@@ -22,7 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
     options = parser.parse_args(arguments)
     failed = total = 0
-    _, results = captions(options, attention=False)
+    results = captions(options, attention=False)
     with _opened(options.output) as output:
         for path, result in results:
             total += 1

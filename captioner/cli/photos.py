@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from captioner.captioning import Caption, Predictor, load, search_options
+from captioner.captioning import Caption, load, search_options
 from captioner.config import SearchConfig
 from captioner.data.finding import find_images
 from captioner.errors import CaptionerError
@@ -48,7 +48,7 @@ def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
 
 def captions(
     arguments: argparse.Namespace, attention: bool
-) -> tuple[Predictor, Iterator[tuple[Path, Caption | CaptionerError]]]:
+) -> Iterator[tuple[Path, Caption | CaptionerError]]:
     """Every image found on the command line with its caption or its error, in order, as they are done."""
     options = search_options(
         beam_size=arguments.beam_size,
@@ -73,4 +73,4 @@ def captions(
         for result in results:
             yield found.pop(0), result
 
-    return predictor, pairs()
+    return pairs()
