@@ -11,8 +11,9 @@ import captioner
 
 ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
-    {"errors"},
+    {"errors", "stopping"},
     {"config", "vocabulary", "deferred", "scoring", "hardware", "fingerprint", "dropout"},
+    {"writing", "locking"},
     {"plain", "output", "weights"},
     {"composition"},
     {"cells", "attention", "encoder", "metrics"},
@@ -28,7 +29,9 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"search"},
     {"checkpoint"},
     {"preparation", "validation"},
-    {"trainer"},
+    {"progress"},
+    {"trainer", "reporting"},
+    {"run_folder"},
     {"training"},
     {"captioning", "evaluation"},
     {"visualize.overlay"},
