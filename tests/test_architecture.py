@@ -36,7 +36,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"captioning", "evaluation"},
     {"visualize.overlay"},
     {"visualize.figure"},
-    {"cli.photos"},
+    {"cli.photos", "cli.recorded"},
     {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes"},
     {"cli.main"},
     {"__main__"},
