@@ -80,7 +80,7 @@ def cached_features(
     if not (place / ARRAY).is_file():
         make_folder(place, "run.cache")
         _remove_abandoned(folder)
-        with owned(place, wait=_tell_waiting if progress else _silent):
+        with owned(place, wait=_tell_waiting):
             if not (place / ARRAY).is_file():  # by now
                 loader = DataLoader(
                     Pixels(records, preprocess),
@@ -140,10 +140,6 @@ def _remove_empty(place: Path) -> None:
 
 def _tell_waiting() -> None:
     print("waiting for another process that encodes the same images", file=sys.stderr)
-
-
-def _silent() -> None:
-    pass
 
 
 def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record]) -> str:
