@@ -65,7 +65,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
             ensure_ascii=False,
         ),
     }
-    write_whole(path, save(state, header))
+    write_whole(path, _repeatable(save(state, header)))
 
 
 def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -111,6 +111,15 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
     model.encoder.stages.to(memory_format=torch.channels_last)
     digest = hashlib.sha256(data).hexdigest()
     return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest)
+
+
+def _repeatable(data: bytes) -> bytes:
+    """The same file with its header's keys in order, which safetensors leaves to chance."""
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + size])
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    text = text.ljust(-len(text) % 8 + len(text))  # tensors start at a multiple of 8 bytes
+    return b"".join((struct.pack("<Q", len(text)), text, memoryview(data)[8 + size :]))
 
 
 _MODEL_KEYS = ("encoder", "cell", "attention", "decoder")

@@ -11,16 +11,17 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import tiny
 import torch
 import torch.utils.tensorboard
-import tiny
 
 from captioner.checkpoint import load_resume_state
 from captioner.cli import train as _  # noqa: F401  so that the runs need not import it
@@ -31,27 +32,38 @@ PATIENCE = 300  # seconds after which a run hangs
 SAME = ("model.safetensors", "metrics.jsonl")  # files that must be equal to the byte
 
 
-def start(arguments: list[str], log: Path) -> int:
-    """Run ``captioner ARGUMENTS`` in a process of its own; returns its id."""
+def forked(call: Callable[[], object]) -> int:
+    """Call it in a process of its own, which ends with it; returns the process's id."""
     process = os.fork()
     if process:
         return process
     status = 1
     try:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        main(arguments)
+        call()
+        status = 0
     except SystemExit as end:
         status = int(end.code or 0)
     except KeyboardInterrupt:  # before main could tell it
         status = 130
+    except BaseException:
+        traceback.print_exc()
     finally:
-        sys.stdout.flush()
         os._exit(status)
 
 
-def ended(process: int, seconds: float) -> int | None:
+def start(arguments: list[str], log: Path) -> int:
+    """Run ``captioner ARGUMENTS``, which says what it says to a file; returns its process's id."""
+
+    def run() -> None:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        main(arguments)
+
+    return forked(run)
+
+
+def ended(process: int, seconds: float = PATIENCE) -> int | None:
     """The exit status of a process, negative if a signal killed it; None if it has not ended by then."""
     deadline = time.monotonic() + seconds
     while True:
@@ -72,7 +84,7 @@ def command(run: Path, save_minutes: float) -> list[str]:
 
 
 def finish(run: Path, log: Path) -> None:
-    status = ended(start(command(run, 0), log), PATIENCE)
+    status = ended(start(command(run, 0), log))
     assert status == 0, f"exit status {status}\n{log.read_text()}"
 
 
@@ -118,7 +130,7 @@ def kill_anywhere(folder: Path, times: int, random: Random) -> str:
                 number = random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
                 sent = time.monotonic()
                 os.kill(process, number)
-                status = ended(process, PATIENCE)
+                status = ended(process)
                 slowest = max(slowest, time.monotonic() - sent)
                 killed += status != 0  # or it had just come to its end
                 assert status in (0, -number, 128 + number), f"exit status {status}\n{log.read_text()}"
@@ -127,19 +139,15 @@ def kill_anywhere(folder: Path, times: int, random: Random) -> str:
         finish(run, log)
         check(run, reference)
     return (
-        f"killed {killed} times in {runs} runs, {resumed} times with something to go on with; the slowest took "
-        f"{slowest:.1f} s to end; all ended as the uninterrupted one, to the bit"
+        f"killed {killed} times in {runs} runs, {resumed} of the starts had something to go on with; "
+        f"the slowest took {slowest:.1f} s to end; all ended as the uninterrupted run, to the bit"
     )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description="Kill a tiny training run at random moments.")
     parser.add_argument("--times", type=int, default=30)
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the moments, as far as the machine repeats them"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
     with TemporaryDirectory() as place:
         print(kill_anywhere(Path(place), options.times, Random(options.seed)))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from kill_anywhere import ended, forked
 from PIL import Image
 
 from captioner.config import EncoderConfig
@@ -228,14 +229,13 @@ def test_interrupted_build_leaves_nothing(
     assert np.isfinite(features(encoder, photos, folder)).all()
 
 
-def test_killed_build_is_done_again_and_leaves_nothing(photos: list[Record], folder: Path) -> None:
+def test_killed_build_is_done_again_and_leaves_nothing(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = np.array(features(make_encoder(), photos, folder.with_name("other")))
-    process = os.fork()
-    if not process:
-        encoder = make_encoder()
-        encoder.trunk = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
-        features(encoder, photos, folder)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "trunk", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        assert ended(forked(lambda: features(make_encoder(), photos, folder))) == -signal.SIGKILL
     assert len(list(folder.glob("*/.*.part"))) == 1
     assert np.array_equal(features(make_encoder(), photos, folder), whole)
     assert [path.name for path in folder.glob("*/*")] == [cache.ARRAY]

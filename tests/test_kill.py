@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from kill_anywhere import check
+from kill_anywhere import check, ended, forked
 from test_training import metrics
 
 from captioner import run_folder, training
@@ -85,7 +85,7 @@ def nth(call: Callable[..., object], count: int, error: BaseException) -> Callab
     return counted
 
 
-@pytest.mark.parametrize("file", [1, 2, 3, 4, 5, 6, 9])  # config, timings, metrics, resume, model, ...
+@pytest.mark.parametrize("file", [1, 4, 5, 9])  # config, resume, model, its successor
 def test_killed_between_two_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, file: int
 ) -> None:
@@ -97,7 +97,7 @@ def test_killed_between_two_files(
     goes_on(config, tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("write", [1, 6, 10])
+@pytest.mark.parametrize("write", [1, 10])
 def test_full_disk_is_told_in_one_line_and_harms_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, write: int
 ) -> None:
@@ -126,7 +126,7 @@ def test_file_too_large_for_the_disk_leaves_the_old_one(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"file": b"old"}
 
 
-@pytest.mark.parametrize("step", [1, 3, 4, 6])  # an epoch has 4
+@pytest.mark.parametrize("step", [1, 3, 4])  # an epoch has 4
 def test_signal_saves_at_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, step: int
 ) -> None:
@@ -192,14 +192,13 @@ def test_command_tells_how_to_go_on(
 
 
 def test_second_signal_ends_at_once() -> None:
-    process = os.fork()
-    if not process:
+    def signalled() -> None:
         with Stop() as stop:
             stop.check()
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 130
+
+    assert ended(forked(signalled)) == 130
 
 
 def test_handlers_are_put_back() -> None:

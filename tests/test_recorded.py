@@ -7,9 +7,11 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
+from kill_anywhere import ended, forked
 
 from captioner.cli import caption as command
 from captioner.cli.main import main
@@ -39,7 +41,7 @@ def caption(photos: Path, output: Path) -> Command:
     """``captioner caption photos --output captions.jsonl ARGUMENTS``; returns its exit status."""
 
     def run(*arguments: object) -> int:
-        given = ["caption", photos, "--checkpoint", tiny.model_file(), "--output", output, *arguments]
+        given = ["caption", photos, *arguments, "--checkpoint", tiny.model_file(), "--output", output]
         with pytest.raises(SystemExit) as caught:
             main([str(argument) for argument in [*given, "--device", "cpu", "--batch-size", 1]])
         return int(caught.value.code or 0)
@@ -62,18 +64,16 @@ def test_killed_command_goes_on(caption: Command, output: Path, monkeypatch: pyt
     caption()
     whole = output.read_bytes()
     output.unlink()
-    process = os.fork()
-    if not process:
-        real, calls = command.as_record, iter(range(6))
+    real, calls = command.as_record, iter(range(6))
 
-        def as_record(*arguments: object) -> object:
-            if next(calls) == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments)  # type: ignore[arg-type]
+    def as_record(*arguments: Any) -> object:
+        if next(calls) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments)
 
-        command.as_record = as_record  # type: ignore[assignment]
-        caption("--resume")
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "as_record", as_record)
+        assert ended(forked(lambda: caption("--resume"))) == -signal.SIGKILL
     assert output.read_bytes() == b"".join(whole.splitlines(keepends=True)[:3])
     assert caption("--resume") == 1
     assert output.read_bytes() == whole
