@@ -1,18 +1,15 @@
 """The files that users keep: a self-contained model file, and a run's resume state.
 
 ``model.safetensors`` holds the weights, and in its header as JSON the configuration, the vocabulary and the
-scores. It is read without running anything of it. Files are written to a temporary name, synced and
-renamed, so one is either whole or not there.
+scores. It is read without running anything of it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 import struct
-import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from captioner.fingerprint import fingerprint
 from captioner.model import Captioner, build_model
 from captioner.plain import from_plain
 from captioner.vocabulary import SPECIALS, Vocabulary
+from captioner.writing import write_whole
 
 FORMAT = 1
 MAX_HEADER = 100 * 2**20  # bytes; safetensors' own limit
@@ -67,7 +65,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
             ensure_ascii=False,
         ),
     }
-    write_whole(path, save(state, header))
+    write_whole(path, _repeatable(save(state, header)))
 
 
 def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -115,6 +113,15 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
     return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest)
 
 
+def _repeatable(data: bytes) -> bytes:
+    """The same file with its header's keys in order, which safetensors leaves to chance."""
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + size])
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    text = text.ljust(-len(text) % 8 + len(text))  # tensors start at a multiple of 8 bytes
+    return b"".join((struct.pack("<Q", len(text)), text, memoryview(data)[8 + size :]))
+
+
 _MODEL_KEYS = ("encoder", "cell", "attention", "decoder")
 
 
@@ -150,7 +157,9 @@ def _header(data: bytes, path: str) -> dict[str, Any]:
 
 def save_resume_state(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values, whole or not at all."""
-    _write(path, lambda file: torch.save(state, file))
+    buffer = io.BytesIO()  # torch.save itself does not tell why a file could not be written
+    torch.save(state, buffer)
+    write_whole(path, buffer.getbuffer())
 
 
 def load_resume_state(path: Path) -> dict[str, Any]:
@@ -165,36 +174,3 @@ def load_resume_state(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CaptionerError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
-
-
-def make_folder(path: Path, key: str) -> None:
-    """Make a folder to write into, before any work is done for it.
-
-    Raises:
-        CaptionerError: it cannot be made; ``key`` is what the user would change.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CaptionerError(f"{key}: cannot make the folder {path} ({error.strerror})") from error
-
-
-def write_whole(path: Path, data: bytes | str) -> None:
-    """Write a file whole or not at all."""
-    content = data.encode() if isinstance(data, str) else data
-    _write(path, lambda file: file.write(content))
-
-
-def _write(path: Path, fill: Callable[[Any], Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -194,6 +194,7 @@ class TrainingConfig:
     precision: str = "auto"  # fp32, bf16, or auto: bf16 where the hardware has it
     patience: int = 5  # epochs without a better validation BLEU-4 before training stops; 0: never
     max_caption_length: int = 50  # words; longer training captions are cut
+    save_minutes: float = 10.0  # how often the resume state is saved within an epoch; 0: never
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import captioner
-from captioner.checkpoint import load_checkpoint, write_whole
+from captioner.checkpoint import load_checkpoint
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
 from captioner.errors import check_range
@@ -19,6 +19,7 @@ from captioner.scoring import use_compiler
 from captioner.search import check_search
 from captioner.validation import caption_split, score_bleu
 from captioner.vocabulary import detokenize
+from captioner.writing import write_whole
 
 
 @dataclass(frozen=True)

@@ -110,4 +110,5 @@ def check_training(config: TrainConfig) -> None:
     check_range(options.clip_norm, "training.clip_norm", low=0)
     check_range(options.label_smoothing, "training.label_smoothing", low=0, high=0.99)
     check_range(options.max_caption_length, "training.max_caption_length", low=1)
+    check_range(options.save_minutes, "training.save_minutes", low=0)
     check_range(config.run.workers, "run.workers", low=0)

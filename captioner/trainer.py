@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -17,16 +17,7 @@ from captioner.errors import CaptionerError
 from captioner.model import Captioner
 from captioner.optimization import build_optimizer, build_schedule
 from captioner.preparation import Material
-
-
-@dataclass
-class Progress:
-    """Where a run stands; with weights, optimizer and random state, all that going on needs."""
-
-    epoch: int = 0  # finished epochs
-    best: dict[str, float] = field(default_factory=dict)  # metrics of the best one
-    stale_epochs: int = 0  # epochs since the best one
-    metrics: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
+from captioner.progress import Progress
 
 
 @dataclass
@@ -60,7 +51,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "optimizer": trainer.optimizer.state_dict(),
         "schedule": {"last_epoch": trainer.schedule.last_epoch},
         "baseline": trainer.baseline,
-        "progress": vars(trainer.progress),
+        "progress": asdict(trainer.progress),
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state(trainer.device) if cuda else None,
     }
@@ -73,7 +64,7 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
         trainer.optimizer.load_state_dict(state["optimizer"])
         trainer.schedule.last_epoch = state["schedule"]["last_epoch"]
         trainer.baseline.copy_(state["baseline"])
-        trainer.progress = Progress(**state["progress"])
+        trainer.progress = Progress.from_plain(state["progress"])
         torch.set_rng_state(state["random"])
         if state["cuda_random"] is not None and trainer.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_random"], trainer.device)

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from omegaconf import OmegaConf
+import torch
 from torch import nn
 from tqdm import tqdm
 
-from captioner.checkpoint import (
-    Checkpoint,
-    load_resume_state,
-    make_folder,
-    save_checkpoint,
-    save_resume_state,
-    write_whole,
-)
+from captioner.checkpoint import Checkpoint, load_resume_state
 from captioner.config import ModelConfig, TrainConfig
 from captioner.data.batches import epoch_batches
 from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
 from captioner.loss import caption_loss
-from captioner.model import Captioner
 from captioner.preparation import Material, check_training, prepare
+from captioner.progress import Sums, repeatable
+from captioner.reporting import describe, epoch_line
+from captioner.run_folder import (
+    MODEL_FILE,
+    RESUME_FILE,
+    Saver,
+    begun,
+    publish,
+    run_folder,
+    tensorboard,
+    write_config,
+)
 from captioner.scoring import use_compiler
-from captioner.trainer import Progress, Trainer, build_trainer, restore, seed_everything, state_of
+from captioner.stopping import Stop, Stopped
+from captioner.trainer import Trainer, build_trainer, restore, seed_everything
 from captioner.validation import caption_split, score_bleu
 
-CONFIG_FILE = "config.yaml"
-RESUME_FILE = "resume.pt"
-MODEL_FILE = "model.safetensors"
 Report = Callable[[str], None]
 
 
 def train(config: TrainConfig, output: Path, resume: bool = False, report: Report = print) -> Path:
     """Train a model and keep the weights that caption the validation split best.
 
+    Ctrl-C and SIGTERM save the run's state before they stop it.
+
     Args:
-        output: the run folder: model.safetensors, resume.pt, config.yaml, metrics.jsonl and
-            TensorBoard events.
+        output: the run folder: model.safetensors, resume.pt, config.yaml, metrics.jsonl, timings.jsonl
+            and TensorBoard events.
         resume: go on with what the folder holds.
         report: is told one readable line an epoch.
 
@@ -51,159 +54,141 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
         The path of the model file.
 
     Raises:
-        CaptionerError: the configuration or the data is wrong, or the loss is no longer finite.
+        CaptionerError: the configuration or the data is wrong, the folder cannot be written, or the loss
+            is no longer finite.
+        Stopped: a signal has arrived.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
     check_training(config)
-    make_folder(output, "output")
-    seed_everything(config.training.seed)
-    use_compiler(config.run.compile)
-    device = choose_device(config.run.device)
-    autocast(device, config.training.precision)  # refuses a wrong value before the data is read
-    material = prepare(config, device)
-    trainer = build_trainer(config, material, device)
-    if resume:
-        restore(trainer, load_resume_state(output / RESUME_FILE))
-    else:
-        write_whole(output / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
-    report(describe(material))
-    writer = SummaryWriter(str(output), purge_step=trainer.progress.epoch + 1)
-    try:
-        while not finished(config, trainer.progress):
-            start = time.perf_counter()
-            metrics = train_epoch(config, material, trainer)
-            metrics |= validate(config, material, trainer)
-            metrics["seconds"] = time.perf_counter() - start
-            better = rank(metrics) > rank(trainer.progress.best)
-            progress = advance(trainer.progress, metrics, better)
-            trainer.progress = progress
-            if better:
-                save_checkpoint(as_checkpoint(config, material, trainer.model, metrics), output / MODEL_FILE)
-            lines = "".join(json.dumps(m) + "\n" for m in progress.metrics)
-            write_whole(output / "metrics.jsonl", lines)
-            save_resume_state(state_of(trainer), output / RESUME_FILE)
-            for name, value in metrics.items():
-                writer.add_scalar(name, value, progress.epoch)
-            writer.flush()
-            report(epoch_line(config, metrics, better))
-    finally:
-        writer.close()
+    with run_folder(output), Stop() as stop:
+        seed_everything(config.training.seed)
+        use_compiler(config.run.compile)
+        device = choose_device(config.run.device)
+        autocast(device, config.training.precision)  # refuses a wrong value before the data is read
+        if not resume:
+            write_config(config, output)
+        material = prepare(config, device)
+        trainer = build_trainer(config, material, device)
+        if resume and begun(output):
+            restore(trainer, load_resume_state(output / RESUME_FILE))
+            write_config(config, output)
+        saver = Saver(trainer, output, config.training.save_minutes)
+        report(describe(material))
+        with tensorboard(output, trainer.progress) as writer:
+            publish(as_checkpoint(config, material, trainer), trainer, output, writer)
+            try:
+                while not trainer.progress.finished(config.training):
+                    fit_epoch(config, material, trainer, saver, stop)
+                    publish(as_checkpoint(config, material, trainer), trainer, output, writer)
+                    report(epoch_line(config, trainer.progress))
+                    stop.check()
+            except Stopped:
+                if stop.patient:  # or it came in the midst of a step
+                    saver.save()
+                raise
     return output / MODEL_FILE
 
 
-def train_epoch(config: TrainConfig, material: Material, trainer: Trainer) -> dict[str, float]:
-    """One pass over the training split; returns means over it."""
-    model, epoch = trainer.model.train(), trainer.progress.epoch
+def fit_epoch(config: TrainConfig, material: Material, trainer: Trainer, saver: Saver, stop: Stop) -> None:
+    """Train for an epoch, or the rest of one, validate, and save."""
+
+    def after_step() -> None:
+        stop.check()
+        saver.save_if_due()
+
+    progress = trainer.progress
+    if not progress.trained:
+        progress.trained = train_epoch(config, material, trainer, after_step)
+    start = time.perf_counter()
+    metrics = progress.trained | validate(config, material, trainer, stop.check)
+    metrics["seconds"] += time.perf_counter() - start
+    trainer.progress = progress.advance(metrics)
+    saver.save()
+
+
+def train_epoch(
+    config: TrainConfig, material: Material, trainer: Trainer, after_step: Callable[[], None] = lambda: None
+) -> dict[str, float]:
+    """One pass over the training split, or what is left of it; returns means over the whole of it."""
+    model, options, sums = trainer.model.train(), config.training, trainer.progress.sums
+    epoch = trainer.progress.epoch
     batches = epoch_batches(
         material.train,
         material.captions,
-        config.training.batch_size,
-        config.training.seed,
+        options.batch_size,
+        options.seed,
         epoch,
-        config.training.captions_per_image,
+        options.captions_per_image,
+        skip=sums.images,
     )
-    steps = math.ceil(len(material.train) / config.training.batch_size)
-    title = f"epoch {epoch + 1}/{config.training.epochs}"
-    bar = tqdm(batches, title, steps, unit="batch", leave=False, disable=not config.run.progress)
-    nll, penalty, norm = 0.0, 0.0, 0.0
-    words, captions = 0, 0
+    steps = math.ceil((len(material.train) - sums.images) / options.batch_size)
+    title = f"epoch {epoch + 1}/{options.epochs}"
+    bar = tqdm(
+        batches,
+        title,
+        sums.steps + steps,
+        initial=sums.steps,
+        unit="batch",
+        leave=False,
+        disable=not config.run.progress,
+    )
     start = time.perf_counter()
-    for step, (features, batch) in enumerate(bar):
-        with autocast(trainer.device, config.training.precision):
+    for features, batch in bar:
+        with autocast(trainer.device, options.precision):
             unrolled = model(features.to(trainer.device), batch.to(trainer.device))
             loss = caption_loss(
-                model.decoder,
-                unrolled,
-                config.attention,
-                config.training.label_smoothing,
-                trainer.baseline,
+                model.decoder, unrolled, config.attention, options.label_smoothing, trainer.baseline
             )
         (loss.total / loss.captions).backward()
-        clipped = nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_norm or math.inf)
-        if not math.isfinite(loss.total.item() + clipped.item()):
+        norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf).item()
+        if not math.isfinite(loss.total.item() + norm):
             raise CaptionerError(
-                f"training: the loss is no longer finite (epoch {epoch + 1}, step {step + 1}, "
+                f"training: the loss is no longer finite (epoch {epoch + 1}, step {sums.steps + 1}, "
                 f"loss {loss.total.item():g}); lower optimizer.learning_rate or training.clip_norm"
             )
         trainer.optimizer.step()
         trainer.optimizer.zero_grad(set_to_none=True)
         trainer.schedule.step()
-        nll, penalty, norm = (
-            nll + loss.nll.item(),
-            penalty + loss.penalty.item(),
-            norm + clipped.item(),
+        sums.add(loss, len(features), norm, time.perf_counter() - start)
+        bar.set_postfix_str(
+            f"loss {sums.nll / sums.words:.3f}, {sums.words / sums.seconds:,.0f} words/s", refresh=False
         )
-        words, captions = words + loss.words, captions + loss.captions
-        rate = words / (time.perf_counter() - start)
-        bar.set_postfix_str(f"loss {nll / words:.3f}, {rate:,.0f} words/s", refresh=False)
+        after_step()
+        start = time.perf_counter()
+    trainer.progress.sums = Sums()
     return {
         "epoch": epoch + 1,
-        "train_nll": nll / words,
-        "attention_penalty": penalty / captions,
-        "gradient_norm": norm / steps,
+        **sums.means(),
         "learning_rate": trainer.optimizer.param_groups[0]["lr"],
-        "words_per_second": words / (time.perf_counter() - start),
     }
 
 
-def validate(config: TrainConfig, material: Material, trainer: Trainer) -> dict[str, float]:
-    """BLEU of free-running captions of the validation split, never teacher-forced."""
-    with autocast(trainer.device, config.training.precision):
+def validate(
+    config: TrainConfig,
+    material: Material,
+    trainer: Trainer,
+    after_batch: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """BLEU of free-running captions of the validation split, never teacher-forced.
+
+    It leaves the source of chance as it finds it, so that a run stopped within can be saved.
+    """
+    devices = [trainer.device] if trainer.device.type == "cuda" else []
+    with autocast(trainer.device, config.training.precision), torch.random.fork_rng(devices):
         hypotheses = caption_split(
-            trainer.model, material.val, config.search, trainer.device, progress=config.run.progress
+            trainer.model,
+            material.val,
+            config.search,
+            trainer.device,
+            progress=config.run.progress,
+            after_batch=after_batch,
         )
     return score_bleu(hypotheses, material.val.records, material.vocabulary)
 
 
-def finished(config: TrainConfig, progress: Progress) -> bool:
-    """Whether all epochs are done, or the validation BLEU-4 has long stopped rising."""
-    patience = config.training.patience
-    stopped = bool(patience) and progress.stale_epochs >= patience
-    return stopped or progress.epoch >= config.training.epochs
-
-
-def rank(metrics: dict[str, float]) -> list[float]:
-    """What epochs are compared by: BLEU-4, and while that is still zero, BLEU of lower order."""
-    return [metrics.get(f"BLEU-{n}", -1.0) for n in (4, 3, 2, 1)]
-
-
-def advance(progress: Progress, metrics: dict[str, float], better: bool) -> Progress:
-    """The progress after an epoch with these metrics."""
-    return Progress(
-        progress.epoch + 1,
-        metrics if better else progress.best,
-        0 if better else progress.stale_epochs + 1,
-        [*progress.metrics, metrics],
-    )
-
-
-def as_checkpoint(
-    config: TrainConfig, material: Material, model: Captioner, scores: dict[str, float]
-) -> Checkpoint:
+def as_checkpoint(config: TrainConfig, material: Material, trainer: Trainer) -> Checkpoint:
     """The model with all that using it needs; its configuration holds no path of this machine."""
     weights = config.encoder.weights
     encoder = replace(config.encoder, weights=None if weights is None else Path(weights).name)
     model_config = ModelConfig(encoder, config.cell, config.attention, config.decoder)
-    return Checkpoint(model, material.vocabulary, model_config, scores)
-
-
-def describe(material: Material) -> str:
-    """One line about what is about to be trained."""
-    trained = sum(p.numel() for p in material.model.parameters() if p.requires_grad)
-    rows, columns = material.model.encoder.grid
-    return (
-        f"{len(material.train):,} images with {sum(map(len, material.captions)):,} captions to train on, "
-        f"{len(material.val):,} images to validate on, {len(material.vocabulary):,} words, "
-        f"{rows}x{columns} locations, {trained:,} trained parameters"
-    )
-
-
-def epoch_line(config: TrainConfig, metrics: dict[str, float], better: bool) -> str:
-    """One line about a finished epoch."""
-    minutes, seconds = divmod(round(metrics["seconds"]), 60)
-    return (
-        f"epoch {metrics['epoch']:.0f}/{config.training.epochs}  loss {metrics['train_nll']:.3f}  "
-        f"BLEU-4 {metrics['BLEU-4']:.3f}{' *' if better else '  '}  "
-        f"{metrics['words_per_second']:,.0f} words/s  {minutes}:{seconds:02d}"
-    )
+    scores = repeatable(trainer.progress.best)
+    return Checkpoint(trainer.model, material.vocabulary, model_config, scores)

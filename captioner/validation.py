@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from tqdm import tqdm
@@ -25,6 +25,7 @@ def caption_split(
     device: torch.device,
     batch_size: int = 64,
     progress: bool = False,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> list[Hypothesis]:
     """The best hypothesis for every image of the split; the references are never looked at."""
     model.eval()
@@ -40,6 +41,7 @@ def caption_split(
     for features in batches:
         annotations = model.encoder.tail(features.to(device))
         best += [hypotheses[0] for hypotheses in search(model.decoder, annotations, options)]
+        after_batch()
     return best
 
 

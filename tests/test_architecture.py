@@ -11,8 +11,9 @@ import captioner
 
 ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
-    {"errors"},
+    {"errors", "stopping"},
     {"config", "vocabulary", "deferred", "scoring", "hardware", "fingerprint", "dropout"},
+    {"writing", "locking"},
     {"plain", "output", "weights"},
     {"composition"},
     {"cells", "attention", "encoder", "metrics"},
@@ -28,12 +29,14 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"search"},
     {"checkpoint"},
     {"preparation", "validation"},
-    {"trainer"},
+    {"progress"},
+    {"trainer", "reporting"},
+    {"run_folder"},
     {"training"},
     {"captioning", "evaluation"},
     {"visualize.overlay"},
     {"visualize.figure"},
-    {"cli.photos"},
+    {"cli.photos", "cli.recorded"},
     {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes"},
     {"cli.main"},
     {"__main__"},

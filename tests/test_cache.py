@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from kill_anywhere import ended, forked
 from PIL import Image
 
 from captioner.config import EncoderConfig
@@ -23,6 +25,7 @@ from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.encoder import Encoder, build_encoder
 from captioner.errors import CaptionerError
+from captioner.locking import owned
 
 CPU = torch.device("cpu")
 
@@ -154,6 +157,20 @@ def test_changed_image_is_encoded_anew(photos: list[Record], folder: Path) -> No
     assert changed == [False, False, True, False, False, False]
 
 
+def test_image_that_was_changed_in_secret_is_encoded_anew(photos: list[Record], folder: Path) -> None:
+    """Another content of the same size, and the time of its change put back."""
+    path, encoder = photos[2].source, make_encoder(True)
+    assert isinstance(path, Path)
+    Image.new("RGB", (32, 32), "red").save(path.with_suffix(".bmp"))
+    records = [Record(0, path.with_suffix(".bmp"), ("a caption",))]
+    first = np.array(features(encoder, records, folder))
+    before = records[0].source.stat()  # type: ignore[union-attr]
+    Image.new("RGB", (32, 32), "blue").save(path.with_suffix(".bmp"))
+    os.utime(path.with_suffix(".bmp"), ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.with_suffix(".bmp").stat().st_size == before.st_size
+    assert not np.array_equal(features(encoder, records, folder), first)
+
+
 def test_other_order_of_images_is_another_cache(photos: list[Record], folder: Path) -> None:
     first = features(make_encoder(), photos, folder)
     assert np.array_equal(features(make_encoder(), photos[::-1], folder), first[::-1])
@@ -212,28 +229,41 @@ def test_interrupted_build_leaves_nothing(
     assert np.isfinite(features(encoder, photos, folder)).all()
 
 
-def test_what_a_killed_build_left_is_not_served(photos: list[Record], folder: Path) -> None:
-    encoder = make_encoder()
-    whole = np.array(features(encoder, photos, folder / "good"))
-    place = next((folder / "good").iterdir())
-    (folder / ".building-killed").mkdir()
-    np.save(folder / ".building-killed" / cache.ARRAY, np.zeros_like(whole))
-    (folder / place.name).mkdir()  # without its array
-    assert np.array_equal(features(encoder, photos, folder), whole)
-
-
-def test_two_builds_at_once_end_with_one_good_cache(
+def test_killed_build_is_done_again_and_leaves_nothing(
     photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, both = make_encoder(), threading.Barrier(2, timeout=30)
+    whole = np.array(features(make_encoder(), photos, folder.with_name("other")))
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "trunk", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        assert ended(forked(lambda: features(make_encoder(), photos, folder))) == -signal.SIGKILL
+    assert len(list(folder.glob("*/.*.part"))) == 1
+    assert np.array_equal(features(make_encoder(), photos, folder), whole)
+    assert [path.name for path in folder.glob("*/*")] == [cache.ARRAY]
+
+
+def test_what_a_killed_build_of_other_images_left_is_removed(photos: list[Record], folder: Path) -> None:
+    left, building = folder / "left" / ".features.npy.1.part", folder / "building" / ".features.npy.2.part"
+    for path in (left, building):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+    with owned(building.parent):  # by a process that is alive
+        features(make_encoder(), photos, folder)
+    assert building.exists() and not left.parent.exists()
+
+
+def test_two_builds_at_once_are_one(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, waiting = make_encoder(), threading.Event()
     expected = np.array(features(encoder, photos, folder / "alone"))
-    real, found = encoder.trunk, []
+    real, built, found = encoder.trunk, [], []
 
     def trunk(pixels: torch.Tensor) -> torch.Tensor:
-        both.wait()  # until the other builds too
+        built.append(waiting.wait(timeout=60))  # until the other one waits for this one
         return real(pixels)
 
     monkeypatch.setattr(encoder, "trunk", trunk)
+    monkeypatch.setattr(cache, "_tell_waiting", waiting.set)
     build = lambda: found.append(np.array(features(encoder, photos, folder / "shared")))  # noqa: E731
     threads = [threading.Thread(target=build) for _ in range(2)]
     for thread in threads:
@@ -241,7 +271,47 @@ def test_two_builds_at_once_end_with_one_good_cache(
     for thread in threads:
         thread.join()
     assert [np.array_equal(served, expected) for served in found] == [True, True]
-    assert caches(folder / "shared") == 1
+    assert built == [True] and caches(folder / "shared") == 1
+
+
+def test_build_goes_on_when_the_one_it_waited_for_fails(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, waiting, outcomes = make_encoder(), threading.Event(), []
+    real, first = encoder.trunk, iter([True])
+
+    def trunk(pixels: torch.Tensor) -> torch.Tensor:
+        if next(first, False):
+            waiting.wait(timeout=60)
+            raise MemoryError
+        return real(pixels)
+
+    def build() -> None:
+        try:
+            outcomes.append(len(features(encoder, photos, folder)))
+        except MemoryError:
+            outcomes.append(0)
+
+    monkeypatch.setattr(encoder, "trunk", trunk)
+    monkeypatch.setattr(cache, "_tell_waiting", waiting.set)
+    threads = [threading.Thread(target=build) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [0, len(photos)] and caches(folder) == 1
+
+
+def test_full_disk_is_told(photos: list[Record], folder: Path) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        with pytest.raises(CaptionerError, match=r"^run\.cache: cannot write .*\(File too large\)$"):
+            features(make_encoder(True), photos, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caches(folder) == 0
 
 
 @pytest.mark.parametrize("workers", [0, 1])

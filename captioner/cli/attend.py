@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioner.checkpoint import make_folder
 from captioner.cli.photos import captions, photo_parser
 from captioner.data.images import printable
 from captioner.errors import CaptionerError
 from captioner.visualize.figure import save_figure
+from captioner.writing import make_folder
 
 
 def run(arguments: Sequence[str]) -> int:

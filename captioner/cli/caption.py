@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from captioner.captioning import Caption
 from captioner.cli.photos import captions, photo_parser
+from captioner.cli.recorded import Recorded, resumed
 from captioner.data.images import printable
 from captioner.errors import CaptionerError
 
@@ -18,12 +20,33 @@ from captioner.errors import CaptionerError
 def run(arguments: Sequence[str]) -> int:
     """Print or write a caption an image, in order; 1 if an image could not be read."""
     parser = photo_parser("caption", "Caption images.")
-    parser.add_argument("--format", choices=("text", "jsonl"), default="text")
-    parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
+    parser.add_argument(
+        "--format",
+        choices=("text", "jsonl"),
+        help="default: text, or jsonl where --output ends in .jsonl",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write there instead of printing, line by line")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an --output of JSONL: a half-written last line is cut off, and images that have a "
+        "record there, be it of an error, are left out",
+    )
     options = parser.parse_args(arguments)
-    failed = total = 0
-    results = captions(options, attention=False)
-    with _opened(options.output) as output:
+    if options.format is None:
+        options.format = "jsonl" if str(options.output).endswith(".jsonl") else "text"
+    if not options.resume:
+        return _caption(options, Recorded())
+    if options.output is None or options.format != "jsonl":
+        raise CaptionerError("--resume: needs --output FILE.jsonl, as text does not tell what is done")
+    with resumed(Path(options.output)) as recorded:
+        return _caption(options, recorded)
+
+
+def _caption(options: Namespace, recorded: Recorded) -> int:
+    failed, total = recorded.failed, recorded.paths.total()
+    results = captions(options, attention=False, skip=recorded.paths)
+    with _opened(options.output, "a" if options.resume else "w") as output:
         for path, result in results:
             total += 1
             failed += isinstance(result, CaptionerError)
@@ -51,12 +74,12 @@ def as_record(path: Path, result: Caption | CaptionerError) -> dict[str, object]
 
 
 @contextmanager
-def _opened(path: str | None) -> Iterator[TextIO]:
+def _opened(path: str | None, mode: str) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            yield file
+        with open(path, mode, encoding="utf-8") as file:
+            yield cast(TextIO, file)
     except OSError as error:
         raise CaptionerError(f"--output: cannot write {path} ({error.strerror})") from error

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioner.checkpoint import make_folder
 from captioner.composition import run_command
 from captioner.config import EvaluateConfig
 from captioner.evaluation import as_table, evaluate, save_evaluation
 from captioner.hardware import keep_memory
+from captioner.writing import make_folder
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from captioner import __version__
 from captioner.errors import CaptionerError, choose
+from captioner.stopping import Stopped
 
 COMMANDS = {
     "train": "train a captioner on images with captions",
@@ -21,7 +22,10 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 all well, 1 some images failed, 2 bad input, 130 interrupted."""
+    """Run a command and exit.
+
+    0: all well, 1: some images failed, 2: bad input, 130: interrupted, 143: terminated, its state saved.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
@@ -37,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CaptionerError as error:
         print(f"captioner: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+    except Stopped as stopped:
+        print(f"captioner: {stopped}", file=sys.stderr)
+        sys.exit(stopped.status)
     except KeyboardInterrupt:
         print("captioner: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,9 +48,13 @@ def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 def captions(
-    arguments: argparse.Namespace, attention: bool
+    arguments: argparse.Namespace, attention: bool, skip: Counter[str] | None = None
 ) -> Iterator[tuple[Path, Caption | CaptionerError]]:
-    """Every image found on the command line with its caption or its error, in order, as they are done."""
+    """Every image found on the command line with its caption or its error, in order, as they are done.
+
+    Args:
+        skip: paths to leave out, each as often as it is counted.
+    """
     options = search_options(
         beam_size=arguments.beam_size,
         max_length=arguments.max_length,
@@ -62,7 +67,11 @@ def captions(
     found: list[Path] = []  # read ahead of the captions by a batch or two
 
     def sources() -> Iterator[Path]:
+        left_out = Counter(skip)
         for path in find_images(arguments.paths):
+            if left_out[str(path)] > 0:
+                left_out[str(path)] -= 1
+                continue
             found.append(path)
             yield path
 

@@ -17,7 +17,9 @@ from captioner.config import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.hardware import keep_memory
 from captioner.plain import from_plain
-from captioner.training import CONFIG_FILE, RESUME_FILE, train
+from captioner.run_folder import CONFIG_FILE, RESUME_FILE
+from captioner.stopping import Stopped
+from captioner.training import train
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -28,16 +30,18 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _train(config: TrainConfig) -> None:
-    if config.resume is not None:
-        folder = Path(config.resume)
-        model = train(_resumed(folder), folder, resume=True)
-    else:
-        folder = _run_folder(config)
-        if (folder / RESUME_FILE).exists():
-            raise CaptionerError(
-                f"output: {folder} already holds a run; go on with resume={folder} or choose another"
-            )
-        model = train(config, folder)
+    resume = config.resume is not None
+    folder = Path(config.resume) if config.resume is not None else _run_folder(config)
+    if resume:
+        config = _resumed(folder)
+    elif (folder / RESUME_FILE).exists():
+        raise CaptionerError(
+            f"output: {folder} already holds a run; go on with resume={folder} or choose another"
+        )
+    try:
+        model = train(config, folder, resume)
+    except Stopped as stopped:
+        raise Stopped(stopped.number, f"stopped; go on with: captioner train resume={folder}") from None
     print(f"model: {model}")
 
 

@@ -57,6 +57,7 @@ def epoch_batches(
     seed: int,
     epoch: int,
     captions_per_image: int | None = None,
+    skip: int = 0,
 ) -> Iterator[tuple[Tensor, Captions]]:
     """One pass over the images in an order that only seed and epoch decide.
 
@@ -64,6 +65,7 @@ def epoch_batches(
         captions: what :func:`encode_captions` made of the split's records.
         size: images a batch.
         captions_per_image: how many of an image's captions are drawn for this pass; None: all.
+        skip: images that the pass has seen before, when it was interrupted.
 
     Yields:
         The trunk's output for the batch's images, and their captions.
@@ -71,9 +73,14 @@ def epoch_batches(
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(split), generator=generator).tolist()
     draw = random.Random(f"{seed} {epoch}")
-    for first in range(0, len(order), size):
+
+    def drawn(image: int) -> Sequence[Sequence[int]]:
+        if captions_per_image is None:
+            return captions[image]
+        return draw.sample(list(captions[image]), min(captions_per_image, len(captions[image])))
+
+    for image in order[:skip]:
+        drawn(image)  # so that the others get the captions that they would have had
+    for first in range(skip, len(order), size):
         chosen = order[first : first + size]
-        of_images = [captions[i] for i in chosen]
-        if captions_per_image is not None:
-            of_images = [draw.sample(list(c), min(captions_per_image, len(c))) for c in of_images]
-        yield gather(split.features, chosen), Captions.build(of_images)
+        yield gather(split.features, chosen), Captions.build([drawn(image) for image in chosen])

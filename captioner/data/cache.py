@@ -1,19 +1,17 @@
 """What the encoder's frozen part makes of every image, computed once and kept on disk.
 
 A cache is a folder named by a hash of everything that decides its content: the frozen weights, the
-preprocessing, and each image's path, size and time of change. It holds one memory-mapped array, a row an
-image. It is built beside its place and renamed into it, so it is whole or not there, and of two
-processes that build the same one the second simply finds the first one's.
+preprocessing, and each image's path, size and times of change. It holds one memory-mapped array, a row an
+image, which is whole or not there. One process builds it, others that want the same one wait for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +26,8 @@ from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.encoder import Encoder
 from captioner.errors import CaptionerError
+from captioner.locking import owned
+from captioner.writing import UNFINISHED, make_folder, remove_unfinished, whole_file
 
 ARRAY = "features.npy"
 BATCH = 16  # images a forward pass of the encoder
@@ -78,10 +78,10 @@ def cached_features(
     """
     place = folder / _key(encoder, preprocess, records)
     if not (place / ARRAY).is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            building = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
-            try:
+        make_folder(place, "run.cache")
+        _remove_abandoned(folder)
+        with owned(place, wait=_tell_waiting):
+            if not (place / ARRAY).is_file():  # by now
                 loader = DataLoader(
                     Pixels(records, preprocess),
                     BATCH,
@@ -90,12 +90,11 @@ def cached_features(
                     generator=torch.Generator(),  # its own, or a run would depend on what was cached
                 )
                 bar = tqdm(loader, title, unit="batch", leave=False, disable=not progress)
-                _write(building / ARRAY, len(records), _run(encoder, bar, device))
-                _publish(building, place)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
-        except OSError as error:
-            raise CaptionerError(f"run.cache: cannot write to {folder} ({error.strerror})") from error
+                try:
+                    _write(place / ARRAY, len(records), _run(encoder, bar, device))
+                except BaseException:
+                    _remove_empty(place)
+                    raise
     try:
         return np.load(place / ARRAY, mmap_mode="r")
     except (OSError, ValueError) as error:
@@ -115,24 +114,32 @@ def _run(
 
 
 def _write(path: Path, count: int, batches: Iterator[np.ndarray]) -> None:
-    array, done = None, 0
-    for batch in batches:
-        if array is None:
-            array = np.lib.format.open_memmap(path, "w+", batch.dtype, (count, *batch.shape[1:]))
-        array[done : done + len(batch)] = batch
-        done += len(batch)
-    if array is not None:
-        array.flush()
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
+    """All batches as one array in numpy's format. (On a full disk a memory map would end the process.)"""
+    with whole_file(path, "run.cache") as file:
+        for i, batch in enumerate(batches):
+            if i == 0:
+                shape = (count, *batch.shape[1:])
+                header = {"descr": np.lib.format.dtype_to_descr(batch.dtype), "fortran_order": False}
+                np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+            file.write(np.ascontiguousarray(batch).data)
 
 
-def _publish(building: Path, place: Path) -> None:
-    try:
-        os.rename(building, place)
-    except OSError:
-        if not (place / ARRAY).is_file():
-            raise
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed builders left; what a living one builds is its own."""
+    for unfinished in folder.glob(f"*/.*{UNFINISHED}"):
+        with suppress(OSError), owned(unfinished.parent) as mine:
+            if mine:
+                remove_unfinished(unfinished.parent)
+                _remove_empty(unfinished.parent)
+
+
+def _remove_empty(place: Path) -> None:
+    with suppress(OSError):
+        place.rmdir()
+
+
+def _tell_waiting() -> None:
+    print("waiting for another process that encodes the same images", file=sys.stderr)
 
 
 def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record]) -> str:
@@ -143,10 +150,10 @@ def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record]) ->
                 stat = record.source.stat()
             except OSError as error:
                 raise CaptionerError(f"{record.source}: {error.strerror}") from error
-            sources.append([str(record.source.resolve()), stat.st_size, stat.st_mtime_ns])
+            sources.append([str(record.source.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
         else:
             sources.append(repr(getattr(record.source, "args", record.source)))
     if records and not isinstance(records[0].source, Path):  # drawn images change with the code
         sources.append(hashlib.sha256(records[0].source().tobytes()).hexdigest())
-    content = [1, encoder.fingerprint(), preprocess.image_size, preprocess.resize, sources]
+    content = [2, encoder.fingerprint(), preprocess.image_size, preprocess.resize, sources]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -1,0 +1,51 @@
+"""Files and folders that one process at a time may write to.
+
+The lock is the operating system's own, on the file or folder itself. It leaves nothing on the disk and ends
+with the process that holds it, however that ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[bool]:
+    """Whether this process may write to ``path``, which exists; nobody else may before the block ends.
+
+    Where there are no such locks (Windows, some network file systems) everybody may.
+
+    Args:
+        wait: is called if another process owns the path, before waiting for it to end; None: do not wait.
+    """
+    if fcntl is None:
+        yield True
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield _lock(handle, wait)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, wait: Callable[[], None] | None) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if wait is None:
+            return False
+        wait()
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.ENOSYS):
+            raise
+    return True

@@ -1,0 +1,115 @@
+"""What a run folder holds, written so that a run killed anywhere goes on from it and nothing contradicts.
+
+``resume.pt`` is the run's memory: what is not in it has not happened. The model file, the metrics and
+TensorBoard's events follow from it, are written after it, and once more when the run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import OmegaConf
+
+from captioner.checkpoint import Checkpoint, save_checkpoint, save_resume_state
+from captioner.config import TrainConfig
+from captioner.errors import CaptionerError
+from captioner.locking import owned
+from captioner.progress import CLOCK, Progress, repeatable
+from captioner.trainer import Trainer, state_of
+from captioner.writing import make_folder, remove_unfinished, write_whole
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+CONFIG_FILE = "config.yaml"
+RESUME_FILE = "resume.pt"
+MODEL_FILE = "model.safetensors"
+METRICS_FILE = "metrics.jsonl"  # the same to the byte for every run of the same seed
+TIMINGS_FILE = "timings.jsonl"
+
+
+@contextmanager
+def run_folder(path: Path) -> Iterator[None]:
+    """The folder, made if need be, for one process alone; what a killed one left unfinished is removed.
+
+    Raises:
+        CaptionerError: it cannot be made or written to, or another process trains in it.
+    """
+    make_folder(path, "output")
+    with owned(path) as mine:
+        if not mine:
+            raise CaptionerError(f"output: another process is training in {path}")
+        remove_unfinished(path)
+        yield
+
+
+def write_config(config: TrainConfig, folder: Path) -> None:
+    """Keep what the run was told, for when it goes on."""
+    write_whole(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+
+def begun(folder: Path) -> bool:
+    """Whether there is anything to go on with; a run killed before its first save begins anew."""
+    return (folder / RESUME_FILE).exists() or (folder / MODEL_FILE).exists()
+
+
+@contextmanager
+def tensorboard(folder: Path, progress: Progress) -> Iterator[SummaryWriter]:
+    """A writer of TensorBoard events, which takes back those of epochs that the resume state does not know.
+
+    Raises:
+        CaptionerError: they cannot be written.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    try:
+        # the last epoch's are taken back too, as publish writes them once more
+        with SummaryWriter(str(folder), purge_step=max(1, progress.epoch)) as writer:
+            yield writer
+    except OSError as error:
+        reason = error.strerror or error
+        raise CaptionerError(f"output: cannot write TensorBoard's events to {folder} ({reason})") from error
+
+
+class Saver:
+    """Saves the resume state when it is told to, and every so many minutes.
+
+    Args:
+        minutes: 0: only when it is told to.
+    """
+
+    def __init__(self, trainer: Trainer, folder: Path, minutes: float) -> None:
+        self.trainer, self.path, self.minutes = trainer, folder / RESUME_FILE, minutes
+        self.last = time.monotonic()
+
+    def save(self) -> None:
+        save_resume_state(state_of(self.trainer), self.path)
+        self.last = time.monotonic()
+
+    def save_if_due(self) -> None:
+        if self.minutes and time.monotonic() - self.last >= 60 * self.minutes:
+            self.save()
+
+
+def publish(checkpoint: Checkpoint, trainer: Trainer, folder: Path, writer: SummaryWriter) -> None:
+    """Write all that follows from the resume state after an epoch; writing it again changes nothing.
+
+    Args:
+        checkpoint: the present model, which is kept if the last epoch was the best.
+        writer: from :func:`tensorboard`.
+    """
+    progress = trainer.progress
+    if progress.has_best_weights:
+        save_checkpoint(checkpoint, folder / MODEL_FILE)
+    kept = [repeatable(metrics) for metrics in progress.metrics]
+    timings = [{name: metrics[name] for name in ("epoch", *CLOCK)} for metrics in progress.metrics]
+    for name, entries in ((METRICS_FILE, kept), (TIMINGS_FILE, timings)):
+        write_whole(folder / name, "".join(json.dumps(entry) + "\n" for entry in entries))
+    for name, value in progress.metrics[-1].items() if progress.metrics else ():
+        writer.add_scalar(name, value, progress.epoch)
+    writer.flush()

@@ -1,0 +1,82 @@
+"""Files written whole or not at all, whatever stops their writer: an error, a full disk or ``kill -9``.
+
+A file is written under a temporary name, synced and renamed. Only a killed writer leaves its temporary file
+behind, and whoever owns the folder next removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from captioner.errors import CaptionerError
+
+UNFINISHED = ".part"
+
+
+def make_folder(path: Path, key: str) -> None:
+    """Make a folder to write into, before any work is done for it.
+
+    Raises:
+        CaptionerError: it cannot be made; ``key`` is what the user would change.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CaptionerError(f"{key}: cannot make the folder {path} ({error.strerror})") from error
+
+
+def write_whole(path: Path, data: bytes | memoryview | str, key: str = "output") -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        CaptionerError: it cannot be written; what stood there before is as it was.
+    """
+    with whole_file(path, key) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def whole_file(path: Path, key: str = "output") -> Iterator[BinaryIO]:
+    """A file to write into, which takes the name ``path`` at the end of the block, when all is on the disk.
+
+    Raises:
+        CaptionerError: it cannot be written, the disk being full for one; ``key`` is what the user would
+            change, and what stood at ``path`` before is as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise CaptionerError(f"{key}: cannot write {path} ({error.strerror or error})") from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder that no other process writes to now."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a renaming on the disk too, where folders can be opened for that."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
