@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from captioner.checkpoint import (
@@ -25,12 +25,13 @@ from captioner.config import ModelConfig, TrainConfig
 from captioner.data.batches import epoch_batches
 from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
-from captioner.loss import caption_loss
+from captioner.loss import Loss, caption_loss
 from captioner.model import Captioner
-from captioner.preparation import Material, check_training, prepare
+from captioner.packing import Captions
+from captioner.preparation import SELECTIONS, Material, check_training, prepare
 from captioner.scoring import use_compiler
 from captioner.trainer import Progress, Trainer, build_trainer, restore, seed_everything, state_of
-from captioner.validation import caption_split, score_bleu
+from captioner.validation import caption_split, score_captions
 
 CONFIG_FILE = "config.yaml"
 RESUME_FILE = "resume.pt"
@@ -68,6 +69,9 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
     else:
         write_whole(output / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
     report(describe(material))
+    if config.init is not None and not resume:
+        begin_with(config, material, trainer, output)
+        report(start_line(trainer.progress.best))
     writer = SummaryWriter(str(output), purge_step=trainer.progress.epoch + 1)
     try:
         while not finished(config, trainer.progress):
@@ -75,7 +79,8 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
             metrics = train_epoch(config, material, trainer)
             metrics |= validate(config, material, trainer)
             metrics["seconds"] = time.perf_counter() - start
-            better = rank(metrics) > rank(trainer.progress.best)
+            select = config.training.select
+            better = rank(metrics, select) > rank(trainer.progress.best, select)
             progress = advance(trainer.progress, metrics, better)
             trainer.progress = progress
             if better:
@@ -107,18 +112,11 @@ def train_epoch(config: TrainConfig, material: Material, trainer: Trainer) -> di
     title = f"epoch {epoch + 1}/{config.training.epochs}"
     bar = tqdm(batches, title, steps, unit="batch", leave=False, disable=not config.run.progress)
     nll, penalty, norm = 0.0, 0.0, 0.0
-    words, captions = 0, 0
+    words, captions, reward = 0, 0, 0.0
     start = time.perf_counter()
-    for step, (features, batch) in enumerate(bar):
+    for step, (features, batch, images) in enumerate(bar):
         with autocast(trainer.device, config.training.precision):
-            unrolled = model(features.to(trainer.device), batch.to(trainer.device))
-            loss = caption_loss(
-                model.decoder,
-                unrolled,
-                config.attention,
-                config.training.label_smoothing,
-                trainer.baseline,
-            )
+            loss = batch_loss(config, trainer, features.to(trainer.device), batch, images)
         (loss.total / loss.captions).backward()
         clipped = nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_norm or math.inf)
         if not math.isfinite(loss.total.item() + clipped.item()):
@@ -135,11 +133,14 @@ def train_epoch(config: TrainConfig, material: Material, trainer: Trainer) -> di
             norm + clipped.item(),
         )
         words, captions = words + loss.words, captions + loss.captions
+        reward += loss.reward or 0.0
         rate = words / (time.perf_counter() - start)
-        bar.set_postfix_str(f"loss {nll / words:.3f}, {rate:,.0f} words/s", refresh=False)
+        gain = f"loss {nll / words:.3f}" if loss.reward is None else f"reward {reward / captions:.3f}"
+        bar.set_postfix_str(f"{gain}, {rate:,.0f} words/s", refresh=False)
     return {
         "epoch": epoch + 1,
         "train_nll": nll / words,
+        **({} if trainer.self_critical is None else {"reward": reward / captions}),
         "attention_penalty": penalty / captions,
         "gradient_norm": norm / steps,
         "learning_rate": trainer.optimizer.param_groups[0]["lr"],
@@ -147,25 +148,44 @@ def train_epoch(config: TrainConfig, material: Material, trainer: Trainer) -> di
     }
 
 
+def batch_loss(
+    config: TrainConfig, trainer: Trainer, features: Tensor, captions: Captions, images: list[int]
+) -> Loss:
+    """What the phase minimises; ``images`` says which of the training split's the batch holds."""
+    model = trainer.model
+    if trainer.self_critical is not None:
+        return trainer.self_critical(model, features, images)
+    unrolled = model(features, captions.to(trainer.device))
+    smoothing = config.training.label_smoothing
+    return caption_loss(model.decoder, unrolled, config.attention, smoothing, trainer.baseline)
+
+
 def validate(config: TrainConfig, material: Material, trainer: Trainer) -> dict[str, float]:
-    """BLEU of free-running captions of the validation split, never teacher-forced."""
+    """Scores of free-running captions of the validation split, never teacher-forced."""
     with autocast(trainer.device, config.training.precision):
         hypotheses = caption_split(
             trainer.model, material.val, config.search, trainer.device, progress=config.run.progress
         )
-    return score_bleu(hypotheses, material.val.records, material.vocabulary)
+    return score_captions(hypotheses, material.val.records, material.vocabulary)
+
+
+def begin_with(config: TrainConfig, material: Material, trainer: Trainer, output: Path) -> None:
+    """Let the weights of ``init`` be the first best ones, so that the run ends with none that are worse."""
+    metrics = {"epoch": 0, **validate(config, material, trainer)}
+    trainer.progress = Progress(best=metrics, metrics=[metrics])
+    save_checkpoint(as_checkpoint(config, material, trainer.model, metrics), output / MODEL_FILE)
 
 
 def finished(config: TrainConfig, progress: Progress) -> bool:
-    """Whether all epochs are done, or the validation BLEU-4 has long stopped rising."""
+    """Whether all epochs are done, or the validation score has long stopped rising."""
     patience = config.training.patience
     stopped = bool(patience) and progress.stale_epochs >= patience
     return stopped or progress.epoch >= config.training.epochs
 
 
-def rank(metrics: dict[str, float]) -> list[float]:
-    """What epochs are compared by: BLEU-4, and while that is still zero, BLEU of lower order."""
-    return [metrics.get(f"BLEU-{n}", -1.0) for n in (4, 3, 2, 1)]
+def rank(metrics: dict[str, float], select: str = "BLEU-4") -> list[float]:
+    """What epochs are compared by: the score ``select``, and while it is still zero, BLEU of lower order."""
+    return [metrics.get(name, -1.0) for name in (select, "BLEU-4", "BLEU-3", "BLEU-2", "BLEU-1")]
 
 
 def advance(progress: Progress, metrics: dict[str, float], better: bool) -> Progress:
@@ -199,11 +219,21 @@ def describe(material: Material) -> str:
     )
 
 
+def start_line(metrics: dict[str, float]) -> str:
+    """One line about the weights that a run starts from."""
+    return f"start  {_scores(metrics)}"
+
+
 def epoch_line(config: TrainConfig, metrics: dict[str, float], better: bool) -> str:
     """One line about a finished epoch."""
     minutes, seconds = divmod(round(metrics["seconds"]), 60)
+    gain = f"reward {metrics['reward']:.3f}" if "reward" in metrics else f"loss {metrics['train_nll']:.3f}"
     return (
-        f"epoch {metrics['epoch']:.0f}/{config.training.epochs}  loss {metrics['train_nll']:.3f}  "
-        f"BLEU-4 {metrics['BLEU-4']:.3f}{' *' if better else '  '}  "
+        f"epoch {metrics['epoch']:.0f}/{config.training.epochs}  {gain}  "
+        f"{_scores(metrics)}{' *' if better else '  '}  "
         f"{metrics['words_per_second']:,.0f} words/s  {minutes}:{seconds:02d}"
     )
+
+
+def _scores(metrics: dict[str, float]) -> str:
+    return "  ".join(f"{name} {metrics[name]:.3f}" for name in SELECTIONS if name in metrics)

@@ -57,7 +57,7 @@ def epoch_batches(
     seed: int,
     epoch: int,
     captions_per_image: int | None = None,
-) -> Iterator[tuple[Tensor, Captions]]:
+) -> Iterator[tuple[Tensor, Captions, list[int]]]:
     """One pass over the images in an order that only seed and epoch decide.
 
     Args:
@@ -66,7 +66,7 @@ def epoch_batches(
         captions_per_image: how many of an image's captions are drawn for this pass; None: all.
 
     Yields:
-        The trunk's output for the batch's images, and their captions.
+        The trunk's output for the batch's images, their captions, and which images of the split they are.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(split), generator=generator).tolist()
@@ -76,4 +76,4 @@ def epoch_batches(
         of_images = [captions[i] for i in chosen]
         if captions_per_image is not None:
             of_images = [draw.sample(list(c), min(captions_per_image, len(c))) for c in of_images]
-        yield gather(split.features, chosen), Captions.build(of_images)
+        yield gather(split.features, chosen), Captions.build(of_images), chosen
