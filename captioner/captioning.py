@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
-from captioner.checkpoint import Checkpoint, load_checkpoint
+from captioner.checkpoint import Checkpoint, load_members
 from captioner.config import SearchConfig
 from captioner.data.images import Source, load_image
 from captioner.data.preprocess import Preprocess
+from captioner.ensemble import Ensemble
 from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
 from captioner.hypotheses import Hypothesis
@@ -52,19 +54,30 @@ class Caption:
 
 
 class Predictor:
-    """A trained model that captions photos.
+    """A trained model that captions photos, or several that do it together.
+
+    Several average their word probabilities; the attention that is shown is the first one's.
 
     Args:
         checkpoint: from :func:`captioner.checkpoint.load_checkpoint`.
         device: auto, cpu, cuda, ...
+        others: further members, with the same vocabulary.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "auto", others: Sequence[Checkpoint] = ()
+    ) -> None:
         self.device = choose_device(device)
-        self.model = checkpoint.model.to(self.device).eval()
+        members = [checkpoint, *others]
+        self.models = [member.model.to(self.device).eval() for member in members]
+        self.model = self.models[0]
         self.vocabulary = checkpoint.vocabulary
-        encoder = checkpoint.config.encoder
-        self.preprocess = Preprocess(encoder.image_size, encoder.resize)
+        self.decoder = Ensemble([model.decoder for model in self.models])
+        encoders = [member.config.encoder for member in members]
+        preprocesses = [Preprocess(encoder.image_size, encoder.resize) for encoder in encoders]
+        self.preprocess = preprocesses[0]
+        # members with the same trunk and preprocessing share its work
+        self._trunks = [(m.encoder.fingerprint(), p) for m, p in zip(self.models, preprocesses)]
 
     def caption(self, image: Source, **options: Any) -> Caption:
         """Caption one photo: a path, bytes, an open file or a Pillow image.
@@ -100,22 +113,31 @@ class Predictor:
             captions = iter(self._caption_batch(good, options, attention) if good else ())
             yield from (i if isinstance(i, CaptionerError) else next(captions) for i in batch)
 
-    def _load(self, source: Source) -> Image.Image | CaptionerError:
+    def _load(self, source: Source) -> list[Image.Image] | CaptionerError:
+        """The square that each member sees."""
         try:
-            return self.preprocess.frame(load_image(source, draft=self.preprocess.image_size))
+            preprocesses = [preprocess for _, preprocess in self._trunks]
+            image = load_image(source, draft=max(p.image_size for p in preprocesses))
+            frames = {p: p.frame(image) for p in set(preprocesses)}
+            return [frames[p] for p in preprocesses]
         except CaptionerError as error:
             return error
 
     def _caption_batch(
-        self, images: Sequence[Image.Image], options: SearchConfig, attention: bool
+        self, images: Sequence[list[Image.Image]], options: SearchConfig, attention: bool
     ) -> list[Caption]:
-        pixels = torch.stack([self.preprocess.pixels(image) for image in images]).to(self.device)
+        features: dict[object, Tensor] = {}
+        annotations = []
         with torch.inference_mode(), autocast(self.device, "auto"):
-            annotations = self.model.encoder(pixels)
-            found = search(self.model.decoder, annotations, options, attention)
+            for model, trunk, frames in zip(self.models, self._trunks, zip(*images)):
+                if trunk not in features:
+                    pixels = torch.stack([trunk[1].pixels(frame) for frame in frames])
+                    features[trunk] = model.encoder.trunk(pixels.to(self.device))
+                annotations.append(model.encoder.tail(features[trunk]))
+            found = search(self.decoder, annotations, options, attention)
         return [
-            self._as_caption(hypotheses[0], image if attention else None)
-            for hypotheses, image in zip(found, images)
+            self._as_caption(hypotheses[0], frames[0] if attention else None)
+            for hypotheses, frames in zip(found, images)
         ]
 
     def _as_caption(self, hypothesis: Hypothesis, image: Image.Image | None) -> Caption:
@@ -133,13 +155,16 @@ class Predictor:
         )
 
 
-def load(path: str | Path, device: str = "auto") -> Predictor:
+def load(path: str | Path | Sequence[str | Path], device: str = "auto") -> Predictor:
     """Load a trained model: ``captioner.load("model.safetensors").caption("photo.jpg")``.
 
+    Several paths are loaded as an ensemble.
+
     Raises:
-        CaptionerError: no such file, or not a model file of captioner.
+        CaptionerError: no such file, not a model file of captioner, or models whose vocabularies differ.
     """
-    return Predictor(load_checkpoint(path), device)
+    first, *others = load_members(path)
+    return Predictor(first, device, others)
 
 
 def search_options(**options: Any) -> SearchConfig:
@@ -159,11 +184,11 @@ def search_options(**options: Any) -> SearchConfig:
 
 def _loaded(
     sources: Iterable[Source], load: Any, batch_size: int, workers: int
-) -> Iterator[list[Image.Image | CaptionerError]]:
+) -> Iterator[list[list[Image.Image] | CaptionerError]]:
     """Batches of loaded images in order; at most two batches are held."""
     remaining = iter(sources)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting: deque[Future[Image.Image | CaptionerError]] = deque()
+        waiting: deque[Future[list[Image.Image] | CaptionerError]] = deque()
 
         def fill() -> None:
             for source in islice(remaining, 2 * batch_size - len(waiting)):

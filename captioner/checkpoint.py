@@ -122,6 +122,27 @@ def _repeatable(data: bytes) -> bytes:
     return b"".join((struct.pack("<Q", len(text)), text, memoryview(data)[8 + size :]))
 
 
+def load_members(paths: Any, device: torch.device | str = "cpu") -> list[Checkpoint]:
+    """Read the model file ``paths``, or the several of a list, which are to caption together.
+
+    Raises:
+        CaptionerError: as in :func:`load_checkpoint`; or the models have not the same vocabulary.
+    """
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not paths:
+        raise CaptionerError("checkpoint: the list of model files is empty")
+    members = [load_checkpoint(path, device) for path in paths]
+    first = members[0].vocabulary
+    for path, member in zip(paths, members):
+        if (member.vocabulary.words, member.vocabulary.unit) != (first.words, first.unit):
+            sizes = f"{len(member.vocabulary)} words, {len(first)} words"
+            raise CaptionerError(
+                f"checkpoint: {path} has another vocabulary than {paths[0]} ({sizes}); the models of an "
+                "ensemble must share theirs"
+            )
+    return members
+
+
 _MODEL_KEYS = ("encoder", "cell", "attention", "decoder")
 
 

@@ -174,6 +174,26 @@ class TableConfig(DataConfig):
 
 
 @dataclass
+class PhaseConfig:
+    """What the loss is made of."""
+
+    name: str = REQUIRED
+
+
+@dataclass
+class CrossEntropyConfig(PhaseConfig):
+    name: str = "cross_entropy"
+
+
+@dataclass
+class SelfCriticalConfig(PhaseConfig):
+    name: str = "self_critical"
+    samples: int = 5  # captions an image
+    baseline: str = "mean"  # mean: of an image's other samples; greedy: the paper's
+    bleu_weight: float = 0.0  # of BLEU-4 beside CIDEr-D in the reward
+
+
+@dataclass
 class OptimizerConfig:
     name: str = "adamw"  # adam, adamw or rmsprop
     learning_rate: float = 1e-3
@@ -192,7 +212,8 @@ class TrainingConfig:
     clip_norm: float = 5.0
     label_smoothing: float = 0.1
     precision: str = "auto"  # fp32, bf16, or auto: bf16 where the hardware has it
-    patience: int = 5  # epochs without a better validation BLEU-4 before training stops; 0: never
+    select: str = "BLEU-4"  # validation score that the best weights are chosen by: BLEU-4 or CIDEr-D
+    patience: int = 5  # epochs without a better one before training stops; 0: never
     max_caption_length: int = 50  # words; longer training captions are cut
     save_minutes: float = 10.0  # how often the resume state is saved within an epoch; 0: never
 
@@ -232,7 +253,9 @@ class TrainConfig(ModelConfig):
     training: TrainingConfig
     search: SearchConfig
     run: RunConfig
+    phase: PhaseConfig = field(default_factory=CrossEntropyConfig)
     output: str | None = None  # run folder; null: runs/DATE_TIME
+    init: str | None = None  # run folder whose trained model this run starts from
     resume: str | None = None  # run folder to go on with
 
 
@@ -243,7 +266,7 @@ class EvaluateConfig:
     data: DataConfig
     search: SearchConfig
     run: RunConfig
-    checkpoint: str = REQUIRED
+    checkpoint: Any = REQUIRED  # a model file or run folder, or a list of them for an ensemble
     split: str = "test"
     output: str | None = None  # folder for scores.json and captions.json
     batch_size: int = 32
@@ -258,6 +281,7 @@ SCHEMAS: dict[str, dict[str, type[Any]]] = {
         "gru": GRUConfig,
     },
     "attention": {"soft": SoftAttentionConfig, "hard": HardAttentionConfig},
+    "phase": {"cross_entropy": CrossEntropyConfig, "self_critical": SelfCriticalConfig},
     "data": {
         "scenes": ScenesConfig,
         "flickr8k": Flickr8kConfig,

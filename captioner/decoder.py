@@ -122,6 +122,12 @@ class Decoder(nn.Module):
         step, _, state = self._advance(embedding, share, of_context, state, memory, rows, F.linear)
         return step, state
 
+    def predict(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Tensor, Step, State]:
+        """A step with the log probability of every next word, ``(rows, vocabulary)`` float32."""
+        step, state = self.step(words, state, memory, rows)
+        logits = self.logits(step.embedding, step.hidden, step.context)
+        return logits.float().log_softmax(dim=-1), step, state
+
     def forward(self, annotations: Tensor, captions: Captions) -> Unrolled:
         """Teacher forcing: every word is predicted from the reference's words before it."""
         memory, initial = self.begin(annotations)

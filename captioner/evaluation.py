@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import captioner
-from captioner.checkpoint import load_checkpoint
+from captioner.checkpoint import load_members
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
 from captioner.errors import check_range
@@ -17,7 +17,7 @@ from captioner.metrics import coco_scores
 from captioner.preparation import encode_split
 from captioner.scoring import use_compiler
 from captioner.search import check_search
-from captioner.validation import caption_split, score_bleu
+from captioner.validation import caption_together, dangling, score_bleu
 from captioner.vocabulary import detokenize
 from captioner.writing import write_whole
 
@@ -42,6 +42,8 @@ class Evaluation:
 def evaluate(config: EvaluateConfig) -> Evaluation:
     """Caption a split, free-running, and score the captions against its references.
 
+    Several model files caption together, by the mean of their word probabilities.
+
     Raises:
         CaptionerError: the model file, the data or an option is wrong.
     """
@@ -49,14 +51,16 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     check_range(config.batch_size, "batch_size", low=1)
     use_compiler(config.run.compile)
     device = choose_device(config.run.device)
-    checkpoint = load_checkpoint(config.checkpoint, device)
-    model, vocabulary = checkpoint.model, checkpoint.vocabulary
+    members = load_members(config.checkpoint, device)
+    vocabulary, models = members[0].vocabulary, [member.model for member in members]
     records = load_split(config.data, config.split)
-    encoder = checkpoint.config.encoder
-    split = encode_split(model.encoder, encoder, records, config.run, device, "encoding")
+    splits = [
+        encode_split(m.model.encoder, m.config.encoder, records, config.run, device, "encoding")
+        for m in members
+    ]
     with autocast(device, "auto"):
-        hypotheses = caption_split(
-            model, split, config.search, device, config.batch_size, config.run.progress
+        hypotheses = caption_together(
+            models, splits, config.search, device, config.batch_size, config.run.progress
         )
     texts = [detokenize((vocabulary.words[i] for i in h.words), vocabulary.unit) for h in hypotheses]
     scores = score_bleu(hypotheses, records, vocabulary)
@@ -70,7 +74,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         "coco_tokenizer": coco.tokenizer,
         "search": asdict(config.search),
         "unfinished_captions": sum(not h.finished for h in hypotheses),
-        "model_sha256": checkpoint.digest,
+        "dangling_captions": dangling([vocabulary.decode(h.words) for h in hypotheses]),
+        "model_sha256": members[0].digest if len(members) == 1 else [m.digest for m in members],
         "captioner_version": captioner.__version__,
     }
     captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]

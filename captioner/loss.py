@@ -20,6 +20,7 @@ class Loss(NamedTuple):
         nll: negative log likelihood of all words, in nats, without label smoothing.
         penalty: sum over captions of sum_i (1 - sum_t alpha_ti)^2.
         words, captions: how many there are.
+        reward: of all captions; None where there is none.
     """
 
     total: Tensor
@@ -27,6 +28,7 @@ class Loss(NamedTuple):
     penalty: Tensor
     words: int
     captions: int
+    reward: float | None = None
 
 
 def caption_loss(

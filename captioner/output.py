@@ -19,7 +19,12 @@ CHUNK = 256  # words
 
 
 def word_loss(
-    deep: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float = 0.0
+    deep: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    smoothing: float = 0.0,
+    share: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cross entropy of ``softmax(deep @ weight.T + bias)``.
 
@@ -28,19 +33,26 @@ def word_loss(
         weight, bias: ``(vocabulary, size)`` and ``(vocabulary,)``.
         targets: the right words, ``(words,)``.
         smoothing: share of the target probability that is spread over all words.
+        share: what each word's loss is multiplied by, ``(words,)``; None: 1.
 
     Returns:
         The label-smoothed loss summed over words, to be differentiated, and each word's negative log
         likelihood without smoothing, ``(words,)``, without a gradient.
     """
-    total, nll = _WordLoss.apply(autocast(deep), autocast(weight), bias, targets, smoothing)
+    total, nll = _WordLoss.apply(autocast(deep), autocast(weight), bias, targets, smoothing, share)
     return total, nll
 
 
 class _WordLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, deep: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+        ctx: Any,
+        deep: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        share: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         exact = torch.promote_types(deep.dtype, torch.float32)
         nll = deep.new_empty(len(deep), dtype=exact)
@@ -53,12 +65,15 @@ class _WordLoss(torch.autograd.Function):
             log_total = logits.logsumexp(dim=-1, keepdim=True)
             surprise = log_total - logits.gather(-1, target)
             nll[chunk] = surprise.squeeze(-1)
-            total += (1 - smoothing) * surprise.sum()
+            loss = (1 - smoothing) * surprise
             if smoothing:
-                total += smoothing * (log_total.sum() - logits.sum() / len(weight))
+                loss += smoothing * (log_total - logits.mean(dim=-1, keepdim=True))
+            total += (loss if share is None else share[chunk, None] * loss).sum()
             if any(ctx.needs_input_grad):
                 error = logits.sub_(log_total).exp_().sub_(smoothing / len(weight))
                 error.scatter_add_(-1, target, error.new_full((len(x), 1), smoothing - 1))
+                if share is not None:
+                    error *= share[chunk, None]
                 d_bias += error.sum(0)
                 error = error.to(x.dtype)
                 torch.mm(error, weight, out=d_deep[chunk])
@@ -71,4 +86,4 @@ class _WordLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         d_deep, d_weight, d_bias = ctx.saved_tensors
-        return d_deep * scale, d_weight * scale, d_bias * scale, None, None
+        return d_deep * scale, d_weight * scale, d_bias * scale, None, None, None

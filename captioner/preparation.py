@@ -8,19 +8,23 @@ from pathlib import Path
 
 import torch
 
-from captioner.config import EncoderConfig, RunConfig, TrainConfig
+from captioner.checkpoint import load_checkpoint
+from captioner.config import EncoderConfig, RunConfig, SelfCriticalConfig, TrainConfig
 from captioner.data.batches import Split, encode_captions
 from captioner.data.cache import cached_features
 from captioner.data.formats import load_split
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.encoder import Encoder
-from captioner.errors import check_choice, check_range
+from captioner.errors import CaptionerError, check_choice, check_range
 from captioner.hardware import PRECISIONS
 from captioner.model import Captioner, build_model
 from captioner.optimization import SCHEDULES, check_optimizer
 from captioner.search import check_search
+from captioner.self_critical import check_self_critical
 from captioner.vocabulary import Vocabulary
+
+SELECTIONS = ("BLEU-4", "CIDEr-D")
 
 
 @dataclass
@@ -41,20 +45,38 @@ class Material:
 def prepare(config: TrainConfig, device: torch.device) -> Material:
     """Read the data, count the vocabulary on the training split, build the model, encode the images.
 
+    With ``init`` the vocabulary and the weights are those of its model.
+
     Raises:
         CaptionerError: whatever is wrong with the data or the configuration.
     """
     train, val = load_split(config.data, "train"), load_split(config.data, "val")
-    words = config.vocabulary
-    texts = (caption for record in train for caption in record.captions)
-    vocabulary = Vocabulary.build(texts, words.unit, words.min_count, words.max_size)
-    model = build_model(config, len(vocabulary)).to(device)
+    if config.init is not None:
+        vocabulary, model = _trained(config, config.init)
+    else:
+        words = config.vocabulary
+        texts = (caption for record in train for caption in record.captions)
+        vocabulary = Vocabulary.build(texts, words.unit, words.min_count, words.max_size)
+        model = build_model(config, len(vocabulary))
+    model.to(device)
     captions = encode_captions(train, vocabulary, config.training.max_caption_length)
     train_split, val_split = (
         encode_split(model.encoder, config.encoder, records, config.run, device, title)
         for records, title in ((train, "encoding train"), (val, "encoding val"))
     )
     return Material(model, vocabulary, train_split, captions, val_split)
+
+
+def _trained(config: TrainConfig, path: str) -> tuple[Vocabulary, Captioner]:
+    """The vocabulary of a model file, and its weights in the model that the configuration describes."""
+    checkpoint = load_checkpoint(path)
+    model = build_model(config, len(checkpoint.vocabulary), load_encoder_weights=False)
+    try:
+        model.load_state_dict(checkpoint.model.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise CaptionerError(f"init: the model of {path} is not of this configuration ({reason})") from error
+    return checkpoint.vocabulary, model
 
 
 def encode_split(
@@ -98,7 +120,14 @@ def check_training(config: TrainConfig) -> None:
     """
     check_search(config.search)
     check_optimizer(config.optimizer)
+    if isinstance(config.phase, SelfCriticalConfig):
+        check_self_critical(config.phase)
+        if config.init is None:
+            raise CaptionerError(
+                "phase: self_critical starts from a trained model, name its run with init=RUN"
+            )
     options = config.training
+    check_choice(options.select, SELECTIONS, "training.select")
     check_choice(options.schedule, SCHEDULES, "training.schedule")
     check_choice(options.precision, PRECISIONS, "training.precision")
     check_range(options.warmup, "training.warmup", low=0, high=1)

@@ -24,6 +24,7 @@ class Sums:
     penalty: float = 0.0
     gradient_norm: float = 0.0
     seconds: float = 0.0
+    reward: float | None = None  # where the phase has one
 
     def add(self, loss: Loss, images: int, gradient_norm: float, seconds: float) -> None:
         """Count one more step."""
@@ -35,11 +36,14 @@ class Sums:
         self.penalty += loss.penalty.item()
         self.gradient_norm += gradient_norm
         self.seconds += seconds
+        if loss.reward is not None:
+            self.reward = (self.reward or 0.0) + loss.reward
 
     def means(self) -> dict[str, float]:
         """The metrics of the steps so far."""
         return {
             "train_nll": self.nll / self.words,
+            **({} if self.reward is None else {"reward": self.reward / self.captions}),
             "attention_penalty": self.penalty / self.captions,
             "gradient_norm": self.gradient_norm / self.steps,
             "words_per_second": self.words / self.seconds,
@@ -68,9 +72,9 @@ class Progress:
         """Whether the present weights are the best epoch's: it was the last one, and no step came after."""
         return self.best.get("epoch") == self.epoch and not self.sums.steps and not self.trained
 
-    def advance(self, metrics: dict[str, float]) -> Progress:
-        """The progress after an epoch with these metrics."""
-        better = rank(metrics) > rank(self.best)
+    def advance(self, metrics: dict[str, float], select: str = "BLEU-4") -> Progress:
+        """The progress after an epoch with these metrics; ``select`` is the score that decides the best."""
+        better = rank(metrics, select) > rank(self.best, select)
         return Progress(
             self.epoch + 1,
             metrics if better else self.best,
@@ -79,14 +83,14 @@ class Progress:
         )
 
     def finished(self, options: TrainingConfig) -> bool:
-        """Whether all epochs are done, or the validation BLEU-4 has long stopped rising."""
+        """Whether all epochs are done, or the validation score has long stopped rising."""
         stopped = bool(options.patience) and self.stale_epochs >= options.patience
         return stopped or self.epoch >= options.epochs
 
 
-def rank(metrics: Mapping[str, float]) -> list[float]:
-    """What epochs are compared by: BLEU-4, and while that is still zero, BLEU of lower order."""
-    return [metrics.get(f"BLEU-{n}", -1.0) for n in (4, 3, 2, 1)]
+def rank(metrics: Mapping[str, float], select: str = "BLEU-4") -> list[float]:
+    """What epochs are compared by: the score ``select``, and while it is still zero, BLEU of lower order."""
+    return [metrics.get(name, -1.0) for name in (select, "BLEU-4", "BLEU-3", "BLEU-2", "BLEU-1")]
 
 
 def repeatable(metrics: Mapping[str, float]) -> dict[str, float]:

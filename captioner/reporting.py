@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from captioner.config import TrainConfig
-from captioner.preparation import Material
+from captioner.preparation import SELECTIONS, Material
 from captioner.progress import Progress
 
 
@@ -23,7 +25,22 @@ def epoch_line(config: TrainConfig, progress: Progress) -> str:
     metrics = progress.metrics[-1]
     minutes, seconds = divmod(round(metrics["seconds"]), 60)
     return (
-        f"epoch {metrics['epoch']:.0f}/{config.training.epochs}  loss {metrics['train_nll']:.3f}  "
-        f"BLEU-4 {metrics['BLEU-4']:.3f}{'  ' if progress.stale_epochs else ' *'}  "
+        f"epoch {metrics['epoch']:.0f}/{config.training.epochs}  {gain(metrics)}  "
+        f"{_scores(metrics)}{'  ' if progress.stale_epochs else ' *'}  "
         f"{metrics['words_per_second']:,.0f} words/s  {minutes}:{seconds:02d}"
     )
+
+
+def start_line(progress: Progress) -> str:
+    """One line about the weights that a run starts from."""
+    return f"start  {_scores(progress.best)}"
+
+
+def gain(metrics: Mapping[str, float]) -> str:
+    """What the phase maximises or minimises."""
+    name, label = ("reward", "reward") if "reward" in metrics else ("train_nll", "loss")
+    return f"{label} {metrics[name]:.3f}"
+
+
+def _scores(metrics: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {metrics[name]:.3f}" for name in SELECTIONS if name in metrics)

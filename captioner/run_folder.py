@@ -107,7 +107,9 @@ def publish(checkpoint: Checkpoint, trainer: Trainer, folder: Path, writer: Summ
     if progress.has_best_weights:
         save_checkpoint(checkpoint, folder / MODEL_FILE)
     kept = [repeatable(metrics) for metrics in progress.metrics]
-    timings = [{name: metrics[name] for name in ("epoch", *CLOCK)} for metrics in progress.metrics]
+    timings = [
+        {name: metrics[name] for name in ("epoch", *CLOCK) if name in metrics} for metrics in progress.metrics
+    ]
     for name, entries in ((METRICS_FILE, kept), (TIMINGS_FILE, timings)):
         write_whole(folder / name, "".join(json.dumps(entry) + "\n" for entry in entries))
     for name, value in progress.metrics[-1].items() if progress.metrics else ():

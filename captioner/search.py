@@ -11,20 +11,32 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from captioner.attention import Rows
+from captioner.cells import State
 from captioner.config import SearchConfig
-from captioner.decoder import Decoder
+from captioner.decoder import Step
 from captioner.errors import check_choice, check_range
 from captioner.hypotheses import History, Hypothesis, Record
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
 STRATEGIES = ("greedy", "beam", "sample")
 NEVER = float("-inf")
+
+
+class Writer(Protocol):
+    """What search asks of a :class:`Decoder`, or of several in an :class:`Ensemble`."""
+
+    def begin(self, annotations: Any, generator: torch.Generator) -> tuple[Any, State]:
+        """A memory from which ``select(images)`` takes some, and every image's initial state."""
+
+    def predict(self, words: Tensor, state: State, memory: Any, rows: Rows) -> tuple[Tensor, Step, State]:
+        """Log probabilities of every next word, the step that they come from, and the next state."""
 
 
 class Choice(NamedTuple):
@@ -53,8 +65,8 @@ def check_search(options: SearchConfig) -> None:
 
 @torch.inference_mode()
 def search(
-    decoder: Decoder,
-    annotations: Tensor,
+    decoder: Writer,
+    annotations: Tensor | Sequence[Tensor],
     options: SearchConfig,
     attention: bool = False,
     copies: int = 1,
@@ -62,7 +74,7 @@ def search(
     """Caption a batch of images.
 
     Args:
-        annotations: ``(images, locations, features)``.
+        annotations: ``(images, locations, features)``; for an ensemble one such tensor a member.
         attention: whether hypotheses bring their attention weights; memory then grows with length.
         copies: hypotheses that every image starts with, for several samples an image.
 
@@ -70,7 +82,8 @@ def search(
         Every image's hypotheses, the best first; never none.
     """
     check_search(options)
-    images, device = len(annotations), annotations.device
+    first = annotations if isinstance(annotations, Tensor) else annotations[0]
+    images, device = len(first), first.device
     generator = torch.Generator(device).manual_seed(options.seed)
     memory, state = decoder.begin(annotations, generator)
     batch_image = list(range(images))  # image of the batch, for each image of the memory
@@ -85,9 +98,8 @@ def search(
 
     for step in range(options.max_length):
         rows = _rows(image, len(batch_image))
-        out, state = decoder.step(words, state, memory, rows)
-        logits = decoder.logits(out.embedding, out.hidden, out.context)
-        log_probs = _allowed(logits.float().log_softmax(dim=-1), said, step, options)
+        log_probs, out, state = decoder.predict(words, state, memory, rows)
+        log_probs = _allowed(log_probs, said, step, options)
         if options.strategy == "beam":
             choice = _best_extensions(log_probs, total, rows, room, options.beam_size)
         elif options.strategy == "greedy":
@@ -125,6 +137,12 @@ def search(
     return found
 
 
+def forbidden(step: int, vocabulary_size: int, options: SearchConfig) -> list[int]:
+    """Words that are never said at a step: specials, and the end of an empty caption."""
+    words = [PAD, START] if options.allow_unknown else [PAD, START, UNKNOWN]
+    return [*words, END] if step == 0 and vocabulary_size > UNKNOWN + 1 else words
+
+
 def _rows(image: Tensor, images: int) -> Rows:
     """Live hypotheses as rows of their images; ``image`` never falls."""
     counts = torch.bincount(image, minlength=images)
@@ -133,12 +151,8 @@ def _rows(image: Tensor, images: int) -> Rows:
 
 
 def _allowed(log_probs: Tensor, said: Tensor, step: int, options: SearchConfig) -> Tensor:
-    """Rule out what must not be said next, in place: specials, an empty caption, repeated n-grams."""
-    log_probs[:, [PAD, START]] = NEVER
-    if not options.allow_unknown:
-        log_probs[:, UNKNOWN] = NEVER
-    if step == 0 and log_probs.shape[1] > UNKNOWN + 1:
-        log_probs[:, END] = NEVER
+    """Rule out what must not be said next, in place: forbidden words and repeated n-grams."""
+    log_probs[:, forbidden(step, log_probs.shape[1], options)] = NEVER
     size = options.block_ngrams
     if size and said.shape[1] >= size:
         grams = said.unfold(1, size, 1)  # (rows, grams, size)
@@ -175,7 +189,10 @@ def _best_extensions(log_probs: Tensor, total: Tensor, rows: Rows, room: Tensor,
 
 def _draw(log_probs: Tensor, options: SearchConfig, generator: torch.Generator) -> Tensor:
     """A word a row from the tempered distribution, cut to its top k and to its nucleus (top p)."""
-    scaled, word = (log_probs / options.temperature).sort(dim=-1, descending=True)
+    scaled = log_probs / options.temperature
+    if not options.top_k and options.top_p == 1:
+        return torch.multinomial(scaled.softmax(dim=-1), 1, generator=generator).squeeze(1)
+    scaled, word = scaled.sort(dim=-1, descending=True)
     if options.top_k:
         scaled[:, options.top_k :] = NEVER
     probs = scaled.softmax(dim=-1)

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from captioner.config import TrainConfig
+from captioner.config import SelfCriticalConfig, TrainConfig
 from captioner.errors import CaptionerError
 from captioner.model import Captioner
 from captioner.optimization import build_optimizer, build_schedule
 from captioner.preparation import Material
 from captioner.progress import Progress
+from captioner.self_critical import SelfCritical, caption_reward
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Trainer:
     baseline: Tensor  # hard attention's moving average of a caption's log likelihood
     progress: Progress
     device: torch.device
+    self_critical: SelfCritical | None = None  # the second phase's loss
 
 
 def build_trainer(config: TrainConfig, material: Material, device: torch.device) -> Trainer:
@@ -40,7 +42,11 @@ def build_trainer(config: TrainConfig, material: Material, device: torch.device)
     steps = options.epochs * math.ceil(len(material.train) / options.batch_size)
     schedule = build_schedule(optimizer, options.schedule, options.warmup, steps)
     baseline = torch.full((), math.nan, device=device)
-    return Trainer(model, optimizer, schedule, baseline, Progress(), device)
+    phase, critic = config.phase, None
+    if isinstance(phase, SelfCriticalConfig):
+        reward = caption_reward(material.train.records, material.vocabulary, phase.bleu_weight)
+        critic = SelfCritical(phase, config.search, material.vocabulary.words, reward)
+    return Trainer(model, optimizer, schedule, baseline, Progress(), device, critic)
 
 
 def state_of(trainer: Trainer) -> dict[str, Any]:

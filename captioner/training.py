@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from captioner.checkpoint import Checkpoint, load_resume_state
@@ -17,10 +17,11 @@ from captioner.config import ModelConfig, TrainConfig
 from captioner.data.batches import epoch_batches
 from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
-from captioner.loss import caption_loss
+from captioner.loss import Loss, caption_loss
+from captioner.packing import Captions
 from captioner.preparation import Material, check_training, prepare
-from captioner.progress import Sums, repeatable
-from captioner.reporting import describe, epoch_line
+from captioner.progress import Progress, Sums, repeatable
+from captioner.reporting import describe, epoch_line, gain, start_line
 from captioner.run_folder import (
     MODEL_FILE,
     RESUME_FILE,
@@ -34,7 +35,7 @@ from captioner.run_folder import (
 from captioner.scoring import use_compiler
 from captioner.stopping import Stop, Stopped
 from captioner.trainer import Trainer, build_trainer, restore, seed_everything
-from captioner.validation import caption_split, score_bleu
+from captioner.validation import caption_split, score_captions
 
 Report = Callable[[str], None]
 
@@ -73,6 +74,9 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
             write_config(config, output)
         saver = Saver(trainer, output, config.training.save_minutes)
         report(describe(material))
+        if config.init is not None and not trainer.progress.metrics:
+            begin_with(config, material, trainer, saver)
+            report(start_line(trainer.progress))
         with tensorboard(output, trainer.progress) as writer:
             publish(as_checkpoint(config, material, trainer), trainer, output, writer)
             try:
@@ -101,7 +105,7 @@ def fit_epoch(config: TrainConfig, material: Material, trainer: Trainer, saver: 
     start = time.perf_counter()
     metrics = progress.trained | validate(config, material, trainer, stop.check)
     metrics["seconds"] += time.perf_counter() - start
-    trainer.progress = progress.advance(metrics)
+    trainer.progress = progress.advance(metrics, config.training.select)
     saver.save()
 
 
@@ -132,12 +136,9 @@ def train_epoch(
         disable=not config.run.progress,
     )
     start = time.perf_counter()
-    for features, batch in bar:
+    for features, batch, images in bar:
         with autocast(trainer.device, options.precision):
-            unrolled = model(features.to(trainer.device), batch.to(trainer.device))
-            loss = caption_loss(
-                model.decoder, unrolled, config.attention, options.label_smoothing, trainer.baseline
-            )
+            loss = batch_loss(config, trainer, features.to(trainer.device), batch, images)
         (loss.total / loss.captions).backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf).item()
         if not math.isfinite(loss.total.item() + norm):
@@ -149,9 +150,7 @@ def train_epoch(
         trainer.optimizer.zero_grad(set_to_none=True)
         trainer.schedule.step()
         sums.add(loss, len(features), norm, time.perf_counter() - start)
-        bar.set_postfix_str(
-            f"loss {sums.nll / sums.words:.3f}, {sums.words / sums.seconds:,.0f} words/s", refresh=False
-        )
+        bar.set_postfix_str(f"{gain(sums.means())}, {sums.words / sums.seconds:,.0f} words/s", refresh=False)
         after_step()
         start = time.perf_counter()
     trainer.progress.sums = Sums()
@@ -162,13 +161,25 @@ def train_epoch(
     }
 
 
+def batch_loss(
+    config: TrainConfig, trainer: Trainer, features: Tensor, captions: Captions, images: list[int]
+) -> Loss:
+    """What the phase minimises; ``images`` says which of the training split's the batch holds."""
+    model = trainer.model
+    if trainer.self_critical is not None:
+        return trainer.self_critical(model, features, images)
+    unrolled = model(features, captions.to(trainer.device))
+    smoothing = config.training.label_smoothing
+    return caption_loss(model.decoder, unrolled, config.attention, smoothing, trainer.baseline)
+
+
 def validate(
     config: TrainConfig,
     material: Material,
     trainer: Trainer,
     after_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """BLEU of free-running captions of the validation split, never teacher-forced.
+    """Scores of free-running captions of the validation split, never teacher-forced.
 
     It leaves the source of chance as it finds it, so that a run stopped within can be saved.
     """
@@ -182,7 +193,14 @@ def validate(
             progress=config.run.progress,
             after_batch=after_batch,
         )
-    return score_bleu(hypotheses, material.val.records, material.vocabulary)
+    return score_captions(hypotheses, material.val.records, material.vocabulary)
+
+
+def begin_with(config: TrainConfig, material: Material, trainer: Trainer, saver: Saver) -> None:
+    """Let the weights of ``init`` be the first best ones, so that the run ends with none that are worse."""
+    metrics = {"epoch": 0, **validate(config, material, trainer)}
+    trainer.progress = Progress(best=metrics, metrics=[metrics])
+    saver.save()
 
 
 def as_checkpoint(config: TrainConfig, material: Material, trainer: Trainer) -> Checkpoint:

@@ -7,17 +7,20 @@ from collections.abc import Callable, Sequence
 import torch
 from tqdm import tqdm
 
+from captioner.cider import cider_d
 from captioner.config import SearchConfig
 from captioner.data.batches import Split
 from captioner.data.records import Record
+from captioner.ensemble import Ensemble
 from captioner.hypotheses import Hypothesis
 from captioner.metrics import bleu
 from captioner.model import Captioner
 from captioner.search import search
 from captioner.vocabulary import Vocabulary, tokenize
 
+DANGLING = frozenset(("a", "an", "the", "of", "in", "with", "on", "and"))  # no English caption ends so
 
-@torch.inference_mode()
+
 def caption_split(
     model: Captioner,
     split: Split,
@@ -28,26 +31,62 @@ def caption_split(
     after_batch: Callable[[], None] = lambda: None,
 ) -> list[Hypothesis]:
     """The best hypothesis for every image of the split; the references are never looked at."""
-    model.eval()
+    return caption_together([model], [split], options, device, batch_size, progress, after_batch)
+
+
+@torch.inference_mode()
+def caption_together(
+    models: Sequence[Captioner],
+    splits: Sequence[Split],
+    options: SearchConfig,
+    device: torch.device,
+    batch_size: int = 64,
+    progress: bool = False,
+    after_batch: Callable[[], None] = lambda: None,
+) -> list[Hypothesis]:
+    """The same of an ensemble; ``splits`` hold the same images with each member's features."""
+    ensemble = Ensemble([model.eval().decoder for model in models])
     best = []
     batches = tqdm(
-        split.batches(batch_size),
+        zip(*(split.batches(batch_size) for split in splits)),
         "captioning",
-        total=-(-len(split) // batch_size),
+        total=-(-len(splits[0]) // batch_size),
         unit="batch",
         leave=False,
         disable=not progress,
     )
     for features in batches:
-        annotations = model.encoder.tail(features.to(device))
-        best += [hypotheses[0] for hypotheses in search(model.decoder, annotations, options)]
+        annotations = [m.encoder.tail(part.to(device)) for m, part in zip(models, features)]
+        best += [hypotheses[0] for hypotheses in search(ensemble, annotations, options)]
         after_batch()
     return best
+
+
+def score_captions(
+    hypotheses: Sequence[Hypothesis], records: Sequence[Record], vocabulary: Vocabulary
+) -> dict[str, float]:
+    """BLEU-1..4, CIDEr-D with our own words, and the share of captions that end in a dangling word."""
+    captions = [vocabulary.decode(h.words) for h in hypotheses]
+    references = _references(records, vocabulary)
+    return {
+        **bleu(captions, references),
+        "CIDEr-D": cider_d(captions, references),
+        "dangling": dangling(captions) / len(captions),
+    }
 
 
 def score_bleu(
     hypotheses: Sequence[Hypothesis], records: Sequence[Record], vocabulary: Vocabulary
 ) -> dict[str, float]:
-    """BLEU-1..4 of the captions; references keep the words that the vocabulary does not know."""
-    references = [[tokenize(c, vocabulary.unit) for c in record.captions] for record in records]
-    return bleu([vocabulary.decode(h.words) for h in hypotheses], references)
+    """BLEU-1..4 of the captions."""
+    return bleu([vocabulary.decode(h.words) for h in hypotheses], _references(records, vocabulary))
+
+
+def dangling(captions: Sequence[Sequence[str]]) -> int:
+    """How many captions break off after an article or a preposition."""
+    return sum(caption[-1] in DANGLING for caption in captions if caption)
+
+
+def _references(records: Sequence[Record], vocabulary: Vocabulary) -> list[list[list[str]]]:
+    """The words of every record's captions, those too that the vocabulary does not know."""
+    return [[tokenize(c, vocabulary.unit) for c in record.captions] for record in records]

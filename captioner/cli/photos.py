@@ -25,7 +25,11 @@ def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
         help="an image, a folder (searched whole), a glob pattern, or - for paths on standard input",
     )
     parser.add_argument(
-        "--checkpoint", metavar="FILE", required=True, help="a model.safetensors, or its run folder"
+        "--checkpoint",
+        metavar="FILE",
+        required=True,
+        action="append",
+        help="a model.safetensors, or its run folder; given again, the models caption together",
     )
     parser.add_argument("--beam-size", type=int, default=defaults.beam_size, metavar="N")
     parser.add_argument("--max-length", type=int, default=defaults.max_length, metavar="N", help="words")

@@ -6,18 +6,19 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from captioner.composition import run_command
 from captioner.config import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.hardware import keep_memory
 from captioner.plain import from_plain
-from captioner.run_folder import CONFIG_FILE, RESUME_FILE
+from captioner.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE
 from captioner.stopping import Stopped
 from captioner.training import train
 
@@ -38,6 +39,8 @@ def _train(config: TrainConfig) -> None:
         raise CaptionerError(
             f"output: {folder} already holds a run; go on with resume={folder} or choose another"
         )
+    elif config.init is not None:
+        config = _continued(config, Path(config.init))
     try:
         model = train(config, folder, resume)
     except Stopped as stopped:
@@ -47,9 +50,7 @@ def _train(config: TrainConfig) -> None:
 
 def _resumed(folder: Path) -> TrainConfig:
     """The run's own configuration, with this command line's overrides on top, a longer run for one."""
-    if not (folder / CONFIG_FILE).is_file():
-        raise CaptionerError(f"resume: {folder} holds no {CONFIG_FILE}, so it is not a run folder")
-    saved = OmegaConf.load(folder / CONFIG_FILE)
+    saved = _saved(folder, "resume")
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     for override in overrides:
         key = override.split("=", 1)[0]
@@ -58,7 +59,34 @@ def _resumed(folder: Path) -> TrainConfig:
                 f"resume: {override} would make it another run; only training.* and run.* may change"
             )
     merged = OmegaConf.merge(saved, OmegaConf.from_dotlist(overrides))
+    config = from_plain(TrainConfig, OmegaConf.to_container(merged))
+    if config.init is not None and (folder / MODEL_FILE).exists():
+        config.init = str(folder)  # its own model has that vocabulary
+    return config
+
+
+def _continued(config: TrainConfig, folder: Path) -> TrainConfig:
+    """Another run's configuration, with the phase's values and this command line's overrides on top."""
+    given, merged = OmegaConf.structured(config), _saved(folder, "init")
+    phase = OmegaConf.create((files("captioner.conf") / "phase" / f"{config.phase.name}.yaml").read_text())
+    keys = [f"{group}.{key}" for group in ("optimizer", "training") for key in phase.get(group, ())]
+    for override in HydraConfig.get().overrides.task:
+        key = override.split("=", 1)[0].lstrip("+~")
+        if key.split(".")[0] in ("experiment", "vocabulary"):
+            raise CaptionerError(f"init: {override} cannot be changed, it is that of {folder}")
+        keys.append(key)
+    for key in ("phase", "init", "output", "resume", *keys):
+        OmegaConf.update(merged, key, OmegaConf.select(given, key), merge=False)
     return from_plain(TrainConfig, OmegaConf.to_container(merged))
+
+
+def _saved(folder: Path, key: str) -> DictConfig:
+    """The configuration that a run was started with."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise CaptionerError(f"{key}: {folder} holds no {CONFIG_FILE}, so it is not a run folder")
+    saved = OmegaConf.load(folder / CONFIG_FILE)
+    assert isinstance(saved, DictConfig)
+    return saved
 
 
 def _run_folder(config: TrainConfig) -> Path:

@@ -58,7 +58,7 @@ def epoch_batches(
     epoch: int,
     captions_per_image: int | None = None,
     skip: int = 0,
-) -> Iterator[tuple[Tensor, Captions]]:
+) -> Iterator[tuple[Tensor, Captions, list[int]]]:
     """One pass over the images in an order that only seed and epoch decide.
 
     Args:
@@ -68,7 +68,7 @@ def epoch_batches(
         skip: images that the pass has seen before, when it was interrupted.
 
     Yields:
-        The trunk's output for the batch's images, and their captions.
+        The trunk's output for the batch's images, their captions, and which images of the split they are.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(split), generator=generator).tolist()
@@ -83,4 +83,4 @@ def epoch_batches(
         drawn(image)  # so that the others get the captions that they would have had
     for first in range(skip, len(order), size):
         chosen = order[first : first + size]
-        yield gather(split.features, chosen), Captions.build([drawn(image) for image in chosen])
+        yield gather(split.features, chosen), Captions.build([drawn(image) for image in chosen]), chosen

@@ -1,0 +1,161 @@
+"""Self-critical sequence training (Rennie et al. 2017): captions are trained on what they are judged by.
+
+1. Every image gets several captions, sampled from the model.
+2. Each is rewarded with its CIDEr-D against the image's references, and if wanted with its BLEU-4.
+3. What it gained over a baseline, r - b, is the weight of its words in the loss -(r - b) sum_t log p(y_t).
+   The baseline is the reward of the greedy caption (the paper's) or the mean of the image's other samples.
+4. log p gets its gradient in a teacher-forced pass over the sampled words.
+
+``<end>`` is a word of samples and references alike, as in the authors' later code. Without it "a dog in a"
+has the n-grams of "a dog in a field" but the last, and captions learn to stop after such words.
+
+There is no dropout, neither where captions are drawn nor where their gradient is taken: both passes must
+be the same policy for the loss to have the gradient of the expected reward, and it is the policy that
+captions photos later. Likewise p counts only the words that the search may say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+from torch import Tensor
+
+from captioner.cider import CiderD
+from captioner.config import SearchConfig, SelfCriticalConfig
+from captioner.data.records import Record
+from captioner.decoder import Decoder, Unrolled
+from captioner.errors import check_choice, check_range
+from captioner.loss import Loss
+from captioner.model import Captioner
+from captioner.output import word_loss
+from captioner.packing import Captions
+from captioner.search import NEVER, forbidden, search
+from captioner.vocabulary import END, PAD, SPECIALS, Vocabulary, tokenize
+
+BASELINES = ("mean", "greedy")
+Reward = Callable[[Sequence[Sequence[str]], Sequence[int]], np.ndarray]  # of captions, of which image each
+
+
+def check_self_critical(options: SelfCriticalConfig) -> None:
+    """Refuse values that mean nothing.
+
+    Raises:
+        CaptionerError: names the key, its value and what it may be.
+    """
+    check_choice(options.baseline, BASELINES, "phase.baseline")
+    # the mean of the others needs others
+    check_range(options.samples, "phase.samples", low=2 if options.baseline == "mean" else 1)
+    check_range(options.bleu_weight, "phase.bleu_weight", low=0)
+
+
+def caption_reward(records: Sequence[Record], vocabulary: Vocabulary, bleu_weight: float = 0.0) -> Reward:
+    """CIDEr-D, plus BLEU-4 times its weight, against all references of a training record.
+
+    References keep the words that the vocabulary does not know. A single caption seldom has all of BLEU-4's
+    n-grams, so 1 is added to their counts (Lin and Och 2004).
+    """
+    end = SPECIALS[END]
+    references = [[[*tokenize(c, vocabulary.unit), end] for c in record.captions] for record in records]
+    cider = CiderD(references)
+    smoothing = SmoothingFunction().method2
+
+    def reward(captions: Sequence[Sequence[str]], images: Sequence[int]) -> np.ndarray:
+        rewards = cider.scores(captions, images)
+        if bleu_weight:
+            pairs = zip(captions, images)
+            bleu = [sentence_bleu(references[i], c, smoothing_function=smoothing) for c, i in pairs]
+            rewards = rewards + bleu_weight * np.array(bleu)
+        return rewards
+
+    return reward
+
+
+class SelfCritical:
+    """The loss of a batch of images.
+
+    Args:
+        search: how long captions may become, and whether they may hold ``<unk>``; the rest is not used.
+        words: of the vocabulary.
+    """
+
+    def __init__(
+        self, options: SelfCriticalConfig, search: SearchConfig, words: Sequence[str], reward: Reward
+    ) -> None:
+        check_self_critical(options)
+        self.options = options
+        self.search = SearchConfig("sample", max_length=search.max_length, allow_unknown=search.allow_unknown)
+        self.words = words
+        self.reward = reward
+
+    def __call__(self, model: Captioner, features: Tensor, images: Sequence[int]) -> Loss:
+        """Sample captions and weigh them; the sums are over samples.
+
+        Args:
+            features: the encoder trunk's output.
+            images: what the reward calls the images.
+        """
+        model.eval()
+        annotations = model.encoder.tail(features)
+        samples = self.captions(model.decoder, annotations, "sample")
+        rewards = self.rewards(samples, images)
+        if self.options.baseline == "greedy":
+            greedy = self.captions(model.decoder, annotations, "greedy")
+            baseline = _by_image(greedy, self.rewards(greedy, images))[samples.owner]
+        else:
+            others = _by_image(samples, rewards)[samples.owner] - rewards
+            baseline = others / (self.options.samples - 1)
+        torch.clear_autocast_cache()  # search left weights there that have no gradient
+        unrolled = model.decoder(annotations, samples)
+        total, nll = policy_loss(model.decoder, unrolled, rewards - baseline, self.search)
+        penalty = (1 - unrolled.coverage.float()).square().sum()
+        return Loss(total, nll.sum(), penalty.detach(), len(nll), len(samples), rewards.sum().item())
+
+    def captions(self, decoder: Decoder, annotations: Tensor, strategy: str) -> Captions:
+        """What the model says now, ``<end>`` at the end of captions that came to it."""
+        seed = int(torch.randint(2**31, ()))
+        options = replace(self.search, strategy=strategy, seed=seed)
+        copies = self.options.samples if strategy == "sample" else 1
+        found = search(decoder, annotations.detach(), options, copies=copies)
+        said = [[[*h.words, *[END] * h.finished] for h in hypotheses] for hypotheses in found]
+        return Captions.build(said).to(annotations.device)
+
+    def rewards(self, captions: Captions, images: Sequence[int]) -> Tensor:
+        """Of every caption, ``(captions,)``."""
+        said = [[self.words[i] for i in row if i != PAD] for row in captions.words.tolist()]
+        rewards = self.reward(said, [images[i] for i in captions.owner.tolist()])
+        return torch.from_numpy(rewards).float().to(captions.owner.device)
+
+
+def policy_loss(
+    decoder: Decoder, unrolled: Unrolled, advantage: Tensor, options: SearchConfig
+) -> tuple[Tensor, Tensor]:
+    """-sum over captions of advantage * log p(caption), p as :func:`search` draws from it.
+
+    Args:
+        unrolled: a teacher-forced pass over the captions.
+        advantage: of each caption, ``(captions,)``.
+
+    Returns:
+        The loss, and each word's negative log probability, ``(words,)``, without a gradient.
+    """
+    captions, layer = unrolled.captions, decoder.word_output
+    deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context)
+    share = captions.pack(advantage[:, None].expand(-1, captions.words.shape[1]))
+    total, nll = deep.new_zeros((), dtype=torch.float32), []
+    first = captions.alive[0]
+    for step, part in enumerate((slice(first), slice(first, None))):  # the first words, and the others
+        never = torch.tensor(forbidden(step, len(layer.bias), options), device=deep.device)
+        bias = layer.bias.index_fill(0, never, NEVER)
+        loss, surprise = word_loss(deep[part], layer.weight, bias, unrolled.targets[part], share=share[part])
+        total = total + loss
+        nll.append(surprise)
+    return total, torch.cat(nll)
+
+
+def _by_image(captions: Captions, values: Tensor) -> Tensor:
+    """Sum over each image's captions, ``(images,)``."""
+    return values.new_zeros(captions.images).index_add(0, captions.owner, values)
