@@ -18,6 +18,19 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """In a forked child, which would hold its parent's locks beyond the parent's end."""
+    while _held:
+        os.close(_held.pop())
+
+
+if fcntl is not None:
+    os.register_at_fork(after_in_child=_let_go)
+
+
 @contextmanager
 def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[bool]:
     """Whether this process may write to ``path``, which exists; nobody else may before the block ends.
@@ -31,10 +44,13 @@ def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[bool]:
         yield True
         return
     handle = os.open(path, os.O_RDONLY)
+    _held.add(handle)
     try:
         yield _lock(handle, wait)
     finally:
-        os.close(handle)
+        if handle in _held:
+            _held.remove(handle)
+            os.close(handle)
 
 
 def _lock(handle: int, wait: Callable[[], None] | None) -> bool:

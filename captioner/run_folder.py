@@ -7,6 +7,7 @@ TensorBoard's events follow from it, are written after it, and once more when th
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,13 @@ def tensorboard(folder: Path, progress: Progress) -> Iterator[SummaryWriter]:
     """
     from torch.utils.tensorboard import SummaryWriter
 
+    report = threading.excepthook
+
+    def report_others(failure: threading.ExceptHookArgs) -> None:
+        if not isinstance(failure.exc_value, OSError):  # the writer's thread hands it on to us
+            report(failure)
+
+    threading.excepthook = report_others
     try:
         # the last epoch's are taken back too, as publish writes them once more
         with SummaryWriter(str(folder), purge_step=max(1, progress.epoch)) as writer:
@@ -74,6 +82,8 @@ def tensorboard(folder: Path, progress: Progress) -> Iterator[SummaryWriter]:
     except OSError as error:
         reason = error.strerror or error
         raise CaptionerError(f"output: cannot write TensorBoard's events to {folder} ({reason})") from error
+    finally:
+        threading.excepthook = report
 
 
 class Saver:

@@ -88,9 +88,11 @@ def test_round_trip_keeps_all_but_the_digest(tmp_path: Path) -> None:
 
 
 def test_same_model_is_the_same_file_to_the_byte(tmp_path: Path) -> None:
-    for _ in range(6):  # safetensors orders its header by chance
-        save_checkpoint(load_checkpoint(model_file()), tmp_path / "again.safetensors")
-        assert (tmp_path / "again.safetensors").read_bytes() == model_file().read_bytes()
+    found, path = set(), tmp_path / "again.safetensors"
+    for _ in range(8):  # safetensors orders its header by chance
+        save_checkpoint(load_checkpoint(model_file()), path)
+        found.add(path.read_bytes())
+    assert len(found) == 1
 
 
 def test_run_folder_stands_for_its_model_file() -> None:

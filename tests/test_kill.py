@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,6 +215,15 @@ def test_handlers_are_put_back() -> None:
 def test_another_process_cannot_train_in_the_same_folder(tmp_path: Path) -> None:
     with owned(tmp_path), pytest.raises(CaptionerError, match="another process"):
         train(tiny.config(tmp_path), tmp_path, report=tiny.silent)
+
+
+def test_lock_ends_with_its_process_whatever_it_has_forked(tmp_path: Path) -> None:
+    with owned(tmp_path):
+        worker = forked(lambda: time.sleep(60))
+    with owned(tmp_path) as mine:
+        assert mine
+    os.kill(worker, signal.SIGKILL)
+    assert ended(worker) == -signal.SIGKILL
 
 
 def test_what_a_killed_save_left_is_removed(tmp_path: Path) -> None:

@@ -77,24 +77,26 @@ def cached_features(
         CaptionerError: an image cannot be read, or the folder cannot be written.
     """
     place = folder / _key(encoder, preprocess, records)
-    if not (place / ARRAY).is_file():
-        make_folder(place, "run.cache")
+    while not (place / ARRAY).is_file():
         _remove_abandoned(folder)
-        with owned(place, wait=_tell_waiting):
-            if not (place / ARRAY).is_file():  # by now
-                loader = DataLoader(
-                    Pixels(records, preprocess),
-                    BATCH,
-                    num_workers=workers,
-                    collate_fn=list,
-                    generator=torch.Generator(),  # its own, or a run would depend on what was cached
-                )
-                bar = tqdm(loader, title, unit="batch", leave=False, disable=not progress)
-                try:
-                    _write(place / ARRAY, len(records), _run(encoder, bar, device))
-                except BaseException:
-                    _remove_empty(place)
-                    raise
+        make_folder(place, "run.cache")
+        # another process, having failed to build it, may just have removed it
+        with suppress(FileNotFoundError), owned(place, wait=_tell_waiting):
+            if (place / ARRAY).is_file():  # by now
+                break
+            loader = DataLoader(
+                Pixels(records, preprocess),
+                BATCH,
+                num_workers=workers,
+                collate_fn=list,
+                generator=torch.Generator(),  # its own, or a run would depend on what was cached
+            )
+            bar = tqdm(loader, title, unit="batch", leave=False, disable=not progress)
+            try:
+                _write(place / ARRAY, len(records), _run(encoder, bar, device))
+            except BaseException:
+                _remove_empty(place)
+                raise
     try:
         return np.load(place / ARRAY, mmap_mode="r")
     except (OSError, ValueError) as error:
