@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config import (
     SCHEMAS,
+    CompareConfig,
     EvaluateConfig,
     TrainConfig,
 )
@@ -28,7 +29,8 @@ C = TypeVar("C")
 def register_schemas() -> None:
     """Make the typed schemas known to Hydra, below the group ``schema``."""
     store = ConfigStore.instance()
-    for name, command in (("train", TrainConfig), ("evaluate", EvaluateConfig)):
+    commands = {"train": TrainConfig, "evaluate": EvaluateConfig, "compare": CompareConfig}
+    for name, command in commands.items():
         store.store(group="schema", name=name, node=command)
     for group, kinds in SCHEMAS.items():
         for name, kind in kinds.items():
@@ -66,6 +68,15 @@ def run_command(
         sys.argv = argv
     if failures:
         raise failures[0]
+
+
+def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """What a command's configuration would be with these overrides, as plain values."""
+    register_schemas()
+    with hydra.initialize_config_module(CONFIG_PATH.removeprefix("pkg://"), version_base="1.3"):
+        composed = OmegaConf.to_container(hydra.compose(config_name, list(overrides)), resolve=True)
+    assert isinstance(composed, dict)
+    return {str(key): value for key, value in composed.items()}
 
 
 def explain(error: Exception) -> str:

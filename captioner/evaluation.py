@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import captioner
+from captioner.attention import set_inference
 from captioner.checkpoint import load_checkpoint, write_whole
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
@@ -50,6 +51,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     device = choose_device(config.run.device)
     checkpoint = load_checkpoint(config.checkpoint, device)
     model, vocabulary = checkpoint.model, checkpoint.vocabulary
+    if config.inference is not None:
+        set_inference(model.decoder.attention, config.inference)
     records = load_split(config.data, config.split)
     encoder = checkpoint.config.encoder
     split = encode_split(model.encoder, encoder, records, config.run, device, "encoding")
@@ -68,6 +71,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         "bleu_tokenizer": f"captioner ({vocabulary.unit})",
         "coco_tokenizer": coco.tokenizer,
         "search": asdict(config.search),
+        "inference": getattr(model.decoder.attention, "inference", None),
         "unfinished_captions": sum(not h.finished for h in hypotheses),
         "model_sha256": checkpoint.digest,
         "captioner_version": captioner.__version__,
@@ -99,6 +103,8 @@ def as_table(evaluation: Evaluation) -> str:
     how = search["strategy"]
     if how == "beam":
         how = f"beam {search['beam_size']}, length normalization {search['length_normalization']:g}"
+    if protocol.get("inference") is not None:
+        how += f", hard attention by {protocol['inference']}"
     lines.append(
         f"{protocol['data']} {protocol['split']}: {protocol['images']} images, "
         f"{protocol['references']} references, {how}"
