@@ -42,15 +42,14 @@ def as_markdown(tables: dict[str, list[Row]], config: CompareConfig, overrides: 
     return "\n\n".join(parts) + "\n"
 
 
-_REACH = (
-    "Norm of the gradient of the sixteenth word's loss with respect to the state k steps earlier, relative to "
-    "k = 0 (mean over the long dev captions, then over seeds)."
-)
-_HELP = """Every number is a mean over seeds ± the standard deviation over them (n \N{MINUS SIGN} 1 in the divisor). \
-BLEU-4 and
-CIDEr are in percent, of free-running captions of the dev split. NLL is nats a word, `<end>` counted,
-teacher-forced, without dropout or label smoothing. All are of the weights that a run kept, those of the
-epoch with the best dev BLEU-4. words/s is of training, the median epoch.
+_REACH = """\
+Norm of the gradient of the sixteenth word's loss with respect to the state k steps earlier, relative to
+k = 0: the mean over all dev captions of 16 words and more, then over seeds."""
+_HELP = """\
+Every number is a mean over seeds ± the standard deviation over them (n \N{MINUS SIGN} 1 in the divisor).
+BLEU-4 and CIDEr are in percent, of free-running captions of the dev split. NLL is nats a word, `<end>`
+counted, teacher-forced, without dropout or label smoothing. All are of the weights that a run kept, those
+of the epoch with the best dev BLEU-4. words/s is of training, the median epoch.
 
 A difference is *larger than the spread* where the means are further apart than the standard deviation of
 the difference between two single runs, the root of the sum of both cells' variances over seeds. `runs.csv`

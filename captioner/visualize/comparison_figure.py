@@ -67,7 +67,10 @@ def comparison_figure(tables: dict[str, list[Row]]) -> Figure:
             _draw_dots(place, rows, name, labelled=column == 0)
         if reach:
             _draw_reach(axes(width - MARGIN - LABELS - CURVES, upper, CURVES), rows)
-    note = f"Dot: a seed.  Stroke: the mean over seeds.  Band: {BASELINE}'s mean \N{PLUS-MINUS SIGN} one standard deviation."
+    note = (
+        "Dot: a seed.  Stroke: the mean over seeds.  "
+        f"Band: {BASELINE}'s mean \N{PLUS-MINUS SIGN} one standard deviation."
+    )
     figure.text(MARGIN / width, MARGIN / height, note, size=9, color=FAINT)
     return figure
 
