@@ -1,4 +1,4 @@
-"""Cells compared: equal sizes, likelihoods, how far gradients reach, the statistics, and the whole command."""
+"""Cells compared: equal sizes, likelihoods, how far gradients reach, statistics, and the whole command."""
 
 from __future__ import annotations
 
