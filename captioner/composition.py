@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -62,7 +64,7 @@ def run_command(
     argv, sys.argv = sys.argv, [f"captioner {config_name}", *arguments]
     try:
         hydra.main(config_path=CONFIG_PATH, config_name=config_name, version_base="1.3")(job)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null
         raise CaptionerError(explain(error)) from error
     finally:
         sys.argv = argv
@@ -73,7 +75,9 @@ def run_command(
 def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """What a command's configuration would be with these overrides, as plain values."""
     register_schemas()
-    with hydra.initialize_config_module(CONFIG_PATH.removeprefix("pkg://"), version_base="1.3"):
+    at_work = GlobalHydra.instance().is_initialized()  # within run_command, or not
+    module = CONFIG_PATH.removeprefix("pkg://")
+    with nullcontext() if at_work else hydra.initialize_config_module(module, version_base="1.3"):
         composed = OmegaConf.to_container(hydra.compose(config_name, list(overrides)), resolve=True)
     assert isinstance(composed, dict)
     return {str(key): value for key, value in composed.items()}

@@ -303,7 +303,7 @@ def test_comparison_without_sense_is_refused(compare: CompareConfig, change, wor
 
 
 def command(folder: Path, *overrides: str) -> int:
-    arguments = ["experiment=null", f"output={folder}", f"run.cache={folder.parent / 'cache'}"]
+    arguments = ["~experiment", f"output={folder}", f"run.cache={folder.parent / 'cache'}"]
     arguments += ["cells=[lstm,gru]", "seeds=[0]", *tiny.OVERRIDES, *overrides]
     with pytest.raises(SystemExit) as caught:
         main(["compare", *arguments])
