@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from captioner.config import AttentionConfig, HardAttentionConfig
 from captioner.deferred import Linear
-from captioner.errors import check_choice, choose
+from captioner.errors import CaptionerError, check_choice, choose
 from captioner.scoring import Tally, additive_scores, exponentials
 
 
@@ -182,6 +182,18 @@ class HardAttention(SoftAttention):
         surprise = log_alpha.gather(-1, location[:, None]).squeeze(-1).masked_fill(expected, 0.0)
         context = torch.where(expected[:, None], expectation, drawn)
         return Glimpse(context, alpha, surprise, -(alpha * log_alpha).sum(-1))
+
+
+def set_inference(attention: SoftAttention, inference: str) -> None:
+    """Make a trained hard attention choose its location in another way at test time.
+
+    Raises:
+        CaptionerError: there is no such way, or the attention is soft.
+    """
+    check_choice(inference, HardAttention.INFERENCE, "inference")
+    if not isinstance(attention, HardAttention):
+        raise CaptionerError(f"inference: {inference} is for hard attention, and this model's is soft")
+    attention.inference = inference
 
 
 ATTENTIONS: dict[str, type[SoftAttention]] = {"soft": SoftAttention, "hard": HardAttention}

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config import (
     SCHEMAS,
+    CompareConfig,
     EvaluateConfig,
     TrainConfig,
 )
@@ -28,7 +31,8 @@ C = TypeVar("C")
 def register_schemas() -> None:
     """Make the typed schemas known to Hydra, below the group ``schema``."""
     store = ConfigStore.instance()
-    for name, command in (("train", TrainConfig), ("evaluate", EvaluateConfig)):
+    commands = {"train": TrainConfig, "evaluate": EvaluateConfig, "compare": CompareConfig}
+    for name, command in commands.items():
         store.store(group="schema", name=name, node=command)
     for group, kinds in SCHEMAS.items():
         for name, kind in kinds.items():
@@ -60,12 +64,23 @@ def run_command(
     argv, sys.argv = sys.argv, [f"captioner {config_name}", *arguments]
     try:
         hydra.main(config_path=CONFIG_PATH, config_name=config_name, version_base="1.3")(job)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null
         raise CaptionerError(explain(error)) from error
     finally:
         sys.argv = argv
     if failures:
         raise failures[0]
+
+
+def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """What a command's configuration would be with these overrides, as plain values."""
+    register_schemas()
+    at_work = GlobalHydra.instance().is_initialized()  # within run_command, or not
+    module = CONFIG_PATH.removeprefix("pkg://")
+    with nullcontext() if at_work else hydra.initialize_config_module(module, version_base="1.3"):
+        composed = OmegaConf.to_container(hydra.compose(config_name, list(overrides)), resolve=True)
+    assert isinstance(composed, dict)
+    return {str(key): value for key, value in composed.items()}
 
 
 def explain(error: Exception) -> str:

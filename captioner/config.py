@@ -260,6 +260,15 @@ class TrainConfig(ModelConfig):
 
 
 @dataclass
+class CompareConfig(TrainConfig):
+    """``captioner compare``: a training run, and what its repetitions differ in."""
+
+    cells: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    equal: list[str] = field(default_factory=list)  # a table each: width, parameters
+
+
+@dataclass
 class EvaluateConfig:
     """``captioner evaluate``."""
 
@@ -268,6 +277,7 @@ class EvaluateConfig:
     run: RunConfig
     checkpoint: Any = REQUIRED  # a model file or run folder, or a list of them for an ensemble
     split: str = "test"
+    inference: str | None = None  # of hard attention: argmax, expectation or sample; null: the model's
     output: str | None = None  # folder for scores.json and captions.json
     batch_size: int = 32
 

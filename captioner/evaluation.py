@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import captioner
+from captioner.attention import set_inference
 from captioner.checkpoint import load_members
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
@@ -53,6 +54,9 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     device = choose_device(config.run.device)
     members = load_members(config.checkpoint, device)
     vocabulary, models = members[0].vocabulary, [member.model for member in members]
+    if config.inference is not None:
+        for model in models:
+            set_inference(model.decoder.attention, config.inference)
     records = load_split(config.data, config.split)
     splits = [
         encode_split(m.model.encoder, m.config.encoder, records, config.run, device, "encoding")
@@ -73,6 +77,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         "bleu_tokenizer": f"captioner ({vocabulary.unit})",
         "coco_tokenizer": coco.tokenizer,
         "search": asdict(config.search),
+        "inference": getattr(models[0].decoder.attention, "inference", None),
         "unfinished_captions": sum(not h.finished for h in hypotheses),
         "dangling_captions": dangling([vocabulary.decode(h.words) for h in hypotheses]),
         "model_sha256": members[0].digest if len(members) == 1 else [m.digest for m in members],
@@ -105,6 +110,8 @@ def as_table(evaluation: Evaluation) -> str:
     how = search["strategy"]
     if how == "beam":
         how = f"beam {search['beam_size']}, length normalization {search['length_normalization']:g}"
+    if protocol.get("inference") is not None:
+        how += f", hard attention by {protocol['inference']}"
     lines.append(
         f"{protocol['data']} {protocol['split']}: {protocol['images']} images, "
         f"{protocol['references']} references, {how}"

@@ -69,19 +69,22 @@ class Scores:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-def coco_scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+def coco_scores(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], meteor: bool = True
+) -> Scores:
     """METEOR, ROUGE-L and CIDEr of COCO's evaluation code, as far as what is installed allows.
 
     Args:
         hypotheses: one caption an image, as text.
         references: for each image one or more captions, as text.
+        meteor: False leaves METEOR out, which takes seconds to start.
 
     Raises:
         CaptionerError: there is nothing to score, or an image without reference.
     """
     _check(hypotheses, references)
     try:
-        import pycocoevalcap.meteor.meteor as meteor
+        import pycocoevalcap.meteor.meteor as meteor_program
         import pycocoevalcap.tokenizer.ptbtokenizer as ptb
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.rouge.rouge import Rouge
@@ -101,9 +104,9 @@ def coco_scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) 
     found = {i: [next(tokenized)] for i in range(len(hypotheses))}
     wanted = {i: list(islice(tokenized, len(texts))) for i, texts in enumerate(references)}
 
-    if not missing:
+    if meteor and not missing:
         try:
-            jar = Path(meteor.__file__).with_name(meteor.METEOR_JAR)
+            jar = Path(meteor_program.__file__).with_name(meteor_program.METEOR_JAR)
             values["METEOR"] = _meteor(found, wanted, jar)
         except OSError:
             missing["METEOR"] = "its Java program stopped early; it needs 2 GB of memory"

@@ -37,14 +37,19 @@ def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights:
     check_range(sizes.hidden_size, "decoder.hidden_size", low=1)
     check_range(config.attention.size, "attention.size", low=1)
     encoder = build_encoder(config.encoder, load_encoder_weights)
-    decoder = Decoder(
-        build_cell(config.cell, sizes.embedding_size + encoder.features, sizes.hidden_size),
-        build_attention(config.attention, encoder.features, sizes.hidden_size),
+    return Captioner(encoder, build_decoder(config, encoder.features, vocabulary_size))
+
+
+def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> Decoder:
+    """The decoder that the configuration describes, over annotations ``features`` wide."""
+    sizes = config.decoder
+    return Decoder(
+        build_cell(config.cell, sizes.embedding_size + features, sizes.hidden_size),
+        build_attention(config.attention, features, sizes.hidden_size),
         vocabulary_size,
         sizes.embedding_size,
-        encoder.features,
+        features,
         sizes.gate,
         sizes.deep_output,
         sizes.dropout,
     )
-    return Captioner(encoder, decoder)

@@ -20,7 +20,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"packing"},
     {"decoder"},
     {"model", "hypotheses", "ensemble"},
-    {"loss", "optimization"},
+    {"loss", "optimization", "equal_size"},
     {"data.records", "data.images", "data.files"},
     {"data.preprocess", "data.finding", "data.scene_drawing", "data.batches"},
     {"data.scene_captions"},
@@ -32,18 +32,26 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"progress"},
     {"trainer", "reporting"},
     {"run_folder"},
-    {"training"},
+    {"training", "likelihood", "gradient_reach", "comparison"},
+    {"comparison_report", "cell_runs"},
     {"captioning", "evaluation"},
     {"visualize.overlay"},
-    {"visualize.figure"},
+    {"visualize.figure", "visualize.comparison_figure"},
     {"cli.photos", "cli.recorded"},
-    {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes"},
+    {"cli.train", "cli.evaluate", "cli.compare", "cli.caption", "cli.attend", "cli.scenes"},
     {"cli.main"},
     {"__main__"},
 )
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
 MODULES = [name for name in FILES if not name.endswith("__init__")]
-COMMANDS = {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes"}  # imported by name
+COMMANDS = {
+    "cli.train",
+    "cli.evaluate",
+    "cli.compare",
+    "cli.caption",
+    "cli.attend",
+    "cli.scenes",
+}  # imported by name
 
 
 def imports(name: str) -> set[str]:

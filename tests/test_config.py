@@ -80,9 +80,10 @@ def test_every_experiment_composes(experiment: str) -> None:
     assert composed(f"experiment={experiment}") != composed()
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare"])
 def test_every_command_composes_as_its_dataclass(command: str) -> None:
-    schema = {"train": config.TrainConfig, "evaluate": config.EvaluateConfig}[command]
+    schemas = {"train": config.TrainConfig, "evaluate": config.EvaluateConfig}
+    schema = {**schemas, "compare": config.CompareConfig}[command]
     arguments = ["checkpoint=model.safetensors"] if command == "evaluate" else []
     values = OmegaConf.to_container(composed(*arguments, command=command), resolve=True)
     assert type(from_plain(schema, values)) is schema

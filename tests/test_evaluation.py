@@ -11,8 +11,10 @@ import tiny
 from nltk.translate.bleu_score import corpus_bleu
 
 from captioner import evaluation, metrics
-from captioner.config import EvaluateConfig, RunConfig, SearchConfig
+from captioner.checkpoint import load_checkpoint, save_checkpoint
+from captioner.config import EvaluateConfig, HardAttentionConfig, RunConfig, SearchConfig
 from captioner.data.records import Record
+from captioner.errors import CaptionerError
 from captioner.evaluation import Evaluation, as_table, evaluate
 from captioner.hypotheses import Hypothesis
 from captioner.validation import score_bleu
@@ -66,6 +68,49 @@ def test_split_is_the_one_that_was_asked_for(config: EvaluateConfig) -> None:
 def test_unfinished_captions_are_counted(config: EvaluateConfig) -> None:
     cut = replace(config, search=SearchConfig(max_length=2))
     assert evaluate(cut).protocol["unfinished_captions"] == 8
+
+
+@pytest.fixture
+def hard(config: EvaluateConfig, tmp_path: Path) -> EvaluateConfig:
+    """The soft model's weights as those of one with hard attention."""
+    checkpoint = load_checkpoint(tiny.model_file())
+    attention = HardAttentionConfig(size=checkpoint.config.attention.size)
+    checkpoint.config = replace(checkpoint.config, attention=attention)
+    save_checkpoint(checkpoint, tmp_path / "hard.safetensors")
+    return replace(config, checkpoint=str(tmp_path / "hard.safetensors"))
+
+
+@pytest.mark.usefixtures("without_java")
+def test_expectation_of_hard_attention_is_soft_attention(
+    config: EvaluateConfig, hard: EvaluateConfig
+) -> None:
+    assert evaluate(replace(hard, inference="expectation")).captions == evaluate(config).captions
+
+
+@pytest.mark.usefixtures("without_java")
+def test_hard_attention_looks_as_it_is_told(hard: EvaluateConfig) -> None:
+    def captions(**options: object) -> list[str]:
+        return [str(entry["caption"]) for entry in evaluate(replace(hard, **options)).captions]
+
+    assert captions() == captions(inference="argmax") != captions(inference="sample")
+    drawn = [captions(inference="sample", search=SearchConfig(seed=seed)) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert "hard attention by sample" in as_table(evaluate(replace(hard, inference="sample")))
+
+
+@pytest.mark.usefixtures("without_java")
+@pytest.mark.parametrize(
+    ("checkpoint", "inference", "said"),
+    [
+        ("soft", "sample", "inference: sample is for hard attention, and this model's is soft"),
+        ("hard", "best", "inference: 'best' is not one of argmax, expectation, sample"),
+    ],
+)
+def test_inference_that_cannot_be_is_refused(
+    config: EvaluateConfig, hard: EvaluateConfig, checkpoint: str, inference: str, said: str
+) -> None:
+    with pytest.raises(CaptionerError, match=said):
+        evaluate(replace(config if checkpoint == "soft" else hard, inference=inference))
 
 
 @pytest.mark.parametrize("reference", ["zebra zebra zebra zebra", "<unk> <unk> <unk> <unk>"])

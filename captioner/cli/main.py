@@ -13,6 +13,7 @@ from captioner.stopping import Stopped
 COMMANDS = {
     "train": "train a captioner on images with captions",
     "evaluate": "caption a split and score the captions (BLEU, and the COCO metrics)",
+    "compare": "train every recurrent cell alike, several times, and compare them",
     "caption": "caption images, folders of them, or paths on standard input",
     "attend": "draw where the model looked for every word of a caption",
     "scenes": "write generated scenes with captions, to try things out on",

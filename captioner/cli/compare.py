@@ -1,0 +1,71 @@
+"""``captioner compare [KEY=VALUE ...]``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from captioner.cell_runs import Run, carry_out, finished_row, plan, rows_of
+from captioner.comparison import Row, as_csv
+from captioner.comparison_report import as_markdown
+from captioner.composition import run_command
+from captioner.config import CompareConfig
+from captioner.errors import CaptionerError
+from captioner.hardware import keep_memory
+from captioner.preparation import check_training
+from captioner.visualize.comparison_figure import save_comparison
+from captioner.writing import make_folder, write_whole
+
+TAKEN = {  # what the comparison itself sets, with what to say instead
+    "cell": "every cell takes its turn; cells=[lstm,gru] names fewer",
+    "training.seed": "every seed takes its turn; seeds=[0,1,2] names them",
+    "resume": "the same command goes on where it stopped",
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Compose the configuration, carry out what runs are missing, and write the report."""
+    keep_memory()
+    run_command("compare", CompareConfig, _compare, arguments)
+    return 0
+
+
+def _compare(config: CompareConfig) -> None:
+    overrides = HydraConfig.get().overrides.task
+    for override in overrides:
+        for key, instead in TAKEN.items():
+            if override.lstrip("+~").startswith((f"{key}=", f"{key}.")):
+                raise CaptionerError(f"{override}: {instead}")
+    check_training(config)
+    folder = Path(str(config.output))
+    make_folder(folder, "output")
+    runs = plan(config)
+    rows = [finished_row(run) for run in runs]
+    left = rows.count(None)
+    print(f"{len(runs)} runs, {len(runs) - left} of them finished", flush=True)
+    done: list[tuple[Run, Row]] = []
+    for number, (run, row) in enumerate(zip(runs, rows), 1):
+        if row is None:
+            start = time.perf_counter()
+            row = carry_out(run)
+            print(f"[{number}/{len(runs)}] {_line(row, time.perf_counter() - start)}", flush=True)
+        done.append((run, row))
+    tables = {table: rows_of(table, done) for table in config.equal}
+    write_whole(folder / "runs.csv", as_csv(tables))
+    save_comparison(tables, folder / "cells.png")
+    write_whole(folder / "report.md", as_markdown(tables, config, overrides))
+    print(f"written: {folder}/report.md, {folder}/cells.png, {folder}/runs.csv")
+
+
+def _line(row: Row, seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    scores = "  ".join(
+        f"{name} {100 * row.values[name]:.1f}" for name in ("BLEU-4", "CIDEr") if name in row.values
+    )
+    return (
+        f"{row.cell}, {row.hidden_size} units, seed {row.seed}:  {scores}  "
+        f"dev NLL {row.values['dev_nll']:.3f}  {minutes:.0f}:{seconds:02.0f}"
+    )
