@@ -25,8 +25,12 @@ def caption_split(
     device: torch.device,
     batch_size: int = 64,
     progress: bool = False,
+    attention: bool = False,
 ) -> list[Hypothesis]:
-    """The best hypothesis for every image of the split; the references are never looked at."""
+    """The best hypothesis for every image of the split; the references are never looked at.
+
+    With ``attention`` they bring their attention weights.
+    """
     model.eval()
     best = []
     batches = tqdm(
@@ -39,7 +43,8 @@ def caption_split(
     )
     for features in batches:
         annotations = model.encoder.tail(features.to(device))
-        best += [hypotheses[0] for hypotheses in search(model.decoder, annotations, options)]
+        found = search(model.decoder, annotations, options, attention)
+        best += [hypotheses[0] for hypotheses in found]
     return best
 
 
