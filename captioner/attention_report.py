@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,7 +24,6 @@ from captioner.replay import attention_of
 from captioner.vocabulary import Vocabulary
 
 T = TypeVar("T")
-COLUMNS = ("pointing", "uniform", "shuffled", "near", "mass", "uniform", "shuffled", "words")
 
 
 @dataclass(frozen=True)
@@ -80,35 +79,10 @@ def attention_report(
     maps = [h.attention for h in hypotheses if h.attention is not None]
     if not maps:
         raise CaptionerError("grounding: the model wrote no words")
-    records = split.records
-    grounded = vocabulary.unit == "word" and any(record.groundings for record in records)
-    captions: dict[str, Placement] = {}
-    references: dict[str, Placement] = {}
-    identified = None
-    if grounded:
-        sizes = [load_image(r.source).size if r.groundings else (1, 1) for r in records]
-        kinds = word_kinds(records)
-        texts = [[vocabulary.words[i] for i in h.words] for h in hypotheses]
-        named = [named_in_caption(text, record, kinds) for text, record in zip(texts, records)]
-        content = sum(word in kinds for text in texts for word in text)
-        identified = sum(map(len, named)) / content if content else None
-        own = (h.attention for h in hypotheses)
-        captions = placements(_sights(zip(range(len(records)), own, named), sizes, preprocess), grid)
-        read = _references(model, split, vocabulary, device, batch_size, progress)
-        references = placements(_sights(read, sizes, preprocess), grid)
-    generator = torch.Generator().manual_seed(deletion_seed)
-    chosen = torch.randperm(len(records), generator=generator)[:deletion_images].sort().values.tolist()
+    captions, identified, references = _placed(
+        model, split, hypotheses, vocabulary, preprocess, device, batch_size, progress
+    )
     words = [h.words for h in hypotheses]
-    steps = tqdm(_batches(chosen, batch_size), "deleting", unit="batch", leave=False, disable=not progress)
-    drops = [
-        deletion_drops(
-            model.decoder,
-            _annotations(model, split, rows, device),
-            [words[i] for i in rows],
-            [deletion_seed * 1_000_003 + i for i in rows],
-        )
-        for rows in steps
-    ]
     return AttentionReport(
         captions,
         identified,
@@ -116,13 +90,65 @@ def attention_report(
         _mean([normalized_entropy(m) for m in maps]),
         _mean([moved(m) for m in maps]),
         _mean([apart(m) for m in maps]),
-        summarize(torch.cat(drops), [len(words[i]) for i in chosen]),
+        _deletion(model, split, words, device, batch_size, deletion_images, deletion_seed, progress),
         deletion_seed,
     )
 
 
+def _placed(
+    model: Captioner,
+    split: Split,
+    hypotheses: Sequence[Hypothesis],
+    vocabulary: Vocabulary,
+    preprocess: Preprocess,
+    device: torch.device,
+    batch_size: int,
+    progress: bool,
+) -> tuple[dict[str, Placement], float | None, dict[str, Placement]]:
+    """``captions``, ``identified`` and ``references`` of the report."""
+    records, grid = split.records, (model.encoder.grid[0], model.encoder.grid[1])
+    if vocabulary.unit != "word" or not any(record.groundings for record in records):
+        return {}, None, {}
+    kinds = word_kinds(records)
+    texts = [[vocabulary.words[i] for i in h.words] for h in hypotheses]
+    named = [named_in_caption(text, record, kinds) for text, record in zip(texts, records)]
+    content = sum(word in kinds for text in texts for word in text)
+    identified = sum(map(len, named)) / content if content else None
+    sizes = [load_image(r.source).size if r.groundings else (1, 1) for r in records]
+    written = zip(range(len(records)), [h.attention for h in hypotheses], named)
+    read = _references(model, split, vocabulary, device, batch_size, progress)
+    captions, references = (placements(_sights(c, sizes, preprocess), grid) for c in (written, read))
+    return captions, identified, references
+
+
+def _deletion(
+    model: Captioner,
+    split: Split,
+    captions: Sequence[Sequence[int]],
+    device: torch.device,
+    batch_size: int,
+    most: int,
+    seed: int,
+    progress: bool,
+) -> Deletion:
+    """Deletion in the captions that the model wrote, of ``most`` images."""
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    chosen = order[:most].sort().values.tolist()
+    batches = _batches(chosen, batch_size)
+    drops = [
+        deletion_drops(
+            model.decoder,
+            _annotations(model, split, rows, device),
+            [captions[i] for i in rows],
+            [seed * 1_000_003 + i for i in rows],
+        )
+        for rows in tqdm(batches, "deleting", unit="batch", leave=False, disable=not progress)
+    ]
+    return summarize(torch.cat(drops), [len(captions[i]) for i in chosen])
+
+
 def _sights(
-    captions: Iterator[tuple[int, Tensor | None, list[Named]]],
+    captions: Iterable[tuple[int, Tensor | None, list[Named]]],
     sizes: Sequence[tuple[int, int]],
     preprocess: Preprocess,
 ) -> list[Sight]:
@@ -167,39 +193,3 @@ def _mean(parts: Sequence[Tensor]) -> float:
     """Over all words."""
     values = torch.cat(list(parts))
     return float(values.double().mean()) if len(values) else 0.0
-
-
-def as_lines(report: AttentionReport) -> list[str]:
-    """The report as lines of text."""
-    lines = []
-    own = "its own captions"
-    if report.identified is not None:
-        own += f" ({100 * report.identified:.0f} % of these words name one object without doubt)"
-    for title, placed in ((own, report.captions), ("the reference captions", report.references)):
-        if placed:
-            lines.append(f"attention in {title}, in %")
-            lines.append(_row("", COLUMNS))
-            for kind, p in placed.items():
-                values = (p.pointing.model, p.pointing.uniform, p.pointing.shuffled, p.near.model)
-                values += (p.mass.model, p.mass.uniform, p.mass.shuffled)
-                lines.append(_row(kind, [*map(_percent, values), str(p.words)]))
-            lines.append("")
-    deletion = report.deletion
-    lines.append("deleting locations lowers a word's log probability by")
-    lines.append(_row("share", [f"{100 * share:g} %" for share in deletion.shares]))
-    lines.append(_row("attended", [f"{drop:.3f}" for drop in deletion.attended]))
-    lines.append(_row("random", [f"{drop:.3f}" for drop in deletion.random]))
-    lines.append(_row("ratio", ["-" if r is None else f"{r:.1f}" for r in deletion.ratio]))
-    lines.append(
-        f"maps: normalized entropy {report.entropy:.2f}; from word to word {100 * report.moved:.0f} % of the "
-        f"attention moves; {100 * report.apart:.0f} % apart from the caption's mean map"
-    )
-    return lines
-
-
-def _row(name: str, cells: Sequence[str]) -> str:
-    return f"{name:<10}" + "".join(f"{cell:>9}" for cell in cells)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import captioner
-from captioner.attention_report import AttentionReport, as_lines, attention_report
+from captioner.attention_report import AttentionReport, attention_report
+from captioner.attention_table import as_lines
 from captioner.checkpoint import load_checkpoint, write_whole
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split

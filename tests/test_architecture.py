@@ -28,7 +28,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"search"},
     {"checkpoint"},
     {"preparation", "validation", "attention_report"},
-    {"trainer"},
+    {"trainer", "attention_table"},
     {"training"},
     {"captioning", "evaluation"},
     {"visualize.overlay"},
