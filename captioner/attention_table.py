@@ -20,8 +20,8 @@ def as_lines(report: AttentionReport) -> list[str]:
             lines.append(f"attention in {title}, in %")
             lines.append(_row("", COLUMNS))
             for kind, p in placed.items():
-                values = (p.pointing.model, p.pointing.uniform, p.pointing.shuffled, p.near.model)
-                values += (p.mass.model, p.mass.uniform, p.mass.shuffled)
+                found = (p.pointing.model, p.pointing.uniform, p.pointing.shuffled, p.near.model)
+                values = (*found, p.mass.model, p.mass.uniform, p.mass.shuffled)
                 lines.append(_row(kind, [*map(_percent, values), str(p.words)]))
             lines.append("")
     deletion = report.deletion

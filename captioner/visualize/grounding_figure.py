@@ -15,7 +15,8 @@ from captioner.placement import Against, Placement
 
 DPI = 150
 PANEL, HEIGHT = 3.6, 3.5  # inches
-INK, FAINT, MODEL, SHUFFLED, UNIFORM = "#1a1a1a", "#6f6f6f", "#b5367a", "#a8a8a8", "#d9d9d9"
+INK, FAINT = "#1a1a1a", "#6f6f6f"
+MODEL, NEAR, SHUFFLED, UNIFORM = "#b5367a", "#f0cfdf", "#a8a8a8", "#d9d9d9"
 BAR = 0.26  # of the room of a class
 
 
@@ -28,7 +29,17 @@ def grounding_figure(report: AttentionReport) -> Figure:
     if report.captions:
         _draw_bars(axes[0], "Peak inside the box", report.captions, "pointing")
         _draw_bars(axes[1], "Attention inside the box", report.captions, "mass")
-        axes[0].legend(fontsize=8, frameon=False, labelcolor=INK, loc="upper right", ncols=3, columnspacing=1)
+        axes[0].legend(
+            fontsize=7.5,
+            frameon=False,
+            labelcolor=INK,
+            loc="upper left",
+            ncols=4,
+            columnspacing=0.8,
+            handlelength=0.9,
+            borderaxespad=0,
+            handletextpad=0.4,
+        )
     _draw_curve(axes[-1], report.deletion)
     note = (
         f"normalized entropy {report.entropy:.2f}    moved from word to word {100 * report.moved:.0f} %    "
@@ -61,6 +72,9 @@ def _draw_bars(axes: Axes, title: str, placed: dict[str, Placement], measure: st
         axes.bar_label(
             bars, [f"{v:.0f}" for v in values], fontsize=7.5, color=INK if not i else FAINT, padding=1
         )
+        if measure == "pointing" and not i:
+            gain = [100 * p.near.model - value for p, value in zip(placed.values(), values)]
+            axes.bar(places, gain, BAR * 0.92, values, color=NEAR, zorder=0.9, label="within half a cell")
     _style(axes, title, "% of words" if measure == "pointing" else "% of a word's attention")
     axes.set_ylim(0, 118)
     axes.set_yticks(range(0, 101, 25))
