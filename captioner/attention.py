@@ -65,6 +65,8 @@ class Memory(NamedTuple):
         expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
             (hard attention in training only).
         generator: draws the locations of hard attention.
+        deleted: ``(images, width, locations)`` booleans, locations that a row cannot look at; its
+            attention is shared among the others as if they were all there is.
     """
 
     annotations: Tensor
@@ -72,6 +74,7 @@ class Memory(NamedTuple):
     tally: Tally
     expected: Tensor | None = None
     generator: torch.Generator | None = None
+    deleted: Tensor | None = None
 
     def select(self, images: Tensor) -> Memory:
         """The memory of some of the images, by index."""
@@ -130,6 +133,8 @@ class SoftAttention(nn.Module):
         """The attention distributions on the grid, ``(images, width, locations)``."""
         queries = exponentials(rows.spread(linear(hidden, self.hidden_map)))
         scores = additive_scores(memory.keys, queries, self.score, memory.tally)
+        if memory.deleted is not None:
+            scores = scores.masked_fill(memory.deleted, float("-inf"))
         return scores.softmax(dim=-1)
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import captioner
 from captioner.attention import set_inference
+from captioner.attention_report import AttentionReport, attention_report
+from captioner.attention_table import as_lines
 from captioner.checkpoint import load_members
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
-from captioner.errors import check_range
+from captioner.errors import CaptionerError, check_range
 from captioner.hardware import autocast, choose_device
 from captioner.metrics import coco_scores
-from captioner.preparation import encode_split
+from captioner.preparation import encode_split, preprocessing
 from captioner.scoring import use_compiler
 from captioner.search import check_search
 from captioner.validation import caption_together, dangling, score_bleu
@@ -32,12 +34,14 @@ class Evaluation:
         missing: scores that could not be computed, each with the way to get it.
         protocol: what the scores were measured on and how.
         captions: in COCO's results format, one entry an image.
+        grounding: whether the attention maps can be believed; None where it was not asked for.
     """
 
     scores: dict[str, float]
     missing: dict[str, str]
     protocol: dict[str, Any]
     captions: list[dict[str, Any]]
+    grounding: AttentionReport | None = None
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -50,10 +54,13 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     check_search(config.search)
     check_range(config.batch_size, "batch_size", low=1)
+    check_range(config.deletion_images, "deletion_images", low=1)
     use_compiler(config.run.compile)
     device = choose_device(config.run.device)
     members = load_members(config.checkpoint, device)
     vocabulary, models = members[0].vocabulary, [member.model for member in members]
+    if config.grounding and len(members) > 1:
+        raise CaptionerError(f"grounding: it is measured of one model, and checkpoint names {len(members)}")
     if config.inference is not None:
         for model in models:
             set_inference(model.decoder.attention, config.inference)
@@ -62,10 +69,24 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         encode_split(m.model.encoder, m.config.encoder, records, config.run, device, "encoding")
         for m in members
     ]
+    size, progress, grounding = config.batch_size, config.run.progress, None
     with autocast(device, "auto"):
         hypotheses = caption_together(
-            models, splits, config.search, device, config.batch_size, config.run.progress
+            models, splits, config.search, device, size, progress, attention=config.grounding
         )
+        if config.grounding:
+            grounding = attention_report(
+                models[0],
+                splits[0],
+                hypotheses,
+                vocabulary,
+                preprocessing(members[0].config.encoder),
+                device,
+                size,
+                config.deletion_images,
+                config.deletion_seed,
+                progress,
+            )
     texts = [detokenize((vocabulary.words[i] for i in h.words), vocabulary.unit) for h in hypotheses]
     scores = score_bleu(hypotheses, records, vocabulary)
     coco = coco_scores(texts, [record.captions for record in records])
@@ -84,16 +105,18 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         "captioner_version": captioner.__version__,
     }
     captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]
-    return Evaluation({**scores, **coco.values}, dict(coco.missing), protocol, captions)
+    return Evaluation({**scores, **coco.values}, dict(coco.missing), protocol, captions, grounding)
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write ``scores.json`` (scores and protocol) and ``captions.json`` (COCO's results format)."""
+    """Write ``scores.json`` (with protocol, and what is known of the maps) and ``captions.json`` (COCO's)."""
     summary = {
         "scores": evaluation.scores,
         "missing": evaluation.missing,
         "protocol": evaluation.protocol,
     }
+    if evaluation.grounding is not None:
+        summary["grounding"] = asdict(evaluation.grounding)
     write_whole(folder / "scores.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     write_whole(
         folder / "captions.json",
@@ -116,4 +139,6 @@ def as_table(evaluation: Evaluation) -> str:
         f"{protocol['data']} {protocol['split']}: {protocol['images']} images, "
         f"{protocol['references']} references, {how}"
     )
+    if evaluation.grounding is not None:
+        lines += ["", *as_lines(evaluation.grounding)]
     return "\n".join(lines)

@@ -43,8 +43,12 @@ def caption_together(
     batch_size: int = 64,
     progress: bool = False,
     after_batch: Callable[[], None] = lambda: None,
+    attention: bool = False,
 ) -> list[Hypothesis]:
-    """The same of an ensemble; ``splits`` hold the same images with each member's features."""
+    """The same of an ensemble; ``splits`` hold the same images with each member's features.
+
+    With ``attention`` the hypotheses bring their attention weights.
+    """
     ensemble = Ensemble([model.eval().decoder for model in models])
     best = []
     batches = tqdm(
@@ -57,7 +61,8 @@ def caption_together(
     )
     for features in batches:
         annotations = [m.encoder.tail(part.to(device)) for m, part in zip(models, features)]
-        best += [hypotheses[0] for hypotheses in search(ensemble, annotations, options)]
+        found = search(ensemble, annotations, options, attention)
+        best += [hypotheses[0] for hypotheses in found]
         after_batch()
     return best
 

@@ -9,6 +9,7 @@ from captioner.composition import run_command
 from captioner.config import EvaluateConfig
 from captioner.evaluation import as_table, evaluate, save_evaluation
 from captioner.hardware import keep_memory
+from captioner.visualize.grounding_figure import save_grounding_figure
 from captioner.writing import make_folder
 
 
@@ -25,5 +26,10 @@ def _evaluate(config: EvaluateConfig) -> None:
     evaluation = evaluate(config)
     print(as_table(evaluation))
     if config.output is not None:
-        save_evaluation(evaluation, Path(config.output))
-        print(f"written: {config.output}/scores.json, {config.output}/captions.json")
+        folder = Path(config.output)
+        save_evaluation(evaluation, folder)
+        written = ["scores.json", "captions.json"]
+        if evaluation.grounding is not None:
+            save_grounding_figure(evaluation.grounding, folder / "grounding.png")
+            written.append("grounding.png")
+        print("written: " + ", ".join(f"{config.output}/{name}" for name in written))

@@ -43,6 +43,17 @@ class Preprocess:
         left, top = (width - side) / 2, (height - side) / 2
         return left, top, left + side, top + side
 
+    def place(self, box: Box, size: tuple[int, int]) -> Box:
+        """Where a box of a photo of ``size`` falls in the square, whose sides are taken as 1.
+
+        What the model does not see is cut off; a box wholly outside becomes one without area.
+        """
+        left, top, right, bottom = self.box(size)
+        xs = ((x - left) / (right - left) for x in (box[0], box[2]))
+        ys = ((y - top) / (bottom - top) for y in (box[1], box[3]))
+        (x0, x1), (y0, y1) = ([min(max(v, 0.0), 1.0) for v in side] for side in (xs, ys))
+        return x0, y0, x1, y1
+
     def frame(self, image: Image.Image) -> Image.Image:
         """The square, S by S pixels, that the model sees of an RGB photo of any shape."""
         # Cropping and resizing in one call never enlarges what is cut off, and reducing_gap first
