@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config import (
     SCHEMAS,
+    CheckConfig,
     EvaluateConfig,
     TrainConfig,
 )
@@ -28,7 +29,7 @@ C = TypeVar("C")
 def register_schemas() -> None:
     """Make the typed schemas known to Hydra, below the group ``schema``."""
     store = ConfigStore.instance()
-    for name, command in (("train", TrainConfig), ("evaluate", EvaluateConfig)):
+    for name, command in (("train", TrainConfig), ("evaluate", EvaluateConfig), ("check", CheckConfig)):
         store.store(group="schema", name=name, node=command)
     for group, kinds in SCHEMAS.items():
         for name, kind in kinds.items():

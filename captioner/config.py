@@ -248,6 +248,17 @@ class EvaluateConfig:
     batch_size: int = 32
 
 
+@dataclass
+class CheckConfig:
+    """``captioner check``: of training and run only what concerns the data is used."""
+
+    data: DataConfig
+    vocabulary: VocabularyConfig
+    training: TrainingConfig
+    run: RunConfig
+    output: str | None = None  # file for the report as JSON
+
+
 SCHEMAS: dict[str, dict[str, type[Any]]] = {
     "cell": {
         "vanilla": VanillaConfig,

@@ -24,7 +24,8 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"data.preprocess", "data.finding", "data.scene_drawing", "data.batches"},
     {"data.scene_captions"},
     {"data.scenes", "data.coco", "data.flickr8k", "data.karpathy", "data.table", "data.cache"},
-    {"data.formats"},
+    {"data.formats", "data.inspection"},
+    {"data.doctor"},
     {"search"},
     {"checkpoint"},
     {"preparation", "validation"},
@@ -34,13 +35,16 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"visualize.overlay"},
     {"visualize.figure"},
     {"cli.photos"},
-    {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes"},
+    {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes", "cli.check"},
     {"cli.main"},
     {"__main__"},
 )
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
 MODULES = [name for name in FILES if not name.endswith("__init__")]
-COMMANDS = {"cli.train", "cli.evaluate", "cli.caption", "cli.attend", "cli.scenes"}  # imported by name
+COMMANDS = {name for name in MODULES if name.startswith("cli.")} - {
+    "cli.main",
+    "cli.photos",
+}  # imported by name
 
 
 def imports(name: str) -> set[str]:

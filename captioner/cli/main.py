@@ -10,6 +10,7 @@ from captioner import __version__
 from captioner.errors import CaptionerError, choose
 
 COMMANDS = {
+    "check": "read a whole dataset before training, and tell what is wrong with it",
     "train": "train a captioner on images with captions",
     "evaluate": "caption a split and score the captions (BLEU, and the COCO metrics)",
     "caption": "caption images, folders of them, or paths on standard input",
@@ -21,7 +22,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 all well, 1 some images failed, 2 bad input, 130 interrupted."""
+    """Run a command and exit: 0 all well, 1 not all images or data are, 2 bad input, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
