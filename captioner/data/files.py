@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import reprlib
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,7 +125,7 @@ def entry(item: Any, key: str, kinds: Any, place: str) -> Any:
 
 
 def clean_caption(caption: str, place: str) -> str:
-    """The caption without white space around it.
+    """The caption without white space around it, and with spaces for control characters.
 
     Raises:
         CaptionerError: it holds no letter and no digit, so no word could be learnt from it, or half a
@@ -134,6 +135,8 @@ def clean_caption(caption: str, place: str) -> str:
         raise Fault(EMPTY, f"{place}: the caption {reprlib.repr(caption)} has no words")
     if any("\ud800" <= character <= "\udfff" for character in caption):
         raise CaptionerError(f"{place}: the caption {reprlib.repr(caption)} holds half a character")
+    if not caption.isprintable():  # they would end up inside words, and on terminals
+        caption = "".join(" " if unicodedata.category(c) == "Cc" else c for c in caption)
     return caption.strip()
 
 
