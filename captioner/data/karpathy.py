@@ -18,7 +18,9 @@ from captioner.data.files import (
     read_json,
 )
 from captioner.data.records import Record
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, check_choice
+
+SPLITS = ("train", "restval", "val", "test")
 
 
 def load_karpathy(config: KarpathyConfig, split: str, faults: Faults = None) -> list[Record]:
@@ -38,6 +40,7 @@ def load_karpathy(config: KarpathyConfig, split: str, faults: Faults = None) -> 
         place = f"{path}: images[{i}]"
         with noted(faults):
             splits.add(found := entry(image, "split", str, place))
+            check_choice(found, SPLITS, f"{place}: 'split'")  # a misspelt one would lose images
             if found in wanted:
                 record = _record(image, folder, place, faults)
                 if record.image_id in records:
