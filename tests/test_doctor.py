@@ -234,7 +234,7 @@ def test_unfit_data_exits_with_1_and_few_examples(
     for number in range(20):
         row("train", image=f"none{number}.png", caption="A dog.")(tmp_path)
     status, text = check(data, capsys, "run.workers=0", f"output={tmp_path / 'new' / 'report.json'}")
-    assert status == 1 and "20 missing image files (train)" in text
+    assert status == 1 and "missing image files: 20 (train)" in text
     assert text.count("there is no image file") == EXAMPLES
     report = json.loads((tmp_path / "new" / "report.json").read_text())
     assert report["trainable"] is False and len(report["findings"]) == 20
@@ -247,6 +247,16 @@ def test_leak_alone_exits_with_0_but_is_told(
     CASES["leak"][0](tmp_path)
     status, text = check(data, capsys, "run.workers=0")
     assert status == 0 and "train a.png, val copy.png" in text
+
+
+def test_worst_comes_first(data: TableConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for case in ("caption twice", "copy in the split", "broken test row", "wrong type"):
+        CASES[case][0](tmp_path)
+    row("val", image="a.png", caption="A dog.")(tmp_path)
+    _, text = check(data, capsys, "run.workers=0")
+    told = ["training would stop at:", "malformed entries: 1 (train)", "worth a look:", doctor.LEAK]
+    places = [text.index(line) for line in [*told, doctor.REPEATED]]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize(

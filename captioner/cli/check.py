@@ -102,7 +102,7 @@ def _percent(part: int, whole: int) -> str:
 
 def _told(kind: str, findings: Sequence[Finding]) -> Iterator[str]:
     splits = ", ".join(dict.fromkeys(finding.split for finding in findings))
-    yield f"  {len(findings):,} {kind} ({splits})"
+    yield f"  {kind}: {len(findings):,} ({splits})"
     yield from (f"      {finding.line}" for finding in findings[:EXAMPLES])
     if len(findings) > EXAMPLES:
         yield f"      and {len(findings) - EXAMPLES:,} more"

@@ -79,6 +79,7 @@ class Diagnosis:
         splits: those that could be read.
         absent: splits that training can do without, with the reason why they are not there.
         vocabulary: how many words training would know, the special ones aside.
+        findings: what is wrong, the worst first.
     """
 
     splits: dict[str, SplitSummary] = field(default_factory=dict)
@@ -122,6 +123,7 @@ def examine(
             readings[split] = read_images(of_split, workers, f"reading {split}", progress)
             diagnosis.findings += _in_split(split, of_split, readings[split])
     diagnosis.findings += _same_images(records, readings)
+    diagnosis.findings.sort(key=lambda finding: (not finding.fatal, finding.kind != LEAK))
     return diagnosis
 
 
@@ -189,7 +191,7 @@ def _in_split(split: str, records: Sequence[Record], readings: Sequence[Reading]
 
 
 def _same_images(records: dict[str, list[Record]], readings: dict[str, list[Reading]]) -> Iterator[Finding]:
-    """Files with the same bytes, under whatever name; the worst first."""
+    """Files with the same bytes, under whatever name."""
     same: dict[str, list[tuple[str, Record]]] = defaultdict(list)
     for split, of_split in readings.items():
         for record, reading in zip(records[split], of_split):
