@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import struct
+import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -50,21 +52,19 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     from safetensors.torch import save
 
     state = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
-    header = {
-        "format": str(FORMAT),
-        "captioner": json.dumps(
-            {
-                "config": {k: asdict(getattr(checkpoint.config, k)) for k in _MODEL_KEYS},
-                "vocabulary": {
-                    "unit": checkpoint.vocabulary.unit,
-                    "words": list(checkpoint.vocabulary.words[len(SPECIALS) :]),
-                },
-                "scores": checkpoint.scores,
-                "weights_sha256": fingerprint(state),
+    ours = json.dumps(
+        {
+            "config": {k: asdict(getattr(checkpoint.config, k)) for k in _MODEL_KEYS},
+            "vocabulary": {
+                "unit": checkpoint.vocabulary.unit,
+                "words": list(checkpoint.vocabulary.words[len(SPECIALS) :]),
             },
-            ensure_ascii=False,
-        ),
-    }
+            "scores": checkpoint.scores,
+            "weights_sha256": fingerprint(state),
+        },
+        ensure_ascii=False,
+    )
+    header = {"format": str(FORMAT), "captioner": ours, "captioner_sha256": _sha256(ours)}
     write_whole(path, _repeatable(save(state, header)))
 
 
@@ -75,22 +75,31 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
         CaptionerError: no such file, not a model file of ours (pickles are refused unread), a newer
             format, or a damaged one.
     """
-    from safetensors.torch import load
-
     path = Path(path).expanduser()
     if path.is_dir():
         path = path / "model.safetensors"
     name = ascii(str(path))[1:-1]  # a name may hold a line's end
     if not path.is_file():
         raise CaptionerError(f"checkpoint: there is no file {name}")
-    data = path.read_bytes()
-    header = _header(data, name)
+    try:
+        with path.open("rb") as file:
+            return _read(file, name, device)
+    except OSError as error:
+        raise CaptionerError(f"checkpoint: {name} cannot be read ({error.strerror})") from error
+
+
+def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
+    """Read no more than the header says that the model has, however large the file is."""
+    from safetensors.torch import load
+
+    start = _start(file, name)
+    header = _header(start[8:], name)
     try:
         config = from_plain(ModelConfig, header["config"], "config")
         words, unit = header["vocabulary"]["words"], header["vocabulary"]["unit"]
         checksum = header["weights_sha256"]
         scores = {str(key): float(value) for key, value in header["scores"].items()}
-        vocabulary = Vocabulary([str(word) for word in words], unit)
+        vocabulary = Vocabulary([_word(word) for word in words], unit)
         with torch.device("meta"):  # nothing is allocated for sizes that the file does not hold
             model = build_model(config, len(vocabulary), load_encoder_weights=False)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
@@ -98,6 +107,8 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
         raise CaptionerError(f"checkpoint: the header of {name} is damaged ({reason})") from error
     except CaptionerError as error:
         raise CaptionerError(f"checkpoint: {name}: {error}") from error
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    data = start + file.read(min(size + 1, os.fstat(file.fileno()).st_size))
     try:
         state = load(data)
         model.load_state_dict(state, assign=True)
@@ -144,26 +155,33 @@ def load_members(paths: Any, device: torch.device | str = "cpu") -> list[Checkpo
 
 
 _MODEL_KEYS = ("encoder", "cell", "attention", "decoder")
+_DAMAGED = "checkpoint: {} is not a model file of captioner, or is cut short"
 
 
-def _header(data: bytes, path: str) -> dict[str, Any]:
-    """Our part of the safetensors header, before anything is allocated for it."""
+def _start(file: BinaryIO, path: str) -> bytes:
+    """The safetensors header and the eight bytes before it that say how long it is."""
+    start = file.read(9)
     # the size that comes first may begin with a pickle's bytes; JSON after it tells them apart
-    if data[8:9] != b"{" and (data[:2] == b"PK" or data[:1] == b"\x80"):
+    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
         raise CaptionerError(
             f"checkpoint: {path} is a pickle, which could run code; it was not read "
             "(a model.safetensors of captioner is wanted)"
         )
-    damaged = f"checkpoint: {path} is not a model file of captioner, or is cut short"
-    if len(data) < 8:
-        raise CaptionerError(damaged)
-    (size,) = struct.unpack("<Q", data[:8])
-    if size > min(len(data) - 8, MAX_HEADER):
-        raise CaptionerError(damaged)
+    size = int.from_bytes(start[:8], "little")
+    if not 1 <= size <= min(os.fstat(file.fileno()).st_size - 8, MAX_HEADER):
+        raise CaptionerError(_DAMAGED.format(path))
+    return start + file.read(size - 1)
+
+
+def _header(text: bytes, path: str) -> dict[str, Any]:
+    """Our part of the safetensors header."""
+    damaged = _DAMAGED.format(path)
     try:
-        metadata = json.loads(data[8 : 8 + size])["__metadata__"]
+        metadata = json.loads(text)["__metadata__"]
         version = int(metadata["format"])
-        header = json.loads(metadata["captioner"])
+        ours = metadata["captioner"]
+        header = json.loads(ours)
+        whole = metadata.get("captioner_sha256") in (None, _sha256(ours))  # files of before have none
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CaptionerError(damaged) from error
     if version > FORMAT:
@@ -173,7 +191,21 @@ def _header(data: bytes, path: str) -> dict[str, Any]:
         )
     if not isinstance(header, dict):
         raise CaptionerError(damaged)
+    if not whole:
+        raise CaptionerError(f"checkpoint: the header of {path} is damaged (its checksum is wrong)")
     return header
+
+
+def _word(word: Any) -> str:
+    """A word of the vocabulary: no space, nothing that commands a terminal, no half of a character."""
+    one = isinstance(word, str) and word.split() == [word]
+    if not one or any(unicodedata.category(character) in ("Cc", "Cs") for character in word):
+        raise CaptionerError(f"vocabulary: {ascii(word)[:60]} is not a word")
+    return word
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def save_resume_state(state: dict[str, Any], path: Path) -> None:

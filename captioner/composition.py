@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config import (
     SCHEMAS,
+    CheckConfig,
     CompareConfig,
     EvaluateConfig,
     TrainConfig,
@@ -31,7 +32,12 @@ C = TypeVar("C")
 def register_schemas() -> None:
     """Make the typed schemas known to Hydra, below the group ``schema``."""
     store = ConfigStore.instance()
-    commands = {"train": TrainConfig, "evaluate": EvaluateConfig, "compare": CompareConfig}
+    commands = {
+        "train": TrainConfig,
+        "evaluate": EvaluateConfig,
+        "compare": CompareConfig,
+        "check": CheckConfig,
+    }
     for name, command in commands.items():
         store.store(group="schema", name=name, node=command)
     for group, kinds in SCHEMAS.items():

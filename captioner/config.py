@@ -285,6 +285,17 @@ class EvaluateConfig:
     deletion_seed: int = 0
 
 
+@dataclass
+class CheckConfig:
+    """``captioner check``: of training and run only what concerns the data is used."""
+
+    data: DataConfig
+    vocabulary: VocabularyConfig
+    training: TrainingConfig
+    run: RunConfig
+    output: str | None = None  # file for the report as JSON
+
+
 SCHEMAS: dict[str, dict[str, type[Any]]] = {
     "cell": {
         "vanilla": VanillaConfig,

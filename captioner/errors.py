@@ -13,7 +13,13 @@ class CaptionerError(Exception):
     """Bad input: its message is one line that names the value, the place and the choices.
 
     The command line prints the message alone; every other exception is a bug and keeps its traceback.
+    Whatever a message quotes (a file's name may hold a line's end), it stays one line that can be printed.
     """
+
+    def __init__(self, message: str) -> None:
+        if not message.isprintable():
+            message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+        super().__init__(message)
 
 
 def choose(table: Mapping[str, T], name: object, place: str) -> T:

@@ -25,7 +25,8 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"data.preprocess", "data.finding", "data.scene_drawing", "data.batches", "naming", "placement"},
     {"data.scene_captions"},
     {"data.scenes", "data.coco", "data.flickr8k", "data.karpathy", "data.table", "data.cache"},
-    {"data.formats"},
+    {"data.formats", "data.inspection"},
+    {"data.doctor"},
     {"search"},
     {"checkpoint", "self_critical"},
     {"preparation", "validation", "attention_report"},
@@ -38,19 +39,16 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"visualize.overlay"},
     {"visualize.figure", "visualize.comparison_figure", "visualize.grounding_figure"},
     {"cli.photos", "cli.recorded"},
-    {"cli.train", "cli.evaluate", "cli.compare", "cli.caption", "cli.attend", "cli.scenes"},
+    {"cli.train", "cli.evaluate", "cli.compare", "cli.caption", "cli.attend", "cli.scenes", "cli.check"},
     {"cli.main"},
     {"__main__"},
 )
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
 MODULES = [name for name in FILES if not name.endswith("__init__")]
-COMMANDS = {
-    "cli.train",
-    "cli.evaluate",
-    "cli.compare",
-    "cli.caption",
-    "cli.attend",
-    "cli.scenes",
+COMMANDS = {name for name in MODULES if name.startswith("cli.")} - {
+    "cli.main",
+    "cli.photos",
+    "cli.recorded",
 }  # imported by name
 
 

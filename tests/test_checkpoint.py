@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from memory import peak_growth
 from tiny import model_file, records
 
 import captioner
@@ -332,3 +333,141 @@ def test_header_size_may_begin_like_a_pickle(tmp_path: Path, start: bytes) -> No
     path.write_bytes(padded.to_bytes(8, "little") + header + data[8 + size :])
     assert path.read_bytes().startswith(start)
     assert len(load_checkpoint(path).vocabulary) == len(load_checkpoint(model_file()).vocabulary)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux")
+
+
+def refusal_takes(path: Path) -> int:
+    """Bytes of memory that it takes to refuse the file."""
+
+    def load() -> None:
+        try:
+            load_checkpoint(path)
+        except CaptionerError as error:
+            assert str(error).isprintable()
+        else:
+            raise AssertionError("it was not refused")
+
+    return peak_growth(load)
+
+
+@linux
+@pytest.mark.parametrize("size", [10**5, 2**31, 10**9, 10**18, 10**30])
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [
+        ("decoder", "hidden_size"),
+        ("decoder", "embedding_size"),
+        ("attention", "size"),
+        ("encoder", "image_size"),
+    ],
+)
+def test_absurd_sizes_take_no_memory(tmp_path: Path, part: str, key: str, size: int) -> None:
+    path = rewritten(tmp_path / "model.safetensors", lambda ours: ours["config"][part].update({key: size}))
+    assert refusal_takes(path) < 4 * path.stat().st_size + 32 * 2**20
+
+
+@linux
+@pytest.mark.parametrize("name", ["vgg19", "resnet101", "convnext_tiny"])
+def test_large_network_that_the_file_does_not_hold_takes_no_memory(tmp_path: Path, name: str) -> None:
+    import torchvision  # noqa: F401, what importing takes is not counted
+
+    path = rewritten(tmp_path / "model.safetensors", lambda ours: ours["config"]["encoder"].update(name=name))
+    assert refusal_takes(path) < 4 * path.stat().st_size + 64 * 2**20
+
+
+@linux
+@pytest.mark.parametrize("start", [b"", b"whole"])
+def test_file_of_terabytes_takes_no_memory(tmp_path: Path, start: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(model_file().read_bytes() if start else b"")
+    os.truncate(path, 2**40)  # sparse: nothing is written
+    assert refusal_takes(path) < 4 * model_file().stat().st_size + 32 * 2**20
+
+
+# --- what a header may not say --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_bit_flips_in_the_header_change_nothing_or_are_refused(tmp_path: Path, seed: int) -> None:
+    data, random, whole = model_file().read_bytes(), Random(seed), load_checkpoint(model_file())
+    size = 8 + struct.unpack("<Q", data[:8])[0]
+    path = tmp_path / "model.safetensors"
+    for _ in range(60):
+        flipped = bytearray(data)
+        flipped[random.randrange(size)] ^= 1 << random.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            found = load_checkpoint(path)
+        except CaptionerError:
+            continue
+        assert (found.config, found.vocabulary.words) == (whole.config, whole.vocabulary.words)
+        assert found.scores == whole.scores
+
+
+@pytest.mark.parametrize("word", ["", " ", "two words", "a\nb", "\x1b[2J", "\ud800", "a\0", None, 3, ["a"]])
+def test_word_that_is_none_is_refused(tmp_path: Path, word: object) -> None:
+    path = tmp_path / "model.safetensors"
+    message = refusal(rewritten(path, lambda ours: ours["vocabulary"]["words"].__setitem__(0, word)))
+    assert "is not a word" in message and message.isprintable()
+
+
+@pytest.mark.parametrize("value", [None, "x", [], {}, -1, 0, 1.5, 1e999, float("nan"), "1" * 5000, 10**400])
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [
+        ("encoder", "image_size"),
+        ("encoder", "std"),
+        ("decoder", "hidden_size"),
+        ("decoder", "dropout"),
+        ("decoder", "gate"),
+        ("attention", "name"),
+        ("cell", "name"),
+    ],
+)
+def test_value_of_a_wrong_kind_is_refused_or_means_the_same(
+    tmp_path: Path, part: str, key: str, value: object
+) -> None:
+    path = rewritten(tmp_path / "model.safetensors", lambda ours: ours["config"][part].update({key: value}))
+    if (part, key, value) == ("decoder", "dropout", 0):  # a dropout of zero is one
+        assert load_checkpoint(path).config.decoder.dropout == 0
+    else:
+        assert refusal(path).isprintable()
+
+
+@pytest.mark.parametrize("change", ["shape", "dtype", "offsets", "name", "missing"])
+def test_tensors_that_the_header_misdescribes_are_refused(tmp_path: Path, change: str) -> None:
+    header, tensors = split(model_file().read_bytes())
+    name = next(k for k, v in header.items() if k != "__metadata__" and len(v["shape"]) == 2)
+    entry = header[name]
+    if change == "shape":
+        entry["shape"] = entry["shape"][::-1] if entry["shape"][0] != entry["shape"][1] else [1, -1]
+    elif change == "dtype":
+        entry["dtype"] = "I32"
+    elif change == "offsets":
+        entry["data_offsets"] = [0, 2**62]
+    else:
+        header["other"] = header.pop(name)
+        if change == "missing":
+            del header["other"]
+    text = json.dumps(header).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + tensors)
+    assert "weights" in refusal(path)
+
+
+def test_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    assert "Permission denied" in refusal(model_file())
+
+
+def test_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    refusal(tmp_path / "model.safetensors")

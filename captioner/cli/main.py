@@ -11,6 +11,7 @@ from captioner.errors import CaptionerError, choose
 from captioner.stopping import Stopped
 
 COMMANDS = {
+    "check": "read a whole dataset before training, and tell what is wrong with it",
     "train": "train a captioner on images with captions",
     "evaluate": "caption a split and score the captions (BLEU, and the COCO metrics)",
     "compare": "train every recurrent cell alike, several times, and compare them",
@@ -25,7 +26,8 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit.
 
-    0: all well, 1: some images failed, 2: bad input, 130: interrupted, 143: terminated, its state saved.
+    0: all well, 1: not all images or data are, 2: bad input, 130: interrupted, 143: terminated, its state
+    saved.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):

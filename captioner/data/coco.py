@@ -5,12 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from captioner.config import CocoConfig
-from captioner.data.files import ImageFolder, clean_caption, entry, read_json
+from captioner.data.files import (
+    NO_CAPTION,
+    NO_IMAGE,
+    TWICE,
+    Fault,
+    Faults,
+    ImageFolder,
+    clean_caption,
+    entry,
+    noted,
+    read_json,
+)
 from captioner.data.records import Record
 from captioner.errors import CaptionerError, choose
 
 
-def load_coco(config: CocoConfig, split: str) -> list[Record]:
+def load_coco(config: CocoConfig, split: str, faults: Faults = None) -> list[Record]:
     """The records of a split, in the order of the file's images.
 
     Raises:
@@ -27,25 +38,28 @@ def load_coco(config: CocoConfig, split: str) -> list[Record]:
     captions: dict[int | str, list[str]] = {}
     for i, image in enumerate(entry(content, "images", list, str(path))):
         place = f"{path}: images[{i}]"
-        image_id = entry(image, "id", (int, str), place)
-        if image_id in names:
-            raise CaptionerError(f"{place}: the image id {image_id!r} stands in the file twice")
-        names[image_id] = place, entry(image, "file_name", str, place)
+        with noted(faults):
+            image_id = entry(image, "id", (int, str), place)
+            if image_id in names:
+                raise Fault(TWICE, f"{place}: the image id {image_id!r} stands in the file twice")
+            names[image_id] = place, entry(image, "file_name", str, place)
     for i, annotation in enumerate(entry(content, "annotations", list, str(path))):
         place = f"{path}: annotations[{i}]"
-        image_id = entry(annotation, "image_id", (int, str), place)
-        if image_id not in names:
-            raise CaptionerError(f"{place}: 'images' has no image with id {image_id!r}")
-        caption = clean_caption(entry(annotation, "caption", str, place), place)
-        captions.setdefault(image_id, []).append(caption)
+        with noted(faults):
+            image_id = entry(annotation, "image_id", (int, str), place)
+            if image_id not in names:
+                raise Fault(NO_IMAGE, f"{place}: 'images' has no image with id {image_id!r}")
+            caption = clean_caption(entry(annotation, "caption", str, place), place)
+            captions.setdefault(image_id, []).append(caption)
 
     if not names:
         raise CaptionerError(f"{path}: 'images' is empty")
     records = []
     for image_id, (place, name) in names.items():
-        if image_id not in captions:
-            raise CaptionerError(f"{place}: the image {name} has no caption")
-        records.append(Record(image_id, folder.find(name, place), tuple(captions[image_id])))
+        with noted(faults):
+            if image_id not in captions:
+                raise Fault(NO_CAPTION, f"{place}: the image {name} has no caption")
+            records.append(Record(image_id, folder.find(name, place), tuple(captions[image_id])))
     return records
 
 

@@ -1,11 +1,17 @@
-"""Caption files and image folders, read so that every fault is told with its place."""
+"""Caption files and image folders, read so that every fault is told with its place.
+
+A fault is raised, so the first one ends the reading; or, for who wants to know them all, it is noted and
+the entry that has it is left out.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import reprlib
+import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -15,6 +21,35 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 JSON_NAMES = {dict: "an object", list: "a list", str: "a string", int: "a whole number"}
+MALFORMED, SPLIT = "malformed entries", "splits that cannot be read"
+NO_FILE, TWICE = "missing image files", "images that are listed twice"
+NO_CAPTION, EMPTY, NO_IMAGE = "images without caption", "empty captions", "captions without image"
+
+
+class Fault(CaptionerError):
+    """What is wrong with one entry of a caption file.
+
+    Attributes:
+        kind: what such faults are called in a report.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+Faults = list[CaptionerError] | None  # where faults are noted; None: they are raised
+
+
+@contextmanager
+def noted(faults: Faults) -> Iterator[None]:
+    """Read one entry; what is wrong with it is raised, or noted if ``faults`` are collected."""
+    try:
+        yield
+    except CaptionerError as error:
+        if faults is None:
+            raise
+        faults.append(error)
 
 
 def read_text(path: Path, key: str) -> str:
@@ -41,8 +76,9 @@ def read_text(path: Path, key: str) -> str:
 
 def read_lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
     """Every line that is not blank, stripped, after its place ``file:line``."""
+    text = read_text(path, key).replace("\r\n", "\n").replace("\r", "\n")
     # Not splitlines(): it also splits at U+2028, which may stand inside a caption.
-    for number, line in enumerate(read_text(path, key).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line := line.strip():
             yield f"{path}:{number}", line
 
@@ -59,6 +95,8 @@ def parse_json(text: str, place: str) -> Any:
     except json.JSONDecodeError as error:
         at = f"line {error.lineno} column {error.colno}"
         raise CaptionerError(f"{place}: is not valid JSON ({error.msg} at {at})") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise CaptionerError(f"{place}: is not usable JSON ({error})") from None
     except RecursionError:
         raise CaptionerError(f"{place}: is not usable JSON (nested too deeply)") from None
 
@@ -76,7 +114,8 @@ def entry(item: Any, key: str, kinds: Any, place: str) -> Any:
     if not isinstance(item, dict):
         raise CaptionerError(f"{place}: must be an object, not {reprlib.repr(item)}")
     if key not in item:
-        raise CaptionerError(f"{place}: has no {key!r}, only {', '.join(item) or 'nothing'}")
+        there = ", ".join(list(item)[:10]) + (", ..." if len(item) > 10 else "")
+        raise CaptionerError(f"{place}: has no {key!r}, only {there or 'nothing'}")
     value = item[key]
     if not isinstance(value, kinds) or isinstance(value, bool):
         wanted = kinds if isinstance(kinds, tuple) else (kinds,)
@@ -86,13 +125,18 @@ def entry(item: Any, key: str, kinds: Any, place: str) -> Any:
 
 
 def clean_caption(caption: str, place: str) -> str:
-    """The caption without white space around it.
+    """The caption without white space around it, and with spaces for control characters.
 
     Raises:
-        CaptionerError: it holds no letter and no digit, so no word could be learnt from it.
+        CaptionerError: it holds no letter and no digit, so no word could be learnt from it, or half a
+            character, which no file could be written with.
     """
     if not any(map(str.isalnum, caption)):
-        raise CaptionerError(f"{place}: the caption {reprlib.repr(caption)} has no words")
+        raise Fault(EMPTY, f"{place}: the caption {reprlib.repr(caption)} has no words")
+    if any("\ud800" <= character <= "\udfff" for character in caption):
+        raise CaptionerError(f"{place}: the caption {reprlib.repr(caption)} holds half a character")
+    if not caption.isprintable():  # they would end up inside words, and on terminals
+        caption = "".join(" " if unicodedata.category(c) == "Cc" else c for c in caption)
     return caption.strip()
 
 
@@ -126,11 +170,18 @@ class ImageFolder:
         except (OSError, ValueError):
             found = False
         if not found:
-            raise CaptionerError(f"{place}: there is no image file {str(path)!r} ({self.key})")
+            raise Fault(NO_FILE, f"{place}: there is no image file {str(path)!r} ({self.key})")
         return path
 
     def _listing(self, folder: Path) -> set[str]:
         if folder not in self._names:
             with os.scandir(folder) as items:
-                self._names[folder] = {item.name for item in items if item.is_file()}
+                self._names[folder] = {item.name for item in items if _is_file(item)}
         return self._names[folder]
+
+
+def _is_file(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_file()
+    except OSError:  # a link to itself, or into a folder that is closed to us
+        return False

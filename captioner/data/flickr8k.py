@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from captioner.config import Flickr8kConfig
-from captioner.data.files import ImageFolder, clean_caption, read_lines
+from captioner.data.files import (
+    NO_CAPTION,
+    TWICE,
+    Fault,
+    Faults,
+    ImageFolder,
+    clean_caption,
+    noted,
+    read_lines,
+)
 from captioner.data.records import Record
 from captioner.errors import CaptionerError, choose
 
@@ -18,7 +27,7 @@ LISTS = {
 IMAGE_FOLDERS = ("images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset")  # the typo is theirs
 
 
-def load_flickr8k(config: Flickr8kConfig, split: str) -> list[Record]:
+def load_flickr8k(config: Flickr8kConfig, split: str, faults: Faults = None) -> list[Record]:
     """The records of a split, in the order of its list; file names are the image ids.
 
     Raises:
@@ -27,18 +36,19 @@ def load_flickr8k(config: Flickr8kConfig, split: str) -> list[Record]:
     root = Path(config.root).expanduser()
     if not root.is_dir():
         raise CaptionerError(f"data.root: there is no folder {root}")
-    names = _read_list(root, split)
+    names = _read_list(root, split, faults)
     images = _image_folder(root, config.images)
-    captions = _read_captions(root / CAPTIONS)
+    captions = _read_captions(root / CAPTIONS, faults)
     records = []
     for name, place in names.items():
-        if name not in captions:
-            raise CaptionerError(f"{place}: the image {name} has no caption in {CAPTIONS}")
-        records.append(Record(name, images.find(name, place), tuple(captions[name])))
+        with noted(faults):
+            if name not in captions:
+                raise Fault(NO_CAPTION, f"{place}: the image {name} has no caption in {CAPTIONS}")
+            records.append(Record(name, images.find(name, place), tuple(captions[name])))
     return records
 
 
-def _read_list(root: Path, split: str) -> dict[str, str]:
+def _read_list(root: Path, split: str, faults: Faults) -> dict[str, str]:
     """The split's image names, each with the place where it stands."""
     path = root / choose(LISTS, split, "split")
     if not path.is_file():
@@ -49,9 +59,10 @@ def _read_list(root: Path, split: str) -> dict[str, str]:
         )
     names: dict[str, str] = {}
     for place, name in read_lines(path, "data.root"):
-        if name in names:
-            raise CaptionerError(f"{place}: the image {name} stands in the list twice")
-        names[name] = place
+        with noted(faults):
+            if name in names:
+                raise Fault(TWICE, f"{place}: the image {name} stands in the list twice")
+            names[name] = place
     if not names:
         raise CaptionerError(f"{path}: names no image")
     return names
@@ -66,13 +77,14 @@ def _image_folder(root: Path, given: str | None) -> ImageFolder:
     raise CaptionerError(f"data.images: name the image folder; {root} has none of {', '.join(IMAGE_FOLDERS)}")
 
 
-def _read_captions(path: Path) -> dict[str, list[str]]:
+def _read_captions(path: Path, faults: Faults) -> dict[str, list[str]]:
     """The captions of every image, in the order of the file."""
     captions: dict[str, list[str]] = {}
     for place, line in read_lines(path, "data.root"):
-        key, tab, caption = line.partition("\t")
-        name, mark, _ = key.rpartition("#")
-        if not (tab and mark):
-            raise CaptionerError(f"{place}: is not of the form name#number<TAB>caption")
-        captions.setdefault(name, []).append(clean_caption(caption, place))
+        with noted(faults):
+            key, tab, caption = line.partition("\t")
+            name, mark, _ = key.rpartition("#")
+            if not (tab and mark):
+                raise CaptionerError(f"{place}: is not of the form name#number<TAB>caption")
+            captions.setdefault(name, []).append(clean_caption(caption, place))
     return captions

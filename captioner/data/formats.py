@@ -7,6 +7,7 @@ from typing import Any
 
 from captioner.config import DataConfig
 from captioner.data.coco import load_coco
+from captioner.data.files import Faults
 from captioner.data.flickr8k import load_flickr8k
 from captioner.data.karpathy import load_karpathy
 from captioner.data.records import Record
@@ -14,8 +15,8 @@ from captioner.data.scenes import load_scenes
 from captioner.data.table import load_table
 from captioner.errors import choose
 
-FORMATS: dict[str, Callable[[Any, str], list[Record]]] = {
-    "scenes": load_scenes,
+FORMATS: dict[str, Callable[[Any, str, Faults], list[Record]]] = {
+    "scenes": lambda config, split, _: load_scenes(config, split),
     "flickr8k": load_flickr8k,
     "karpathy": load_karpathy,
     "coco": load_coco,
@@ -24,18 +25,20 @@ FORMATS: dict[str, Callable[[Any, str], list[Record]]] = {
 SPLITS = {"train": "train", "val": "val", "dev": "val", "test": "test"}  # dev is Flickr8k's word
 
 
-def load_split(config: DataConfig, split: str) -> list[Record]:
+def load_split(config: DataConfig, split: str, faults: Faults = None) -> list[Record]:
     """Read the captions of one split and find its images, which are not opened.
 
     Args:
         config: one of the data schemas; ``config.name`` selects the format.
         split: ``train``, ``val`` (also called ``dev``) or ``test``.
+        faults: where to note what is wrong with single entries, which are then left out; None: it is
+            raised.
 
     Returns:
-        At least one record, in the order of the files; image ids are unique.
+        The records in the order of the files, at least one unless faults were noted; image ids are unique.
 
     Raises:
         CaptionerError: the format or split is unknown, or a file is missing or malformed.
     """
     load = choose(FORMATS, config.name, "data.name")
-    return load(config, choose(SPLITS, split, "split"))
+    return load(config, choose(SPLITS, split, "split"), faults)

@@ -1,0 +1,127 @@
+"""``captioner check data=NAME [KEY=VALUE ...]``: the data doctor's report as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from captioner.composition import run_command
+from captioner.config import CheckConfig
+from captioner.data.doctor import Diagnosis, Finding, SplitSummary, examine
+from captioner.errors import CaptionerError
+from captioner.writing import make_folder, write_whole
+
+EXAMPLES = 3  # findings of a kind that are printed; the JSON file has them all
+UNFIT = 1
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Examine the data and print the report; 1 if training on it would stop."""
+    trainable: list[bool] = []
+
+    def check(config: CheckConfig) -> None:
+        if config.output is not None:
+            make_folder(Path(config.output).parent, "output")
+        options, run = config.training, config.run
+        diagnosis = examine(
+            config.data, config.vocabulary, options.max_caption_length, run.workers, run.progress
+        )
+        print("\n".join(as_lines(diagnosis, options.max_caption_length, config.vocabulary.min_count)))
+        if config.output is not None:
+            _save(diagnosis, Path(config.output))
+        trainable.append(diagnosis.trainable)
+
+    run_command("check", CheckConfig, check, arguments)
+    return 0 if all(trainable) else UNFIT
+
+
+def as_lines(diagnosis: Diagnosis, longest: int, min_count: int) -> Iterator[str]:
+    """The report for people: what the splits hold, then what is wrong, the worst first."""
+    if diagnosis.splits:
+        columns = {split: _column(summary) for split, summary in diagnosis.splits.items()}
+        labels = [label.format(longest=longest) for label in LABELS]
+        for label, *cells in zip(["", *labels], *([split, *cells] for split, cells in columns.items())):
+            yield f"{label:<24}" + "".join(f"{cell:>14}" for cell in cells)
+        yield ""
+        yield f"vocabulary: {diagnosis.vocabulary:,} words that occur {min_count} times or more in train"
+    for split, reason in diagnosis.absent.items():
+        yield f"no {split} split: {reason}"
+    for fatal, title in ((True, "training would stop at"), (False, "worth a look")):
+        kinds = dict.fromkeys(finding.kind for finding in diagnosis.findings if finding.fatal == fatal)
+        if kinds:
+            yield from ("", f"{title}:")
+        for kind in kinds:
+            chosen = [f for f in diagnosis.findings if f.kind == kind and f.fatal == fatal]
+            yield from _told(kind, chosen)
+    yield ""
+    if diagnosis.trainable:
+        yield "training would go through" + (", see above" if diagnosis.findings else "; nothing is wrong")
+    else:
+        yield "training would stop"
+
+
+LABELS = (
+    "images",
+    "captions",
+    "captions an image",
+    "words a caption",
+    "  median",
+    "  95 % have at most",
+    "cut after {longest} words",
+    "different words",
+    "  in the vocabulary",
+    "unknown words",
+)
+
+
+def _column(summary: SplitSummary) -> list[str]:
+    lengths = summary.lengths
+    return [
+        f"{summary.images:,}",
+        f"{summary.captions:,}",
+        _span(*summary.per_image),
+        _span(lengths.min, lengths.max),
+        f"{lengths.median:g}",
+        f"{lengths.p95:,}",
+        f"{summary.cut:,}",
+        f"{summary.different_words:,}",
+        _percent(summary.known_different, summary.different_words),
+        _percent(summary.unknown, summary.words),
+    ]
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / max(whole, 1):.1f} %"
+
+
+def _told(kind: str, findings: Sequence[Finding]) -> Iterator[str]:
+    splits = ", ".join(dict.fromkeys(finding.split for finding in findings))
+    yield f"  {kind}: {len(findings):,} ({splits})"
+    yield from (f"      {finding.line}" for finding in findings[:EXAMPLES])
+    if len(findings) > EXAMPLES:
+        yield f"      and {len(findings) - EXAMPLES:,} more"
+
+
+def _save(diagnosis: Diagnosis, path: Path) -> None:
+    report = {
+        "trainable": diagnosis.trainable,
+        "vocabulary": diagnosis.vocabulary,
+        "splits": {name: _as_plain(summary) for name, summary in diagnosis.splits.items()},
+        "absent": diagnosis.absent,
+        "findings": [finding._asdict() for finding in diagnosis.findings],
+    }
+    try:
+        write_whole(path, json.dumps(report, indent=1) + "\n")
+    except OSError as error:
+        raise CaptionerError(f"output: cannot write {path} ({error.strerror})") from error
+    print(f"written: {path}")
+
+
+def _as_plain(summary: SplitSummary) -> dict[str, object]:
+    return {**asdict(summary), "lengths": summary.lengths._asdict()}
