@@ -87,7 +87,7 @@ def search(
         rows = _rows(image, len(batch_image))
         out, state = decoder.step(words, state, memory, rows)
         logits = decoder.logits(out.embedding, out.hidden, out.context)
-        log_probs = _allowed(logits.float().log_softmax(dim=-1), said, step, options)
+        log_probs = allowed(logits.float().log_softmax(dim=-1), said, step, options)
         if options.strategy == "beam":
             choice = _best_extensions(log_probs, total, rows, room, options.beam_size)
         elif options.strategy == "greedy":
@@ -132,8 +132,14 @@ def _rows(image: Tensor, images: int) -> Rows:
     return Rows.of(image, rank, images, int(counts.max()))
 
 
-def _allowed(log_probs: Tensor, said: Tensor, step: int, options: SearchConfig) -> Tensor:
-    """Rule out what must not be said next, in place: specials, an empty caption, repeated n-grams."""
+def allowed(log_probs: Tensor, said: Tensor, step: int, options: SearchConfig) -> Tensor:
+    """Rule out what must not be said next, in place: specials, an empty caption, repeated n-grams.
+
+    Args:
+        log_probs: of every word, ``(rows, vocabulary)``.
+        said: the words of each row so far; read only where n-grams are blocked.
+        step: how many words were said.
+    """
     log_probs[:, [PAD, START]] = NEVER
     if not options.allow_unknown:
         log_probs[:, UNKNOWN] = NEVER
