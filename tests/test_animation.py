@@ -91,7 +91,7 @@ def test_file_plays_for_ever(tmp_path: Path, ending: str, kind: str) -> None:
 
 
 def test_animations_are_small(tmp_path: Path) -> None:
-    for ending, most in (("gif", 2_500_000), ("apng", 5_000_000)):
+    for ending, most in (("gif", 2_500_000), ("apng", 4_000_000)):
         save_animation(caption_of(f"{SENTENCE} here"), tmp_path / f"a.{ending}")
         assert (tmp_path / f"a.{ending}").stat().st_size < most
 

@@ -104,5 +104,5 @@ def _set(caption: Caption, font: ImageFont.FreeTypeFont, width: int) -> list[tup
 
 def _in_256_colours(frame: Image.Image) -> Image.Image:
     """With the 256 colours that suit it best, dithered, as a GIF has no more."""
-    palette = frame.quantize(256, Image.Quantize.MEDIANCUT)
+    palette = frame.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
     return frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

@@ -156,7 +156,7 @@ function scaleBar(look, top) {
     context.fillStyle = `rgb(${mix.join(" ")})`;
     context.fillRect(i, 0, 1, 1);
   }
-  return make("div", { class: "scale" }, "0", canvas, `${top.toFixed(1)} times an even share`);
+  return make("div", { class: "scale" }, "0", canvas, `${top.toFixed(1)} times uniform attention`);
 }
 
 // ---- The view ----
