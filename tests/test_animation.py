@@ -88,6 +88,7 @@ def test_file_plays_for_ever(tmp_path: Path, ending: str, kind: str) -> None:
             assert 500 <= shown.info["duration"] <= 2000
             difference = np.abs(np.asarray(shown.convert("RGB"), int) - np.asarray(frame, int)).mean()
             assert difference < (6 if ending == "gif" else 1e-9)
+            assert shown.convert("RGB").getpixel((SIDE - 1, SIDE + 2)) == (255, 255, 255)  # no flicker
 
 
 def test_animations_are_small(tmp_path: Path) -> None:

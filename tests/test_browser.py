@@ -213,6 +213,7 @@ def test_selection_is_announced(opened: Opener) -> None:
 
 def test_everything_that_can_be_used_has_a_name(opened: Opener) -> None:
     browser = opened(caption_of("a dog"), caption_of("a cat"))
+    select(browser, 1)
     used = browser.find_elements(
         By.CSS_SELECTOR, "button, a, summary, [tabindex], [role], nav, table section"
     )
@@ -346,7 +347,7 @@ def test_page_fits_every_screen(opened: Opener, width: int) -> None:
     try:
         inside = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         whole, seen = browser.execute_script(inside)
-        assert whole <= seen == width
+        assert whole <= seen <= width
         select(browser, 3)
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from captioner.errors import CaptionerError, check_choice
 from captioner.visualize.fonts import font_file
@@ -103,6 +103,11 @@ def _set(caption: Caption, font: ImageFont.FreeTypeFont, width: int) -> list[tup
 
 
 def _in_256_colours(frame: Image.Image) -> Image.Image:
-    """With the 256 colours that suit it best, dithered, as a GIF has no more."""
+    """With the 256 colours that suit it best, dithered, as a GIF has no more; the paper stays white."""
     palette = frame.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    paper = palette.getpixel((frame.width - 1, frame.height - 1))
+    assert isinstance(paper, int)
+    colours = palette.getpalette() or []
+    colours[3 * paper : 3 * paper + 3] = ImageColor.getrgb(PAPER)
+    palette.putpalette(colours)
     return frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

@@ -3,9 +3,10 @@
 // One caption: its photo, its words, and the attention of the word that is pointed at.
 // captionView(entry, look) gives an element for any document; nothing here reads the document.
 
-const FADE = 80; // milliseconds from one word's attention to the next
+const FADE = 50; // milliseconds from one word's attention to the next
+const SLOW = 12; // milliseconds; where painting takes longer, nothing fades
 const PACE = 900; // milliseconds a word when it plays
-const CANVAS = [320, 800]; // the least and the most pixels along the frame's longer side
+const CANVAS = [320, 640]; // the least and the most pixels along the frame's longer side
 const MINIATURE = 128;
 
 // ---- Attention as colours, with the arithmetic of overlay.py ----
@@ -29,7 +30,7 @@ class Painter {
   /** @param image the loaded photo; @param frame left, top, right, bottom of what the model saw of it. */
   constructor(canvas, image, frame, grid, look) {
     this.canvas = canvas;
-    this.look = look;
+    this.tints = Float32Array.from(look.colours, (channel) => channel * look.strength);
     [this.rows, this.columns] = grid;
     const { width, height } = canvas;
     this.down = gaussianWeights(height, this.rows, look.spread);
@@ -40,17 +41,17 @@ class Painter {
     this.context.drawImage(image, left, top, right - left, bottom - top, 0, 0, width, height);
     this.pixels = this.context.getImageData(0, 0, width, height);
     const rgba = this.pixels.data;
-    this.grey = new Uint8Array(width * height);
-    for (let i = 0; i < this.grey.length; i++) {
-      this.grey[i] = (rgba[4 * i] * 19595 + rgba[4 * i + 1] * 38470 + rgba[4 * i + 2] * 7471 + 32768) >> 16;
+    this.base = new Float32Array(width * height); // what the photo in grey gives to each pixel
+    for (let i = 0; i < this.base.length; i++) {
+      const grey = (rgba[4 * i] * 19595 + rgba[4 * i + 1] * 38470 + rgba[4 * i + 2] * 7471 + 32768) >> 16;
+      this.base[i] = (1 - look.strength) * grey;
     }
   }
 
   /** @param attention one word's weights, row after row; @param top the heat of the brightest colour. */
   paint(attention, top) {
-    const { rows, columns, down, across, grey } = this;
+    const { rows, columns, down, across, base, tints } = this;
     const { width, height } = this.canvas;
-    const { colours, strength } = this.look;
     const rgba = this.pixels.data;
     const wide = new Float32Array(rows * width); // upsampled along the rows alone
     for (let r = 0; r < rows; r++) {
@@ -69,10 +70,9 @@ class Painter {
       }
       for (let x = 0; x < width; x++, i++) {
         const colour = 3 * Math.min(255, line[x] | 0);
-        const base = grey[i];
-        rgba[4 * i] = base + strength * (colours[colour] - base);
-        rgba[4 * i + 1] = base + strength * (colours[colour + 1] - base);
-        rgba[4 * i + 2] = base + strength * (colours[colour + 2] - base);
+        rgba[4 * i] = base[i] + tints[colour];
+        rgba[4 * i + 1] = base[i] + tints[colour + 1];
+        rgba[4 * i + 2] = base[i] + tints[colour + 2];
       }
     }
     this.context.putImageData(this.pixels, 0, 0);
@@ -169,6 +169,7 @@ function captionView(entry, look) {
   let pointed = -1; // the word under the pointer
   let shown = -1;
   let drawn = null; // the weights on the canvas, perhaps between two words'
+  let effort = 0; // milliseconds that the last painting took
   let request = 0;
   let timer = 0;
 
@@ -249,13 +250,15 @@ function captionView(entry, look) {
       return;
     }
     const target = attention[shown];
-    const still = !drawn || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const still = !drawn || effort > SLOW || matchMedia("(prefers-reduced-motion: reduce)").matches;
     const from = drawn || target;
     const start = performance.now();
     const step = (now) => {
       const part = still ? 1 : Math.min(1, Math.max(0, now - start) / FADE);
       drawn = part < 1 ? target.map((weight, i) => from[i] + part * (weight - from[i])) : target;
+      const begun = performance.now();
       painter.paint(drawn, entry.top);
+      effort = performance.now() - begun;
       canvas.dataset.drawn = part < 1 ? "" : String(shown);
       if (part < 1) request = requestAnimationFrame(step);
     };
