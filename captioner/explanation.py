@@ -83,31 +83,31 @@ def explain(
     """
     if isinstance(decoder.attention, HardAttention) and decoder.attention.inference == "sample":
         return [None] * len(captions)
-    steps: list[_Considered] = []
-    for t, (before, step, _) in enumerate(replay(decoder, annotations, captions)):
-        share = decoder.cell.input_map(torch.cat([step.embedding, step.context], dim=-1))
-        openness = decoder.cell.openness(share, before)
-        gates = {name: gate.float().mean(dim=-1).tolist() for name, gate in openness.items()}
-        logits = decoder.logits(step.embedding, step.hidden, step.context)
+    steps = list(replay(decoder, annotations, captions))
+    if not steps:
+        return [Explanation((), {}) for _ in captions]
+    befores, outs, _ = zip(*steps)
+    # of all steps at once, as each would read the large output layer anew
+    embedding = torch.cat([out.embedding for out in outs])
+    hidden = torch.cat([out.hidden for out in outs])
+    context = torch.cat([out.context for out in outs])
+    logits = decoder.logits(embedding, hidden, context).float()
+    share = decoder.cell.input_map(torch.cat([embedding, context], dim=-1))
+    gates = decoder.cell.openness(share, tuple(torch.cat(part) for part in zip(*befores)))
+
+    log_probs = logits.log_softmax(dim=-1).view(len(steps), len(captions), -1)
+    for t, step in enumerate(log_probs):
         said = torch.tensor([[*c, *[PAD] * t][:t] for c in captions], dtype=torch.long)
-        log_probs = allowed(logits.float().log_softmax(dim=-1), said.to(annotations.device), t, options)
-        best, word = log_probs.topk(min(count, log_probs.shape[1]), dim=1)
-        steps.append(_Considered(gates, word.tolist(), best.tolist()))
-    return [_explanation(steps[: len(caption)], i) for i, caption in enumerate(captions)]
+        allowed(step, said.to(step.device), t, options)
+    best = log_probs.topk(min(count, log_probs.shape[-1]), dim=-1)
+    words, values = best.indices.tolist(), best.values.tolist()
+    means = {name: gate.float().mean(dim=-1).view(len(steps), -1).T.tolist() for name, gate in gates.items()}
 
+    def explanation(i: int, length: int) -> Explanation:
+        alternatives = (zip(words[t][i], values[t][i]) for t in range(length))
+        return Explanation(
+            tuple(tuple((word, value) for word, value in step if value > NEVER) for step in alternatives),
+            {name: tuple(mean[i][:length]) for name, mean in means.items()},
+        )
 
-class _Considered(NamedTuple):
-    """One step of all captions: the gates, and the likeliest words."""
-
-    gates: dict[str, list[float]]
-    words: list[list[int]]
-    log_probs: list[list[float]]
-
-
-def _explanation(steps: Sequence[_Considered], row: int) -> Explanation:
-    """That of one caption of the batch, from the steps that wrote it."""
-    alternatives = tuple(
-        tuple((w, p) for w, p in zip(step.words[row], step.log_probs[row]) if p > NEVER) for step in steps
-    )
-    names = steps[0].gates if steps else ()
-    return Explanation(alternatives, {name: tuple(s.gates[name][row] for s in steps) for name in names})
+    return [explanation(i, len(caption)) for i, caption in enumerate(captions)]
