@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,28 +18,42 @@ from torch import Tensor
 
 from captioner.checkpoint import Checkpoint, load_members
 from captioner.config import SearchConfig
-from captioner.data.images import Source, load_image
-from captioner.data.preprocess import Preprocess
+from captioner.data.images import Source
+from captioner.data.preprocess import Preprocess, View
+from captioner.data.records import Box
 from captioner.ensemble import Ensemble
 from captioner.errors import CaptionerError
+from captioner.explanation import Explanation, explain
 from captioner.hardware import autocast, choose_device
 from captioner.hypotheses import Hypothesis
 from captioner.search import check_search, search
 from captioner.vocabulary import detokenize
+
+Scored = tuple[str, float]  # a word or a caption, and its log probability in nats
+Loaded = list[View] | CaptionerError  # a photo as each member sees it
 
 
 @dataclass(frozen=True)
 class Caption:
     """What the model says of an image, and where it looked for every word.
 
+    All that has a default is None where attention was not asked for.
+
     Attributes:
         log_prob: of the whole caption, its end included, in nats.
         word_log_probs: of each word.
-        attention: ``(words, rows, columns)`` float32, each word's weights summing to 1; None where it
-            was not asked for.
+        attention: ``(words, rows, columns)`` float32, each word's weights summing to 1.
         betas: the gate at each word: how much the image counted beside the words before; None without
-            a gate.
-        image: the square that the model saw; None without attention.
+            a gate too.
+        image: the square that the model saw.
+        photo: all of the photo, upright, no side longer than 800 pixels.
+        frame: where in ``photo`` the square stands: left, top, right, bottom.
+        beam: the other captions that the search finished, the best first.
+        alternatives: for each word the likeliest that could have stood there, the word itself as a rule
+            among them, the likeliest first; None too where hard attention draws its locations, and of an
+            ensemble.
+        gates: how far each of the cell's gates opened at each word, the mean over its units, by the
+            gate's name; None too for a cell without gates, where hard attention draws, and of an ensemble.
     """
 
     text: str
@@ -48,9 +63,22 @@ class Caption:
     attention: np.ndarray | None = None
     betas: tuple[float, ...] | None = None
     image: Image.Image | None = None
+    photo: Image.Image | None = None
+    frame: Box | None = None
+    beam: tuple[Scored, ...] | None = None
+    alternatives: tuple[tuple[Scored, ...], ...] | None = None
+    gates: dict[str, tuple[float, ...]] | None = None
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str | None:
+        """How a notebook shows the caption: the page of ``captioner.visualize.page``."""
+        if self.attention is None:
+            return None
+        # by its name, as the page stands above this file and is wanted in notebooks alone
+        html: str = import_module("captioner.visualize.page").notebook_html(self)
+        return html
 
 
 class Predictor:
@@ -108,51 +136,73 @@ class Predictor:
         """
         options = options or SearchConfig()
         check_search(options)
-        for batch in _loaded(images, self._load, batch_size, workers):
+
+        def load(source: Source) -> Loaded:
+            try:
+                return self._views(source, shown=attention)
+            except CaptionerError as error:
+                return error
+
+        for batch in _loaded(images, load, batch_size, workers):
             good = [item for item in batch if not isinstance(item, CaptionerError)]
             captions = iter(self._caption_batch(good, options, attention) if good else ())
             yield from (i if isinstance(i, CaptionerError) else next(captions) for i in batch)
 
-    def _load(self, source: Source) -> list[Image.Image] | CaptionerError:
-        """The square that each member sees."""
-        try:
-            preprocesses = [preprocess for _, preprocess in self._trunks]
-            image = load_image(source, draft=max(p.image_size for p in preprocesses))
-            frames = {p: p.frame(image) for p in set(preprocesses)}
-            return [frames[p] for p in preprocesses]
-        except CaptionerError as error:
-            return error
+    def _views(self, source: Source, shown: bool) -> list[View]:
+        """What each member sees of a photo; the first one's view is what is shown."""
+        preprocesses = [preprocess for _, preprocess in self._trunks]
+        if len(set(preprocesses)) > 1 and hasattr(source, "read"):
+            source = source.read()  # once, for all
+        views = {p: p.view(source, shown and p == self.preprocess) for p in set(preprocesses)}
+        return [views[p] for p in preprocesses]
 
     def _caption_batch(
-        self, images: Sequence[list[Image.Image]], options: SearchConfig, attention: bool
-    ) -> list[Caption]:
+        self, images: Sequence[list[View]], options: SearchConfig, attention: bool
+    ) -> Iterator[Caption]:
+        explanations: Sequence[Explanation | None] = [None] * len(images)
         features: dict[object, Tensor] = {}
         annotations = []
         with torch.inference_mode(), autocast(self.device, "auto"):
-            for model, trunk, frames in zip(self.models, self._trunks, zip(*images)):
+            for model, trunk, views in zip(self.models, self._trunks, zip(*images)):
                 if trunk not in features:
-                    pixels = torch.stack([trunk[1].pixels(frame) for frame in frames])
+                    pixels = torch.stack([trunk[1].pixels(view.square) for view in views])
                     features[trunk] = model.encoder.trunk(pixels.to(self.device))
                 annotations.append(model.encoder.tail(features[trunk]))
             found = search(self.decoder, annotations, options, attention)
-        return [
-            self._as_caption(hypotheses[0], frames[0] if attention else None)
-            for hypotheses, frames in zip(found, images)
-        ]
+            if attention and len(self.models) == 1:
+                best = [hypotheses[0].words for hypotheses in found]
+                explanations = explain(self.model.decoder, annotations[0], best, options)
+        return map(self._as_caption, found, (views[0] for views in images), explanations)
 
-    def _as_caption(self, hypothesis: Hypothesis, image: Image.Image | None) -> Caption:
-        words = tuple(self.vocabulary.words[i] for i in hypothesis.words)
-        maps, betas = hypothesis.attention, hypothesis.betas
-        rows, columns = self.model.encoder.grid
-        return Caption(
-            detokenize(words, self.vocabulary.unit),
-            words,
-            hypothesis.log_prob,
-            hypothesis.word_log_probs[: len(words)],
-            None if maps is None else maps.view(-1, rows, columns).numpy(),
-            None if betas is None else tuple(betas.tolist()),
-            image,
+    def _as_caption(
+        self, hypotheses: Sequence[Hypothesis], view: View, explanation: Explanation | None
+    ) -> Caption:
+        best, *others = hypotheses
+        words = self._words(best.words)
+        caption = Caption(self._text(best), words, best.log_prob, best.word_log_probs[: len(words)])
+        if best.attention is None:
+            return caption
+        if explanation is not None:
+            alternatives = tuple(
+                tuple(zip(self._words(w for w, _ in step), (log_prob for _, log_prob in step)))
+                for step in explanation.alternatives
+            )
+            caption = replace(caption, alternatives=alternatives, gates=explanation.gates or None)
+        return replace(
+            caption,
+            attention=best.attention.view(-1, *self.model.encoder.grid).numpy(),
+            betas=None if best.betas is None else tuple(best.betas.tolist()),
+            image=view.square,
+            photo=view.photo,
+            frame=view.frame,
+            beam=tuple((self._text(other), other.log_prob) for other in others if other.finished),
         )
+
+    def _words(self, indices: Iterable[int]) -> tuple[str, ...]:
+        return tuple(self.vocabulary.words[i] for i in indices)
+
+    def _text(self, hypothesis: Hypothesis) -> str:
+        return detokenize(self._words(hypothesis.words), self.vocabulary.unit)
 
 
 def load(path: str | Path | Sequence[str | Path], device: str = "auto") -> Predictor:
@@ -183,12 +233,12 @@ def search_options(**options: Any) -> SearchConfig:
 
 
 def _loaded(
-    sources: Iterable[Source], load: Any, batch_size: int, workers: int
-) -> Iterator[list[list[Image.Image] | CaptionerError]]:
-    """Batches of loaded images in order; at most two batches are held."""
+    sources: Iterable[Source], load: Callable[[Source], Loaded], batch_size: int, workers: int
+) -> Iterator[list[Loaded]]:
+    """Batches of loaded photos in order; at most two batches are held."""
     remaining = iter(sources)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting: deque[Future[list[Image.Image] | CaptionerError]] = deque()
+        waiting: deque[Future[Loaded]] = deque()
 
         def fill() -> None:
             for source in islice(remaining, 2 * batch_size - len(waiting)):

@@ -56,6 +56,13 @@ class Cell(nn.Module):
         """
         raise NotImplementedError
 
+    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
+        """How far each gate opens in the step that :meth:`recur` takes, from 0 to 1, by its name.
+
+        Each is ``(batch, hidden_size)``. For those who look into a cell; a step needs none of it.
+        """
+        return {}
+
 
 class VanillaCell(Cell):
     """Elman (1990): h = tanh(W x + U h + b)."""
@@ -87,6 +94,10 @@ class LSTMCell(Cell):
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 
+    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
+        i, f, _, o = torch.sigmoid(share + F.linear(state[0], self.hidden_map)).chunk(4, dim=-1)
+        return {"forget": f, "input": i, "output": o}
+
 
 class PeepholeLSTMCell(LSTMCell):
     """LSTM whose gates see the memory through elementwise weights (Gers & Schmidhuber 2000).
@@ -104,6 +115,13 @@ class PeepholeLSTMCell(LSTMCell):
         see_i, see_f, see_o = self.peepholes
         c = torch.sigmoid(f + see_f * c) * c + torch.sigmoid(i + see_i * c) * torch.tanh(g)
         return torch.sigmoid(o + see_o * c) * torch.tanh(c), c
+
+    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
+        (h, c), (_, new_c) = state, self.recur(share, state)
+        i, f, _, o = (share + F.linear(h, self.hidden_map)).chunk(4, dim=-1)
+        see_i, see_f, see_o = self.peepholes
+        gates = {"forget": f + see_f * c, "input": i + see_i * c, "output": o + see_o * new_c}
+        return {name: torch.sigmoid(gate) for name, gate in gates.items()}
 
 
 class CoupledLSTMCell(Cell):
@@ -125,6 +143,10 @@ class CoupledLSTMCell(Cell):
         f = torch.sigmoid(f)
         c = f * c + (1 - f) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
+
+    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
+        f, _, o = torch.sigmoid(share + F.linear(state[0], self.hidden_map)).chunk(3, dim=-1)
+        return {"forget": f, "output": o}
 
 
 class GRUCell(Cell):
@@ -156,6 +178,10 @@ class GRUCell(Cell):
             r, z = torch.sigmoid(share_gates + linear(h, to_gates)).chunk(2, dim=-1)
             n = torch.tanh(share_n + linear(r * h, to_n))
         return ((1 - z) * h + z * n,)
+
+    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
+        r, z, _ = torch.sigmoid(share + F.linear(state[0], self.hidden_map)).chunk(3, dim=-1)
+        return {"update": z, "reset": r}
 
 
 CELLS: dict[str, type[Cell]] = {

@@ -20,6 +20,7 @@ class Moment(NamedTuple):
     Attributes:
         previous: the word before, ``(captions,)``.
         state: before the step.
+        after: the next step's.
         memory: of the images, one a caption.
         step: what came of it.
         word: the word that stands here, ``(captions,)``.
@@ -28,6 +29,7 @@ class Moment(NamedTuple):
 
     previous: Tensor
     state: State
+    after: State
     memory: Memory
     step: Step
     word: Tensor
@@ -39,7 +41,7 @@ def replay(decoder: Decoder, annotations: Tensor, captions: Sequence[Sequence[in
     """Feed every image ``(images, locations, features)`` its caption's words, one after the other."""
     device = annotations.device
     lengths = torch.tensor([len(words) for words in captions], device=device)
-    steps = int(lengths.max())
+    steps = max(map(len, captions), default=0)
     padded = torch.full((len(captions), steps), PAD, device=device)
     for row, words in zip(padded, captions):
         row[: len(words)] = torch.tensor(list(words))
@@ -49,7 +51,7 @@ def replay(decoder: Decoder, annotations: Tensor, captions: Sequence[Sequence[in
     for t in range(steps):
         step, after = decoder.step(previous, state, memory, rows)
         word = padded[:, t]
-        yield Moment(previous, state, memory, step, word, lengths > t)
+        yield Moment(previous, state, after, memory, step, word, lengths > t)
         previous, state = word, after
 
 

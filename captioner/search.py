@@ -99,7 +99,7 @@ def search(
     for step in range(options.max_length):
         rows = _rows(image, len(batch_image))
         log_probs, out, state = decoder.predict(words, state, memory, rows)
-        log_probs = _allowed(log_probs, said, step, options)
+        log_probs = allowed(log_probs, said, step, options)
         if options.strategy == "beam":
             choice = _best_extensions(log_probs, total, rows, room, options.beam_size)
         elif options.strategy == "greedy":
@@ -150,8 +150,14 @@ def _rows(image: Tensor, images: int) -> Rows:
     return Rows.of(image, rank, images, int(counts.max()))
 
 
-def _allowed(log_probs: Tensor, said: Tensor, step: int, options: SearchConfig) -> Tensor:
-    """Rule out what must not be said next, in place: forbidden words and repeated n-grams."""
+def allowed(log_probs: Tensor, said: Tensor, step: int, options: SearchConfig) -> Tensor:
+    """Rule out what must not be said next, in place: specials, an empty caption, repeated n-grams.
+
+    Args:
+        log_probs: of every word, ``(rows, vocabulary)``.
+        said: the words of each row so far; read only where n-grams are blocked.
+        step: how many words were said.
+    """
     log_probs[:, forbidden(step, log_probs.shape[1], options)] = NEVER
     size = options.block_ngrams
     if size and said.shape[1] >= size:

@@ -1,8 +1,20 @@
 #!/usr/bin/env bash
 # Lint, format, types and the default tests; arguments go to pytest, as in: bash scripts/test.sh -m slow
+# --browser, first, also installs what the tests of the page need: selenium, and Chromium where apt can.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/venv.sh "[dev]"
+extras="[dev]"
+if [ "${1:-}" = --browser ]; then
+    shift
+    extras="[dev,browser]"
+    if ! command -v chromedriver >/dev/null && command -v apt-get >/dev/null; then
+        as_root=""
+        [ "$(id -u)" = 0 ] || as_root=sudo
+        $as_root apt-get update -qq
+        $as_root apt-get install -y -qq --no-install-recommends chromium chromium-driver
+    fi
+fi
+source scripts/venv.sh "$extras"
 
 ruff check .
 ruff format --check .

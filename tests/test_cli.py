@@ -113,7 +113,7 @@ def test_unknown_command_is_told_with_the_choices(run: Command) -> None:
         ("evaluate", ["checkpoint", "split: test", "beam_size: 3", "data: coco, flickr8k"]),
         ("compare", ["seeds", "cells: [vanilla, lstm", "equal", "goes on", "experiment=quickstart"]),
         ("caption", ["PATH", "--checkpoint", "--format", "--output", "--beam-size", "--batch-size"]),
-        ("attend", ["PATH", "--checkpoint", "--output", "--beam-size", "--format", "svg"]),
+        ("attend", ["PATH", "--checkpoint", "--output", "--beam-size", "--format", "svg", "html", "gif"]),
         ("scenes", ["DIR", "--count", "--split", "--seed"]),
     ],
 )
@@ -316,6 +316,36 @@ def test_attend_draws_a_figure_an_image(attend: Command, photos: Path, tmp_path:
 def test_attend_tells_figure_and_caption(attend: Command, photos: Path, tmp_path: Path) -> None:
     figure, text = attend(photos / "a.png", "--output", tmp_path).out.rstrip("\n").split("\t")
     assert figure == str(tmp_path / "a.png") and len(text.split()) == 3
+
+
+@pytest.mark.parametrize("ending", ["gif", "apng", "svg"])
+def test_attend_draws_in_the_format_asked_for(
+    attend: Command, photos: Path, tmp_path: Path, ending: str
+) -> None:
+    attend(photos, "--output", tmp_path / "figures", "--format", ending)
+    files = sorted((tmp_path / "figures").iterdir())
+    assert [file.name for file in files] == [f"a.{ending}", f"b.{ending}", f"c.{ending}"]
+    start = {"gif": b"GIF89a", "apng": b"\x89PNG", "svg": b"<?xml"}[ending]
+    assert all(file.read_bytes().startswith(start) for file in files)
+
+
+def test_attend_makes_one_page_of_all_images(attend: Command, photos: Path, tmp_path: Path) -> None:
+    (photos / "b.png").write_bytes(b"broken")
+    outcome = attend(photos, "--output", tmp_path / "pages", "--format", "html")
+    assert outcome.status == 1 and str(photos / "b.png") in outcome.err
+    (page,) = (tmp_path / "pages").iterdir()
+    lines = [line.split("\t") for line in outcome.out.splitlines()]
+    assert [place for place, _ in lines] == [f"{page}#1", f"{page}#2"]
+    text = page.read_text(encoding="utf-8")
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', text)[0])
+    shown = [(entry["name"], entry["text"]) for entry in data["captions"]]
+    assert shown == [("a.png", lines[0][1]), ("c.png", lines[1][1])]
+
+
+def test_attend_makes_no_page_of_nothing(attend: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"broken")
+    outcome = attend(tmp_path / "a.png", "--output", tmp_path / "pages", "--format", "html")
+    assert outcome.status == 1 and list((tmp_path / "pages").iterdir()) == []
 
 
 def test_images_of_one_name_get_figures_of_their_own(attend: Command, photos: Path, tmp_path: Path) -> None:

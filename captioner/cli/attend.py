@@ -9,28 +9,48 @@ from pathlib import Path
 from captioner.cli.photos import captions, photo_parser
 from captioner.data.images import printable
 from captioner.errors import CaptionerError
-from captioner.visualize.figure import save_figure
+from captioner.visualize import animation, figure
+from captioner.visualize.page import Entry, entry, save_page
 from captioner.writing import make_folder
+
+FORMATS = {
+    **dict.fromkeys(figure.FORMATS, figure.save_figure),
+    **dict.fromkeys(animation.FORMATS, animation.save_animation),
+}
+PAGE = "index.html"
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Draw a figure an image; 1 if an image could not be read."""
+    """Draw a figure or an animation an image, or one page of all; 1 if an image could not be read."""
     parser = photo_parser("attend", "Draw where the model looked for every word.")
-    parser.add_argument("--output", metavar="DIR", required=True, help="folder for the figures")
-    parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png")
+    parser.add_argument("--output", metavar="DIR", required=True, help="folder for what is drawn")
+    parser.add_argument(
+        "--format",
+        choices=(*FORMATS, "html"),
+        default="png",
+        help="png, svg, pdf: a figure an image; gif, apng: an animation an image; "
+        f"html: {PAGE}, one page to explore all images in a browser (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     folder = Path(options.output)
     make_folder(folder, "--output")
     failed, names = 0, set[str]()
-    results = captions(options, attention=True)
-    for path, result in results:
+    entries: list[Entry] = []
+    for path, result in captions(options, attention=True):
         if isinstance(result, CaptionerError):
             failed += 1
             print(f"captioner: {result}", file=sys.stderr)
             continue
-        figure = folder / f"{_free_name(path.stem, names)}.{options.format}"
-        save_figure(result, figure)
-        print(f"{printable(figure)}\t{result.text}", flush=True)
+        if options.format == "html":
+            entries.append(entry(result, path.name))
+            shown = f"{printable(folder / PAGE)}#{len(entries)}"
+        else:
+            file = folder / f"{_free_name(path.stem, names)}.{options.format}"
+            FORMATS[options.format](result, file)
+            shown = printable(file)
+        print(f"{shown}\t{result.text}", flush=True)
+    if entries:
+        save_page(entries, folder / PAGE)
     if failed:
         print(f"captioner: {failed} images could not be read", file=sys.stderr)
     return 1 if failed else 0

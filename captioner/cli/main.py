@@ -16,7 +16,7 @@ COMMANDS = {
     "evaluate": "caption a split and score the captions (BLEU, and the COCO metrics)",
     "compare": "train every recurrent cell alike, several times, and compare them",
     "caption": "caption images, folders of them, or paths on standard input",
-    "attend": "draw where the model looked for every word of a caption",
+    "attend": "draw where the model looked for every word: figures, animations, or a page",
     "scenes": "write generated scenes with captions, to try things out on",
 }
 BAD_INPUT = 2

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from captioner.data.images import Source, load_image
 from captioner.data.records import Box
 from captioner.errors import check_choice, check_range
 
 RESIZES = ("crop", "squash")
+SHOWN = 800  # the longest side, in pixels, of a photo that is kept to be shown
+
+
+class View(NamedTuple):
+    """A photo as the model sees it and, where it will be shown, as people do.
+
+    Attributes:
+        square: what the model sees, S by S pixels.
+        photo: all of it, upright, no side longer than ``SHOWN``.
+        frame: where in the photo the square stands.
+    """
+
+    square: Image.Image
+    photo: Image.Image | None = None
+    frame: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,24 @@ class Preprocess:
     def __post_init__(self) -> None:
         check_range(self.image_size, "encoder.image_size", low=1)
         check_choice(self.resize, RESIZES, "encoder.resize")
+
+    def view(self, source: Source, shown: bool = False) -> View:
+        """Read a photo; ``shown`` keeps all of it beside the square.
+
+        Raises:
+            CaptionerError: the source is not a whole image of a known format.
+        """
+        if shown and not isinstance(source, (str, Path, bytes, Image.Image)) and not callable(source):
+            source = source.read()  # an open file, which may be read twice
+        image = photo = load_image(source, draft=self.image_size)
+        square = self.frame(image)
+        if not shown:
+            return View(square)
+        if max(image.size) < SHOWN and isinstance(source, (str, Path, bytes)):
+            photo = load_image(source, draft=SHOWN)  # a JPEG may have been decoded at a fraction of its size
+        photo = photo.copy()
+        photo.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        return View(square, photo, self.box(photo.size))
 
     def box(self, size: tuple[int, int]) -> Box:
         """The part of a photo of ``size`` (width, height) that the model sees, in its pixels."""

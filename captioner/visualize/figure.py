@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 import textwrap
 import warnings
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from captioner.errors import CaptionerError, check_choice
+from captioner.visualize.fonts import installed_fonts
 from captioner.visualize.overlay import overlay, top_of_scale, upsample
 
 if TYPE_CHECKING:
@@ -33,12 +32,6 @@ LEGEND, BAR_WIDTH, BAR_HEIGHT = 0.75, 2.4, 0.11
 
 TITLE_POINTS, WORD_POINTS, NOTE_POINTS = 16, 12.5, 9
 INK, FAINT = "#1a1a1a", "#6f6f6f"
-
-# The first has Latin, Greek and Cyrillic; the others, where installed, fill in other scripts.
-FONTS = (
-    *("DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Arabic"),
-    *("Noto Sans Devanagari", "PingFang SC", "Microsoft YaHei", "Arial Unicode MS"),
-)
 
 
 def attention_figure(caption: Caption) -> Figure:
@@ -159,16 +152,10 @@ def _write(
         text,
         size=points,
         color=colour,
-        family=_installed_fonts(),
+        family=installed_fonts(),
         ha=ha,
         va=va,
         linespacing=1.25,
         parse_math=False,
         usetex=False,
     )
-
-
-@cache
-def _installed_fonts() -> list[str]:
-    installed = font_manager.get_font_names()
-    return [font for font in FONTS if font in installed]

@@ -15,8 +15,8 @@ SPREAD = 0.75  # of the Gaussian, in cells; the paper's 20 pixels are 1.25 cells
 LOWEST_TOP = 2.0  # so that nearly uniform attention looks flat, not like a landscape
 
 
-def upsample(attention: Floats, size: int) -> Floats:
-    """Attention maps (words, rows, columns) as smooth heat maps (words, size, size).
+def upsample(attention: Floats, height: int, width: int | None = None) -> Floats:
+    """Attention maps (words, rows, columns) as smooth heat maps (words, height, width), or square ones.
 
     A heat map is in multiples of uniform attention: 1 where a cell gets its equal share. Upsampling
     and the paper's Gaussian filter are one step: each pixel is the mean of the cells, weighted by a
@@ -24,7 +24,7 @@ def upsample(attention: Floats, size: int) -> Floats:
     uniform.
     """
     _, rows, columns = attention.shape
-    down, across = _gaussian_weights(size, rows), _gaussian_weights(size, columns)
+    down, across = _gaussian_weights(height, rows), _gaussian_weights(width or height, columns)
     return down @ (attention * rows * columns) @ across.T
 
 

@@ -1,0 +1,113 @@
+"""A caption as an animation: the photo, then word after word where the model looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from captioner.errors import CaptionerError, check_choice
+from captioner.visualize.fonts import font_file
+from captioner.visualize.overlay import overlay, top_of_scale, upsample
+
+if TYPE_CHECKING:
+    from captioner.captioning import Caption
+
+FORMATS = ("gif", "apng")
+WORD, PAUSE = 800, 1600  # milliseconds that a word is shown, and the photo before the first
+
+# Lengths in pixels.
+SIDE = 480  # the longest of the square that the model saw
+MARGIN, LINE, TEXT = 20, 34, 24
+PAPER, INK, FAINT = "#ffffff", "#1a1a1a", "#a6a6a6"
+
+
+def attention_frames(caption: Caption) -> list[Image.Image]:
+    """The photo as the model saw it over the whole caption, then a frame a word.
+
+    A word's frame has its attention over the photo, in the colours and on the scale of the still
+    figure, and the word itself stands out in the caption beneath.
+
+    Raises:
+        CaptionerError: the caption was made without attention.
+    """
+    if caption.attention is None or caption.image is None:
+        raise CaptionerError("animation: the caption has no attention, caption with attention=True")
+    photo = _seen(caption)
+    heat = upsample(caption.attention, photo.height, photo.width)
+    top = top_of_scale(heat)
+    font = ImageFont.truetype(font_file(caption.text), TEXT)
+    places = _set(caption, font, photo.width)
+    bottom = photo.height + MARGIN + LINE * (1 + max((row for row, _ in places), default=0)) + MARGIN // 2
+    frames = []
+    for current, image in enumerate([photo, *(overlay(photo, one, top) for one in heat)], start=-1):
+        frame = Image.new("RGB", (photo.width, bottom), PAPER)
+        frame.paste(image)
+        draw = ImageDraw.Draw(frame)
+        for i, (word, (row, left)) in enumerate(zip(caption.words, places)):
+            ink = INK if current in (-1, i) else FAINT
+            draw.text((left, photo.height + MARGIN + row * LINE), word, ink, font)
+        frames.append(frame)
+    return frames
+
+
+def save_animation(caption: Caption, path: str | Path) -> None:
+    """Write :func:`attention_frames`, in a loop, to a file of the format its name ends in.
+
+    Raises:
+        CaptionerError: the name ends in none of ``FORMATS``, the file cannot be written, or the
+            caption was made without attention.
+    """
+    ending = Path(path).suffix.lower().lstrip(".")
+    check_choice(ending, FORMATS, f"ending of {path}")
+    frames = attention_frames(caption)
+    if ending == "gif":
+        frames = [_in_256_colours(frame) for frame in frames]
+    durations = [PAUSE] + [WORD] * (len(frames) - 1)
+    try:
+        frames[0].save(
+            path,
+            "GIF" if ending == "gif" else "PNG",
+            save_all=True,
+            append_images=frames[1:],
+            duration=durations,
+            loop=0,
+        )
+    except OSError as error:
+        raise CaptionerError(f"{path}: {error.strerror}") from None
+
+
+def _seen(caption: Caption) -> Image.Image:
+    """The part of the photo that the model saw, in its own shape and with the photo's detail."""
+    assert caption.image is not None
+    if caption.photo is None or caption.frame is None:
+        return caption.image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    left, top, right, bottom = caption.frame
+    scale = SIDE / max(right - left, bottom - top)
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    return caption.photo.resize(size, Image.Resampling.BICUBIC, caption.frame)
+
+
+def _set(caption: Caption, font: ImageFont.FreeTypeFont, width: int) -> list[tuple[int, float]]:
+    """Row and left edge of every word, set in lines as wide as the photo."""
+    space = font.getlength(" ") if caption.text != "".join(caption.words) else 0.0
+    places, row, left = [], 0, float(MARGIN)
+    for word in caption.words:
+        length = font.getlength(word)
+        if left > MARGIN and left + length > width - MARGIN:
+            row, left = row + 1, float(MARGIN)
+        places.append((row, left))
+        left += length + space
+    return places
+
+
+def _in_256_colours(frame: Image.Image) -> Image.Image:
+    """With the 256 colours that suit it best, dithered, as a GIF has no more; the paper stays white."""
+    palette = frame.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    paper = palette.getpixel((frame.width - 1, frame.height - 1))
+    assert isinstance(paper, int)
+    colours = palette.getpalette() or []
+    colours[3 * paper : 3 * paper + 3] = ImageColor.getrgb(PAPER)
+    palette.putpalette(colours)
+    return frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

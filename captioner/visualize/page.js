@@ -1,0 +1,45 @@
+// The page: reads the captions that stand in it, and shows one of them beside an index of all.
+
+(function start() {
+  const { look, captions } = JSON.parse(document.getElementById("data").textContent);
+  look.colours = Uint8Array.from(look.colours.match(/../g), (hex) => parseInt(hex, 16));
+  const page = document.getElementById("page");
+  const main = make("main");
+  const links = captions.map((entry, i) =>
+    make(
+      "a",
+      { href: `#${i + 1}` },
+      make("img", { src: entry.thumbnail, alt: "", loading: "lazy" }),
+      make("span", { class: "text", dir: "auto" }, entry.text),
+      make("span", { class: "name" }, entry.name),
+    ),
+  );
+  if (links.length > 1) {
+    page.append(make("nav", { "aria-label": "Photos" }, make("ol", {}, links.map((link) => make("li", {}, link)))));
+    page.classList.add("many");
+  }
+  page.append(main);
+  let view = null;
+
+  function show(i) {
+    const entry = captions[i];
+    if (view) view.stop();
+    view = captionView(entry, look);
+    main.replaceChildren(...(entry.name ? [make("h1", {}, entry.name)] : []), view.element);
+    links.forEach((link, k) => (k === i ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
+    if (links.length > 1) links[i].scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  const asked = () => Math.min(captions.length, Math.max(1, parseInt(location.hash.slice(1), 10) || 1)) - 1;
+  links.forEach((link, i) =>
+    link.addEventListener("click", (event) => {
+      event.preventDefault(); // in a notebook's frame the address is not ours
+      try {
+        history.replaceState(null, "", `#${i + 1}`);
+      } catch {} // eslint-disable-line no-empty
+      show(i);
+    }),
+  );
+  window.addEventListener("hashchange", () => show(asked()));
+  if (captions.length) show(asked());
+})();

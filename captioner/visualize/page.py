@@ -1,0 +1,150 @@
+"""Captions as one self-contained web page, with the attention of the word under the pointer over the photo.
+
+The page is ``page.html`` with ``page.css``, ``view.js`` (one caption) and ``page.js`` (the index) in it;
+the captions are JSON that those scripts read. Nothing that a photo or a caption is called reaches the page
+other than as text, and its content security policy lets it run no other script and load nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import io
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image
+
+from captioner.errors import CaptionerError
+from captioner.visualize.overlay import COLOURS, SPREAD, STRENGTH, top_of_scale, upsample
+
+if TYPE_CHECKING:
+    from captioner.captioning import Caption
+
+Entry = dict[str, Any]
+
+LOSSLESS = 256 * 256  # pixels; larger photos are sent as JPEG
+QUALITY = 85
+THUMBNAIL = 112  # pixels, of an index entry
+SCALE_PIXELS = 256  # at which the brightest heat is looked for
+NOTEBOOK_HEIGHT = 760
+
+
+def entry(caption: Caption, name: str = "") -> Entry:
+    """One caption as the plain values that the page's scripts draw.
+
+    Args:
+        name: what the photo is called; may hold any character.
+
+    Raises:
+        CaptionerError: the caption was made without attention.
+    """
+    if caption.attention is None or caption.image is None:
+        raise CaptionerError("page: the caption has no attention, caption with attention=True")
+    _, rows, columns = caption.attention.shape
+    photo = (caption.photo or caption.image).convert("RGB")
+    frame = caption.frame if caption.photo is not None else None
+    frame = frame or (0, 0, *photo.size)
+    thumbnail = photo.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC, frame)
+    return {
+        "name": name,
+        "text": caption.text,
+        "log_prob": _short(caption.log_prob),
+        "words": list(caption.words),
+        "probabilities": _short(np.exp(caption.word_log_probs)),
+        "betas": None if caption.betas is None else _short(caption.betas),
+        "grid": [rows, columns],
+        "attention": np.round(caption.attention.reshape(-1, rows * columns).astype(float), 6).tolist(),
+        "top": top_of_scale(upsample(caption.attention, SCALE_PIXELS)),
+        "gates": {gate: _short(values) for gate, values in (caption.gates or {}).items()},
+        "alternatives": [
+            [[word, _short(np.exp(log_prob))] for word, log_prob in step]
+            for step in caption.alternatives or ()
+        ],
+        "beam": [[text, _short(log_prob)] for text, log_prob in caption.beam or ()],
+        "photo": _data_uri(photo),
+        "thumbnail": _data_uri(thumbnail, lossless=False),
+        "size": list(photo.size),
+        "frame": list(frame),
+    }
+
+
+def page(entries: Sequence[Entry], title: str = "") -> str:
+    """The page of one caption, or of several with an index.
+
+    Args:
+        entries: from :func:`entry`.
+        title: of the page; the first caption where it is empty.
+    """
+    folder = files("captioner.visualize")
+    style = folder.joinpath("page.css").read_text(encoding="utf-8")
+    script = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("view.js", "page.js"))
+    colours = colormaps[COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex()
+    look = {"colours": colours, "spread": SPREAD, "strength": STRENGTH}
+    captions = "".join(
+        f"<li>{html.escape(' - '.join(filter(None, (e['name'], e['text']))))}</li>" for e in entries
+    )
+    parts = {
+        "title": html.escape(title or (entries[0]["text"] if entries else "captioner")),
+        "style": style,
+        "style_hash": _hash(style),
+        "script": script,
+        "script_hash": _hash(script),
+        "captions": captions,
+        "data": _json({"look": look, "captions": list(entries)}),
+    }
+    template = folder.joinpath("page.html").read_text(encoding="utf-8")
+    # in one pass, so that braces in a file name stay what they are; half a surrogate pair, which file
+    # names of unknown encoding bring, cannot be written
+    text = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+    return text.encode("utf-8", "replace").decode()
+
+
+def save_page(entries: Sequence[Entry], path: str | Path, title: str = "") -> None:
+    """Write :func:`page` to a file.
+
+    Raises:
+        CaptionerError: the file cannot be written.
+    """
+    try:
+        Path(path).write_text(page(entries, title), encoding="utf-8")
+    except OSError as error:
+        raise CaptionerError(f"{path}: {error.strerror}") from None
+
+
+def notebook_html(caption: Caption) -> str:
+    """The page in a frame, as a notebook shows it."""
+    return (
+        f'<iframe srcdoc="{html.escape(page([entry(caption)]))}" title="{html.escape(caption.text)}" '
+        f'sandbox="allow-scripts" width="100%" height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>'
+    )
+
+
+def _json(value: object) -> str:
+    """JSON that may stand in a script element, which no ``</script>`` or ``<!--`` within ends early."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _hash(text: str) -> str:
+    """What a content security policy calls an inline script or style that may be used."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _data_uri(image: Image.Image, lossless: bool = True) -> str:
+    stream = io.BytesIO()
+    kind = "png" if lossless and image.width * image.height <= LOSSLESS else "jpeg"
+    image.save(stream, kind, quality=QUALITY, optimize=True)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _short(values: Any) -> Any:
+    """A number, or numbers, with the four decimals that a reader can use."""
+    return np.round(np.asarray(values, float), 4).tolist()
