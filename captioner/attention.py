@@ -79,7 +79,8 @@ class Memory(NamedTuple):
     def select(self, images: Tensor) -> Memory:
         """The memory of some of the images, by index."""
         expected = None if self.expected is None else self.expected[images]
-        return Memory(self.annotations[images], self.keys[images], Tally(), expected, self.generator)
+        deleted = None if self.deleted is None else self.deleted[images]
+        return Memory(self.annotations[images], self.keys[images], Tally(), expected, self.generator, deleted)
 
 
 class Glimpse(NamedTuple):

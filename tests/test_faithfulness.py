@@ -48,6 +48,10 @@ def test_deleted_locations_are_as_if_they_were_not_there(
         torch.testing.assert_close(glimpse.alpha[i, kept], expected.alpha[0])
         torch.testing.assert_close(glimpse.context[i], expected.context[0])
         assert (glimpse.alpha[i, deleted[i]] == 0).all()
+    alone = decoder.attention(
+        hidden[1:].double(), memory.select(torch.tensor([1])), Rows.full(1, 1, rows.owner.device)
+    )
+    torch.testing.assert_close(alone.alpha, glimpse.alpha[1:])
 
 
 @torch.inference_mode()
