@@ -211,6 +211,8 @@ class TrainingConfig:
     schedule: str = "cosine"  # of the learning rate after warm-up: constant, linear or cosine
     clip_norm: float = 5.0
     label_smoothing: float = 0.1
+    flip: float = 0.0  # share of images that are seen mirrored
+    average: float = 0.0  # decay of the weights' moving average, which is then validated and kept; 0: none
     precision: str = "auto"  # fp32, bf16, or auto: bf16 where the hardware has it
     select: str = "BLEU-4"  # validation score that the best weights are chosen by: BLEU-4 or CIDEr-D
     patience: int = 5  # epochs without a better one before training stops; 0: never

@@ -13,6 +13,7 @@ from captioner.config import EncoderConfig, RunConfig, SelfCriticalConfig, Train
 from captioner.data.batches import Split, encode_captions
 from captioner.data.cache import cached_features
 from captioner.data.formats import load_split
+from captioner.data.mirroring import mirrored_captions
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.encoder import Encoder
@@ -33,6 +34,7 @@ class Material:
 
     Attributes:
         captions: of every training record, as indices.
+        mirrored: the training images with left and right swapped, and their captions; None unless wanted.
     """
 
     model: Captioner
@@ -40,6 +42,7 @@ class Material:
     train: Split
     captions: list[list[list[int]]]
     val: Split
+    mirrored: tuple[Split, list[list[list[int]]]] | None = None
 
 
 def prepare(config: TrainConfig, device: torch.device) -> Material:
@@ -64,7 +67,13 @@ def prepare(config: TrainConfig, device: torch.device) -> Material:
         encode_split(model.encoder, config.encoder, records, config.run, device, title)
         for records, title in ((train, "encoding train"), (val, "encoding val"))
     )
-    return Material(model, vocabulary, train_split, captions, val_split)
+    material = Material(model, vocabulary, train_split, captions, val_split)
+    if config.training.flip:
+        split = encode_split(
+            model.encoder, config.encoder, train, config.run, device, "encoding mirrored", mirrored=True
+        )
+        material.mirrored = split, mirrored_captions(captions, vocabulary)
+    return material
 
 
 def _trained(config: TrainConfig, path: str) -> tuple[Vocabulary, Captioner]:
@@ -86,6 +95,7 @@ def encode_split(
     run: RunConfig,
     device: torch.device,
     title: str,
+    mirrored: bool = False,
 ) -> Split:
     """The records with what the encoder's frozen part makes of their images."""
     features = cached_features(
@@ -97,6 +107,7 @@ def encode_split(
         run.workers,
         title,
         run.progress,
+        mirrored,
     )
     return Split(records, features)
 
@@ -138,6 +149,8 @@ def check_training(config: TrainConfig) -> None:
     check_range(options.patience, "training.patience", low=0)
     check_range(options.clip_norm, "training.clip_norm", low=0)
     check_range(options.label_smoothing, "training.label_smoothing", low=0, high=0.99)
+    check_range(options.flip, "training.flip", low=0, high=1)
+    check_range(options.average, "training.average", low=0, high=0.99999)
     check_range(options.max_caption_length, "training.max_caption_length", low=1)
     check_range(options.save_minutes, "training.save_minutes", low=0)
     check_range(config.run.workers, "run.workers", low=0)

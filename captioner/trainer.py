@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 
+from captioner.averaging import averaged
 from captioner.config import SelfCriticalConfig, TrainConfig
 from captioner.errors import CaptionerError
 from captioner.model import Captioner
@@ -32,6 +34,15 @@ class Trainer:
     progress: Progress
     device: torch.device
     self_critical: SelfCritical | None = None  # the second phase's loss
+    average: AveragedModel | None = None  # of the weights over the last steps
+
+    @property
+    def kept(self) -> Captioner:
+        """The model that is validated and kept."""
+        if self.average is None:
+            return self.model
+        assert isinstance(self.average.module, Captioner)
+        return self.average.module
 
 
 def build_trainer(config: TrainConfig, material: Material, device: torch.device) -> Trainer:
@@ -46,7 +57,8 @@ def build_trainer(config: TrainConfig, material: Material, device: torch.device)
     if isinstance(phase, SelfCriticalConfig):
         reward = caption_reward(material.train.records, material.vocabulary, phase.bleu_weight)
         critic = SelfCritical(phase, config.search, material.vocabulary.words, reward)
-    return Trainer(model, optimizer, schedule, baseline, Progress(), device, critic)
+    average = averaged(model, options.average) if options.average else None
+    return Trainer(model, optimizer, schedule, baseline, Progress(), device, critic, average)
 
 
 def state_of(trainer: Trainer) -> dict[str, Any]:
@@ -54,6 +66,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
     cuda = trainer.device.type == "cuda"
     return {
         "model": trainer.model.state_dict(),
+        "average": None if trainer.average is None else trainer.average.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
         "schedule": {"last_epoch": trainer.schedule.last_epoch},
         "baseline": trainer.baseline,
@@ -67,6 +80,8 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Put a run back where :func:`state_of` found it."""
     try:
         trainer.model.load_state_dict(state["model"])
+        if trainer.average is not None:
+            trainer.average.load_state_dict(state["average"])
         trainer.optimizer.load_state_dict(state["optimizer"])
         trainer.schedule.last_epoch = state["schedule"]["last_epoch"]
         trainer.baseline.copy_(state["baseline"])

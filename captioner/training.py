@@ -123,6 +123,8 @@ def train_epoch(
         epoch,
         options.captions_per_image,
         skip=sums.images,
+        mirrored=material.mirrored,
+        flip=options.flip,
     )
     steps = math.ceil((len(material.train) - sums.images) / options.batch_size)
     title = f"epoch {epoch + 1}/{options.epochs}"
@@ -149,6 +151,8 @@ def train_epoch(
         trainer.optimizer.step()
         trainer.optimizer.zero_grad(set_to_none=True)
         trainer.schedule.step()
+        if trainer.average is not None:
+            trainer.average.update_parameters(model)
         sums.add(loss, len(features), norm, time.perf_counter() - start)
         bar.set_postfix_str(f"{gain(sums.means())}, {sums.words / sums.seconds:,.0f} words/s", refresh=False)
         after_step()
@@ -186,7 +190,7 @@ def validate(
     devices = [trainer.device] if trainer.device.type == "cuda" else []
     with autocast(trainer.device, config.training.precision), torch.random.fork_rng(devices):
         hypotheses = caption_split(
-            trainer.model,
+            trainer.kept,
             material.val,
             config.search,
             trainer.device,
@@ -209,4 +213,4 @@ def as_checkpoint(config: TrainConfig, material: Material, trainer: Trainer) -> 
     encoder = replace(config.encoder, weights=None if weights is None else Path(weights).name)
     model_config = ModelConfig(encoder, config.cell, config.attention, config.decoder)
     scores = repeatable(trainer.progress.best)
-    return Checkpoint(trainer.model, material.vocabulary, model_config, scores)
+    return Checkpoint(trainer.kept, material.vocabulary, model_config, scores)

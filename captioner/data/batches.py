@@ -38,7 +38,7 @@ class Split:
 
 def gather(features: np.ndarray, rows: Sequence[int]) -> Tensor:
     """Some rows of the memory-mapped array as a tensor; feature maps become float32."""
-    batch = torch.from_numpy(features[np.asarray(rows)])
+    batch = torch.from_numpy(features[np.asarray(rows, int)])
     return batch if batch.dtype == torch.uint8 else batch.float()
 
 
@@ -58,6 +58,8 @@ def epoch_batches(
     epoch: int,
     captions_per_image: int | None = None,
     skip: int = 0,
+    mirrored: tuple[Split, Sequence[Sequence[Sequence[int]]]] | None = None,
+    flip: float = 0.0,
 ) -> Iterator[tuple[Tensor, Captions, list[int]]]:
     """One pass over the images in an order that only seed and epoch decide.
 
@@ -66,6 +68,8 @@ def epoch_batches(
         size: images a batch.
         captions_per_image: how many of an image's captions are drawn for this pass; None: all.
         skip: images that the pass has seen before, when it was interrupted.
+        mirrored: split and captions that stand in for the others, image by image.
+        flip: how often they do, a share from 0 to 1.
 
     Yields:
         The trunk's output for the batch's images, their captions, and which images of the split they are.
@@ -74,13 +78,20 @@ def epoch_batches(
     order = torch.randperm(len(split), generator=generator).tolist()
     draw = random.Random(f"{seed} {epoch}")
 
-    def drawn(image: int) -> Sequence[Sequence[int]]:
-        if captions_per_image is None:
-            return captions[image]
-        return draw.sample(list(captions[image]), min(captions_per_image, len(captions[image])))
+    def drawn(image: int) -> tuple[bool, Sequence[Sequence[int]]]:
+        turned = mirrored is not None and draw.random() < flip
+        of_image = mirrored[1][image] if mirrored is not None and turned else captions[image]
+        if captions_per_image is not None:
+            of_image = draw.sample(list(of_image), min(captions_per_image, len(of_image)))
+        return turned, of_image
 
     for image in order[:skip]:
-        drawn(image)  # so that the others get the captions that they would have had
+        drawn(image)  # so that the others get what they would have had
     for first in range(skip, len(order), size):
         chosen = order[first : first + size]
-        yield gather(split.features, chosen), Captions.build([drawn(image) for image in chosen]), chosen
+        turned, said = zip(*map(drawn, chosen))
+        features = gather(split.features, chosen)
+        if mirrored is not None:
+            places = [i for i, turn in enumerate(turned) if turn]
+            features[places] = gather(mirrored[0].features, [chosen[i] for i in places])
+        yield features, Captions.build(said), chosen

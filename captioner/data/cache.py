@@ -42,6 +42,7 @@ class Pixels(Dataset["Tensor | CaptionerError"]):
 
     records: Sequence[Record]
     preprocess: Preprocess
+    mirrored: bool = False
 
     def __len__(self) -> int:
         return len(self.records)
@@ -51,7 +52,8 @@ class Pixels(Dataset["Tensor | CaptionerError"]):
             image = load_image(self.records[i].source, draft=self.preprocess.image_size)
         except CaptionerError as error:
             return error
-        return self.preprocess.pixels(self.preprocess.frame(image))
+        pixels = self.preprocess.pixels(self.preprocess.frame(image))
+        return pixels.flip(-1) if self.mirrored else pixels
 
 
 def cached_features(
@@ -63,6 +65,7 @@ def cached_features(
     workers: int = 0,
     title: str = "encoding",
     progress: bool = True,
+    mirrored: bool = False,
 ) -> np.ndarray:
     """The trunk's output for every record, in their order, memory-mapped read-only.
 
@@ -72,11 +75,12 @@ def cached_features(
         folder: where all caches live.
         workers: processes that decode images.
         title: what the progress bar says.
+        mirrored: whether left and right of the images are swapped.
 
     Raises:
         CaptionerError: an image cannot be read, or the folder cannot be written.
     """
-    place = folder / _key(encoder, preprocess, records)
+    place = folder / _key(encoder, preprocess, records, mirrored)
     while not (place / ARRAY).is_file():
         _remove_abandoned(folder)
         make_folder(place, "run.cache")
@@ -85,7 +89,7 @@ def cached_features(
             if (place / ARRAY).is_file():  # by now
                 break
             loader = DataLoader(
-                Pixels(records, preprocess),
+                Pixels(records, preprocess, mirrored),
                 BATCH,
                 num_workers=workers,
                 collate_fn=list,
@@ -144,7 +148,7 @@ def _tell_waiting() -> None:
     print("waiting for another process that encodes the same images", file=sys.stderr)
 
 
-def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record]) -> str:
+def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record], mirrored: bool) -> str:
     sources: list[object] = []
     for record in records:
         if isinstance(record.source, Path):
@@ -157,5 +161,5 @@ def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record]) ->
             sources.append(repr(getattr(record.source, "args", record.source)))
     if records and not isinstance(records[0].source, Path):  # drawn images change with the code
         sources.append(hashlib.sha256(records[0].source().tobytes()).hexdigest())
-    content = [2, encoder.fingerprint(), preprocess.image_size, preprocess.resize, sources]
+    content = [2, encoder.fingerprint(), preprocess.image_size, preprocess.resize, mirrored, sources]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
