@@ -74,10 +74,10 @@ class Predictor:
         self.vocabulary = checkpoint.vocabulary
         self.decoder = Ensemble([model.decoder for model in self.models])
         encoders = [member.config.encoder for member in members]
-        self.preprocesses = [Preprocess(encoder.image_size, encoder.resize) for encoder in encoders]
-        # members with the same trunk share its work
-        trunks = [model.encoder.fingerprint() for model in self.models]
-        self._trunks = list(zip(trunks, self.preprocesses))
+        preprocesses = [Preprocess(encoder.image_size, encoder.resize) for encoder in encoders]
+        self.preprocess = preprocesses[0]
+        # members with the same trunk and preprocessing share its work
+        self._trunks = [(m.encoder.fingerprint(), p) for m, p in zip(self.models, preprocesses)]
 
     def caption(self, image: Source, **options: Any) -> Caption:
         """Caption one photo: a path, bytes, an open file or a Pillow image.
@@ -116,9 +116,10 @@ class Predictor:
     def _load(self, source: Source) -> list[Image.Image] | CaptionerError:
         """The square that each member sees."""
         try:
-            image = load_image(source, draft=max(p.image_size for p in self.preprocesses))
-            frames = {p: p.frame(image) for p in set(self.preprocesses)}
-            return [frames[p] for p in self.preprocesses]
+            preprocesses = [preprocess for _, preprocess in self._trunks]
+            image = load_image(source, draft=max(p.image_size for p in preprocesses))
+            frames = {p: p.frame(image) for p in set(preprocesses)}
+            return [frames[p] for p in preprocesses]
         except CaptionerError as error:
             return error
 

@@ -95,7 +95,7 @@ class CiderD:
         dots = np.bincount(cell, product, len(caption) * ORDERS).reshape(-1, ORDERS)
 
         norm = norms[caption] * self.norms[reference]
-        cosine = np.divide(dots, norm, out=np.zeros_like(dots), where=norm > 0).mean(1)
+        cosine = np.divide(dots, norm, out=np.zeros(norm.shape), where=norm > 0).mean(1)
         longer = _lengths(captions)[caption] - self.lengths[reference]
         score = cosine * np.exp(-(longer**2) / (2 * self.sigma**2))
         return 10 * np.bincount(caption, score, len(captions)) / pairs

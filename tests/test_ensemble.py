@@ -139,7 +139,7 @@ def test_members_of_another_size_and_cell_caption_together(other_file: Path) -> 
     log_probs = []
     for path in (other_file, tiny.model_file()):  # each member reads the caption alone
         member = load_checkpoint(path)
-        preprocess = captioner.load(path, "cpu").preprocesses[0]
+        preprocess = captioner.load(path, "cpu").preprocess
         pixels = preprocess.pixels(preprocess.frame(photo().convert("RGB")))
         with torch.inference_mode():
             annotations = member.model.encoder(pixels[None])[0]

@@ -64,8 +64,8 @@ def _resumed(folder: Path) -> TrainConfig:
 def _continued(config: TrainConfig, folder: Path) -> TrainConfig:
     """Another run's configuration, with the phase's values and this command line's overrides on top."""
     given, merged = OmegaConf.structured(config), _saved(folder, "init")
-    phase = OmegaConf.load(files("captioner.conf") / "phase" / f"{config.phase.name}.yaml")
-    keys = [f"{group}.{key}" for group in phase if group not in ("defaults", "phase") for key in phase[group]]
+    phase = OmegaConf.create((files("captioner.conf") / "phase" / f"{config.phase.name}.yaml").read_text())
+    keys = [f"{group}.{key}" for group in ("optimizer", "training") for key in phase.get(group, ())]
     for override in HydraConfig.get().overrides.task:
         key = override.split("=", 1)[0].lstrip("+~")
         if key.split(".")[0] in ("experiment", "vocabulary"):
