@@ -175,13 +175,8 @@ class TableConfig(DataConfig):
 
 @dataclass
 class PhaseConfig:
-    """What the loss is made of."""
+    """What is minimised."""
 
-    name: str = REQUIRED
-
-
-@dataclass
-class CrossEntropyConfig(PhaseConfig):
     name: str = "cross_entropy"
 
 
@@ -255,7 +250,7 @@ class TrainConfig(ModelConfig):
     training: TrainingConfig
     search: SearchConfig
     run: RunConfig
-    phase: PhaseConfig = field(default_factory=CrossEntropyConfig)
+    phase: PhaseConfig = field(default_factory=PhaseConfig)
     output: str | None = None  # run folder; null: runs/DATE_TIME
     init: str | None = None  # run folder whose trained model this run starts from
     resume: str | None = None  # run folder to go on with
@@ -307,7 +302,7 @@ SCHEMAS: dict[str, dict[str, type[Any]]] = {
         "gru": GRUConfig,
     },
     "attention": {"soft": SoftAttentionConfig, "hard": HardAttentionConfig},
-    "phase": {"cross_entropy": CrossEntropyConfig, "self_critical": SelfCriticalConfig},
+    "phase": {"cross_entropy": PhaseConfig, "self_critical": SelfCriticalConfig},
     "data": {
         "scenes": ScenesConfig,
         "flickr8k": Flickr8kConfig,

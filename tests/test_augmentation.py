@@ -91,14 +91,13 @@ def test_an_epoch_mixes_mirrored_images_with_their_own_captions() -> None:
 def test_average_is_the_exponential_one_of_the_weights_met(tmp_path: Path) -> None:
     model = build_model(tiny.config(tmp_path), 12)
     average, weight = averaged(model, 0.5), model.decoder.word_output.weight
-    expected, met = None, 0
-    for _ in range(5):
+    expected = None
+    for met in range(5):
         with torch.no_grad():
             weight.add_(torch.randn_like(weight))
         average.update_parameters(model)
         keep = min(0.5, (1 + met) / (10 + met))
         expected = weight.clone() if met == 0 else keep * expected + (1 - keep) * weight
-        met += 1
     torch.testing.assert_close(average.module.decoder.word_output.weight, expected)
 
 

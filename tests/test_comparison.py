@@ -348,7 +348,7 @@ def test_command_writes_what_was_measured(finished: Path) -> None:
         assert sum(p.numel() for p in checkpoint.model.decoder.parameters()) == int(line["parameters"])
         assert checkpoint.scores["BLEU-4"] == pytest.approx(float(line["BLEU-4"]))
         assert checkpoint.config.cell.name == line["cell"]
-        speed = json.loads((run / "metrics.jsonl").read_text())["words_per_second"]
+        speed = json.loads((run / "timings.jsonl").read_text())["words_per_second"]
         assert float(line["words_per_second"]) == speed
         assert float(line["gradient_0"]) == 1 and float(line["gradient_15"]) > 0
         assert 0 < float(line["dev_nll"]) < 10
