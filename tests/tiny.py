@@ -90,5 +90,5 @@ def model_file() -> Path:
     atexit.register(rmtree, folder)
     run = config(folder, epochs=12, batch_size=8, schedule="constant", label_smoothing=0.0, patience=0)
     run.decoder, run.attention.size = DecoderConfig(32, 32, dropout=0.0), 32
-    run.optimizer.learning_rate = 0.02
+    run.optimizer.learning_rate = 0.01
     return train(run, folder / "run", report=silent)
