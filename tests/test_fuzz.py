@@ -24,7 +24,7 @@ from captioner.errors import CaptionerError
 from captioner.vocabulary import tokenize
 
 BOUNDED = settings(
-    max_examples=100,
+    max_examples=60,
     derandomize=True,
     deadline=None,
     database=None,
@@ -95,7 +95,7 @@ def test_there_are_images_of_every_format() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(BOUNDED, max_examples=600)
+@settings(BOUNDED, max_examples=300)
 @given(data=mutated(IMAGES))
 def test_image_is_read_or_refused(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", 10**6)  # or a size that is a bomb's might be allocated

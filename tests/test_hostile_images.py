@@ -167,6 +167,14 @@ def test_file_that_may_not_be_read_is_refused() -> None:
         shutil.rmtree(folder)
 
 
+def test_error_that_is_kept_keeps_no_pixels() -> None:
+    with pytest.raises(CaptionerError) as caught:
+        load_image(encoded(Image.fromarray(NOISE), "png")[:-40])
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
+    held = [value for entry in caught.traceback for value in entry.frame.f_locals.values()]
+    assert [value for value in held if isinstance(value, Image.Image)] == []
+
+
 # --- many files, some of them bad -----------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ from captioner.search import search
 from captioner.vocabulary import END, START
 
 BOUNDED = settings(
-    max_examples=25,
+    max_examples=15,
     derandomize=True,
     deadline=None,
     database=None,

@@ -53,6 +53,14 @@ def load_image(source: Source, draft: int | None = None) -> Image.Image:
     """
     if callable(source):
         source = source()
+    try:
+        return _load(source, draft)
+    except CaptionerError as error:
+        message = str(error)
+    raise CaptionerError(message)  # the first one's traceback would keep half-decoded pixels alive
+
+
+def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None) -> Image.Image:
     if isinstance(source, Image.Image):
         with _reading("image"):
             return _upright_rgb(source)
