@@ -21,13 +21,14 @@ from typing import Any
 
 import tiny
 import torch
+import torch._dynamo  # which optimizers import, and each run would anew
 import torch.utils.tensorboard
 
 from captioner.checkpoint import load_resume_state
-from captioner.cli import train as _  # noqa: F401  so that the runs need not import it
-from captioner.cli.main import main
+from captioner.config import HardAttentionConfig
+from captioner.stopping import Stopped
+from captioner.training import train
 
-RUN = [*tiny.OVERRIDES, "training.epochs=3", "attention=hard"]
 PATIENCE = 300  # seconds after which a run hangs
 SAME = ("model.safetensors", "metrics.jsonl")  # files that must be equal to the byte
 
@@ -41,24 +42,24 @@ def forked(call: Callable[[], object]) -> int:
     try:
         call()
         status = 0
-    except SystemExit as end:
-        status = int(end.code or 0)
-    except KeyboardInterrupt:  # before main could tell it
-        status = 130
+    except KeyboardInterrupt as end:
+        status = end.status if isinstance(end, Stopped) else 130
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(status)
 
 
-def start(arguments: list[str], log: Path) -> int:
-    """Run ``captioner ARGUMENTS``, which says what it says to a file; returns its process's id."""
+def start(folder: Path, save_minutes: float, log: Path) -> int:
+    """Begin a run, or go on with it; what it says goes to a file. Returns its process's id."""
 
     def run() -> None:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        main(arguments)
+        config = tiny.config(folder.with_name(f"{folder.name}-home"), epochs=3, save_minutes=save_minutes)
+        config.attention = HardAttentionConfig(size=16)
+        train(config, folder, resume=(folder / "config.yaml").exists())
 
     return forked(run)
 
@@ -75,16 +76,8 @@ def ended(process: int, seconds: float = PATIENCE) -> int | None:
         time.sleep(0.002)
 
 
-def command(run: Path, save_minutes: float) -> list[str]:
-    """What starts a run, or goes on with it."""
-    if (run / "config.yaml").exists():
-        return ["train", f"resume={run}", f"training.save_minutes={save_minutes}"]
-    cache = f"run.cache={run}-cache"
-    return ["train", *RUN, f"output={run}", cache, f"training.save_minutes={save_minutes}"]
-
-
 def finish(run: Path, log: Path) -> None:
-    status = ended(start(command(run, 0), log))
+    status = ended(start(run, 0, log))
     assert status == 0, f"exit status {status}\n{log.read_text()}"
 
 
@@ -95,7 +88,7 @@ def check(run: Path, reference: Path) -> None:
     one, other = (load_resume_state(folder / "resume.pt") for folder in (run, reference))
     for part in ("model", "optimizer", "schedule", "baseline", "random"):
         assert equal(one[part], other[part]), f"{part} of {run / 'resume.pt'} differs"
-    left = [*run.glob(".*"), *run.with_name(f"{run.name}-cache").glob("*/.*")]
+    left = [*run.glob(".*"), *run.with_name(f"{run.name}-home").glob("cache/*/.*")]
     assert left == [], f"{left} are left"
 
 
@@ -124,7 +117,8 @@ def kill_anywhere(folder: Path, times: int, random: Random) -> str:
         runs += 1
         while alive and killed < times:
             resumed += (run / "resume.pt").exists()
-            process = start(command(run, random.choice([0, 1e-9, 1e-4])), log)
+            begin = time.monotonic()
+            process = start(run, random.choice([0, 1e-9, 1e-4]), log)
             status = ended(process, random.uniform(0, duration))
             if alive := status is None:
                 number = random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -136,6 +130,7 @@ def kill_anywhere(folder: Path, times: int, random: Random) -> str:
                 assert status in (0, -number, 128 + number), f"exit status {status}\n{log.read_text()}"
             else:
                 assert status == 0, f"exit status {status}\n{log.read_text()}"
+                duration = min(duration, time.monotonic() - begin)  # the next one is to be killed
         finish(run, log)
         check(run, reference)
     return (
