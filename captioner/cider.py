@@ -29,13 +29,13 @@ class Grams(NamedTuple):
         caption: which one each belongs to.
         order: its length less one.
         key: a number that stands for its words, uint64.
-        count: how often the caption says it.
+        times: how often the caption says it.
     """
 
     caption: np.ndarray
     order: np.ndarray
     key: np.ndarray
-    count: np.ndarray
+    times: np.ndarray
 
 
 class CiderD:
@@ -62,7 +62,7 @@ class CiderD:
         frequency = np.bincount(np.unique(place) % len(self.keys), minlength=len(self.keys))
         self.rarest = np.log(len(references))  # the idf of what no reference says
         self.idf = self.rarest - np.log(frequency)
-        weight = grams.count * self.idf[gram]
+        weight = grams.times * self.idf[gram]
         self.norms = _norms(grams, weight, len(captions))
 
         by_place = np.argsort(place, kind="stable")
@@ -75,7 +75,7 @@ class CiderD:
         grams = self._grams(captions)
         gram = np.searchsorted(self.keys, grams.key).clip(max=len(self.keys) - 1)
         known = self.keys[gram] == grams.key
-        weight = grams.count * np.where(known, self.idf[gram], self.rarest)
+        weight = grams.times * np.where(known, self.idf[gram], self.rarest)
         norms = _norms(grams, weight, len(captions))
 
         # a pair is a caption beside one reference of its image
