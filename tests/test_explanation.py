@@ -57,6 +57,7 @@ def test_gates_open_as_the_published_equations_say(make_cell, name):
         torch.testing.assert_close(gates["update"], sigmoid(blocks[1]))
 
 
+@torch.inference_mode()
 @pytest.mark.parametrize("name", NAMES)
 def test_gates_of_a_caption_are_the_mean_of_each_over_the_units(make_decoder, make_annotations, name):
     decoder, annotations = make_decoder(name), make_annotations(images=3)

@@ -267,7 +267,7 @@ def test_rest_of_an_epoch_is_what_the_whole_one_ends_with(whole: Path, size: int
         batches = epoch_batches(Split(records, features), captions, size, 3, 1, drawn, skip)
         return [
             (feature, batch.words[batch.owner == i, 0].tolist())
-            for found, batch in batches
+            for found, batch, _ in batches
             for i, feature in enumerate(found[:, 0].tolist())
         ]
 

