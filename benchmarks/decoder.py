@@ -9,14 +9,16 @@ All figures are medians of runs taken in turn in one process, so that ratios hol
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
-import time
+import sys
 from collections.abc import Callable
-from datetime import date
+from pathlib import Path
 
-import textbook
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+import textbook
+from timing import machine, measure, ratio, report
 
 from captioner.attention import SoftAttention
 from captioner.cells import LSTMCell
@@ -47,9 +49,7 @@ def main() -> None:
     torch.manual_seed(0)
     keep_memory()
     use_compiler(True)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
-    threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
-    print(f"{date.today()}  torch {torch.__version__}  {device.type} {name}{threads}")
+    print(machine(device))
     training(options, device)
     beam(options, device)
 
@@ -74,14 +74,21 @@ def training(options: argparse.Namespace, device: torch.device) -> None:
 
     contenders: dict[str, Callable[[], None]] = {
         "textbook": lambda: finish(textbook.loss(decoder, annotations, images, 1.0)),
-        "arithmetic": arithmetic(options, len(batch.pack(batch.words)), device),
+        **arithmetic(options, len(batch.pack(batch.words)), device),
         "captioner, fp32": lambda: ours("fp32"),
     }
     if has_bf16(device):
         contenders["captioner, bf16"] = lambda: ours("bf16")
     words = sum(batch.alive)
     print(f"\ntraining step: {options.images} images x 5 captions, {words:,} words")
-    report(measure(contenders, options.runs, device), {"arithmetic": "arithmetic", "textbook": "textbook"})
+    seconds = measure(contenders, options.runs)
+    report(seconds)
+    for name in [name for name in contenders if name.startswith("captioner")]:
+        taken = statistics.median(
+            t / (p + f + b) for t, p, f, b in zip(*(seconds[n] for n in (name, *ARITHMETIC)))
+        )
+        print(f"  {name}: {ratio(seconds, 'textbook', name):.2f} times as fast as the textbook")
+        print(f"  {' ' * len(name)}  {taken:.2f} times the arithmetic's time")
 
 
 def beam(options: argparse.Namespace, device: torch.device) -> None:
@@ -111,7 +118,11 @@ def beam(options: argparse.Namespace, device: torch.device) -> None:
     if has_bf16(device):
         contenders["captioner, bf16"] = lambda: ours("bf16")
     print(f"\nbeam {options.beam_size}: {options.beam_images} images, {options.steps} steps")
-    report(measure(contenders, options.runs, device), {"textbook": "textbook, one image at a time"})
+    seconds = measure(contenders, options.runs)
+    report(seconds)
+    for name in list(contenders)[1:]:
+        times = ratio(seconds, "textbook, one image at a time", name)
+        print(f"  {name}: {times:.2f} times as fast as the textbook")
     same = sum(a == b for a, b in zip(found["textbook"], found["fp32"]))
     print(f"identical captions in fp32: {same} of {options.beam_images}")
 
@@ -132,11 +143,16 @@ def captions(images: int, vocabulary: int) -> list[list[list[int]]]:
     ]
 
 
-def arithmetic(options: argparse.Namespace, words: int, device: torch.device) -> Callable[[], None]:
-    """The step's matrix products and nonlinearities alone, each as one large operation, forward and back.
+ARITHMETIC = ("matrix products", "tanh, forward", "tanh, backward")
 
-    Three products of (words x inputs) by (inputs x outputs) for every weight: the output, and the
-    gradients of input and weight; and the attention's exponentials and reciprocals as tanh.
+
+def arithmetic(
+    options: argparse.Namespace, words: int, device: torch.device
+) -> dict[str, Callable[[], object]]:
+    """What the step cannot do without, each as one large operation on memory that is there.
+
+    Three products for every weight: the output, and the gradients of input and weight; and the
+    attention's tanh of every location, word and unit, a large cache-sized piece at a time.
     """
     sizes = [
         (words, 3 * WIDTH, 4 * WIDTH),  # cell: word, context, hidden
@@ -149,44 +165,27 @@ def arithmetic(options: argparse.Namespace, words: int, device: torch.device) ->
     for m, k, n in sizes:
         x, w = torch.randn(m, k, device=device), torch.randn(k, n, device=device)
         y = torch.randn(m, n, device=device)
-        products += [(x, w), (y, w.T), (x.T, y)]
-    combinations = torch.randn(words * options.locations // 16, 16 * WIDTH, device=device)
-    flops = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in products)
-    print(f"arithmetic: {flops / 1e9:.1f} GFLOP, {combinations.numel() / 1e6:.0f} million tanh")
+        for a, b in ((x, w), (y, w.T), (x.T, y)):
+            products.append((a, b, torch.empty(a.shape[0], b.shape[1], device=device)))
+    flops = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in products)
+    piece = torch.randn(16, options.locations, WIDTH, device=device)
+    pieces = words // 16
+    print(f"arithmetic: {flops / 1e9:.1f} GFLOP, {pieces * piece.numel() / 1e6:.0f} million tanh")
+    result, gradient = torch.empty_like(piece), torch.randn_like(piece)
 
-    def run() -> None:
-        for a, b in products:
-            torch.mm(a, b)
-        torch.tanh(combinations)
+    def multiply() -> None:
+        for a, b, out in products:
+            torch.mm(a, b, out=out)
 
-    return run
+    def forward() -> None:
+        for _ in range(pieces):
+            torch.tanh(piece, out=result)
 
+    def backward() -> None:
+        for _ in range(pieces):
+            torch.ops.aten.tanh_backward(gradient, result)
 
-def measure(
-    contenders: dict[str, Callable[[], None]], runs: int, device: torch.device
-) -> dict[str, list[float]]:
-    """Seconds of every contender, taken in turn after two warm-up rounds."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(runs + 2):
-        for name, contender in contenders.items():
-            start = time.perf_counter()
-            contender()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if turn >= 2:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def report(seconds: dict[str, list[float]], against: dict[str, str]) -> None:
-    """Medians, and the median of the ratios taken turn by turn."""
-    for name, values in seconds.items():
-        line = f"  {name:<30}{1000 * statistics.median(values):>9.0f} ms"
-        for label, other in against.items():
-            if name.startswith("captioner"):
-                ratio = statistics.median(o / v for o, v in zip(seconds[other], values))
-                line += f"   {ratio:5.2f} x as fast as {label}"
-        print(line)
+    return dict(zip(ARITHMETIC, (multiply, forward, backward)))
 
 
 if __name__ == "__main__":

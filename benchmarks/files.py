@@ -1,0 +1,153 @@
+"""Captioning from files and the annotation cache against the bare encoder.
+
+Photos are generated, 500 x 375 JPEGs, or those of a folder of yours. The model has MobileNetV2 at 225
+pixels and widths of 512, without trained weights; captions are made 12 words long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+from timing import machine, measure, ratio, report
+
+from captioner.captioning import Predictor
+from captioner.checkpoint import Checkpoint
+from captioner.config import (
+    DecoderConfig,
+    EncoderConfig,
+    LSTMConfig,
+    ModelConfig,
+    SearchConfig,
+    SoftAttentionConfig,
+)
+from captioner.data.batches import Split, gather
+from captioner.data.cache import cached_features
+from captioner.data.records import Record
+from captioner.hardware import choose_device, keep_memory
+from captioner.loss import caption_loss
+from captioner.model import build_model
+from captioner.packing import Captions
+from captioner.scoring import use_compiler
+from captioner.vocabulary import END, Vocabulary
+
+BATCH = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, help="folder of .jpg files; default: generated ones")
+    parser.add_argument("--count", type=int, default=128, help="photos (default: %(default)s)")
+    parser.add_argument("--beam-size", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    device = choose_device(options.device)
+    torch.manual_seed(0)
+    keep_memory()
+    print(machine(device))
+    with tempfile.TemporaryDirectory() as folder:
+        photos = sorted(options.photos.glob("*.jpg"))[: options.count] if options.photos else None
+        photos = photos or generated(Path(folder), options.count)
+        predictor = build(device)
+        from_files(predictor, photos, options)
+        cache(predictor, photos, Path(folder, "cache"), options)
+
+
+def from_files(predictor: Predictor, photos: list[Path], options: argparse.Namespace) -> None:
+    search = SearchConfig(beam_size=options.beam_size, max_length=12)
+    pixels = [predictor.preprocess.pixels(predictor._load(photo)) for photo in photos]
+    batches = [torch.stack(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)]
+
+    def encoder() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                predictor.model.encoder(batch.to(predictor.device))
+
+    contenders: dict[str, Callable[[], object]] = {
+        "encoder": encoder,
+        "captions from files": lambda: list(predictor.caption_many(photos, search, batch_size=BATCH)),
+        "decoding JPEGs, one thread": lambda: [predictor._load(photo) for photo in photos],
+    }
+    print(f"\n{len(photos)} photos, beam {options.beam_size}, batches of {BATCH}")
+    report(measure(contenders, options.runs, warmups=1), against="encoder")
+
+
+def cache(predictor: Predictor, photos: list[Path], folder: Path, options: argparse.Namespace) -> None:
+    encoder, device = predictor.model.encoder, predictor.device
+    records = [Record(photo.name, photo, ("a",)) for photo in photos]
+    pixels = [predictor.preprocess.pixels(predictor._load(photo)) for photo in photos]
+    batches = [torch.stack(pixels[i : i + 16]) for i in range(0, len(pixels), 16)]
+
+    def build_cache() -> np.ndarray:
+        shutil.rmtree(folder, ignore_errors=True)
+        return cached_features(encoder, predictor.preprocess, records, folder, device, 2, progress=False)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                encoder.trunk(batch.to(device))
+
+    print("\nbuilding the annotation cache")
+    seconds = measure({"bare encoder": bare, "building": build_cache}, options.runs, warmups=1)
+    report(seconds)
+    print(f"  {100 * ratio(seconds, 'bare encoder', 'building'):.0f} % of the bare encoder's rate")
+
+    split = Split(records, build_cache())
+    use_compiler(True)
+    model = predictor.model.train()
+    draw = torch.Generator().manual_seed(1)
+    captions = Captions.build(
+        [
+            [[*torch.randint(4, 3000, (n,), generator=draw).tolist(), END] for n in (8, 10, 11, 13, 16)]
+            for _ in range(BATCH)
+        ]
+    ).to(device)
+    order = torch.randperm(len(split), generator=draw).tolist()[:BATCH]
+    features = gather(split.features, order)
+
+    def step() -> None:
+        loss = caption_loss(model.decoder, model(features.to(device), captions), SoftAttentionConfig())
+        loss.total.backward()
+        model.zero_grad(set_to_none=True)
+
+    print(f"\nreading it: {BATCH} images of {features[0].numel():,} numbers")
+    seconds = measure({"step": step, "reading": lambda: gather(split.features, order)}, options.runs)
+    report(seconds)
+    print(f"  {100 * ratio(seconds, 'reading', 'step'):.1f} % of a training step")
+
+
+def generated(folder: Path, count: int) -> list[Path]:
+    """Photo-like JPEGs: smooth shades with some grain, so that they decode like photos."""
+    random = np.random.default_rng(0)
+    paths = []
+    for i in range(count):
+        coarse = Image.fromarray(random.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        shades = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), np.int16)
+        grain = random.normal(0, 6, shades.shape).astype(np.int16)
+        paths.append(folder / f"{i:04d}.jpg")
+        Image.fromarray(np.clip(shades + grain, 0, 255).astype(np.uint8)).save(paths[-1], quality=90)
+    return paths
+
+
+def build(device: torch.device) -> Predictor:
+    encoder = EncoderConfig("mobilenet_v2", None, 225, mean=[0.5] * 3, std=[0.5] * 3)
+    config = ModelConfig(encoder, LSTMConfig(), SoftAttentionConfig(), DecoderConfig())
+    vocabulary = Vocabulary([f"word{i}" for i in range(3000)])
+    model = build_model(config, len(vocabulary))
+    with torch.no_grad():
+        model.decoder.word_output.bias[END] = -100.0
+    return Predictor(Checkpoint(model, vocabulary, config), str(device))
+
+
+if __name__ == "__main__":
+    main()
