@@ -19,4 +19,4 @@ source scripts/venv.sh "$extras"
 ruff check .
 ruff format --check .
 mypy
-python -m pytest "$@"
+python -m pytest --numprocesses auto "$@"  # a process a core
