@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a captioner: installs into .venv, trains on generated scenes, evaluates, captions an
-# image and draws where the model looked. About four minutes on two cores, once installed.
+# image and draws where the model looked. About three minutes on two cores, once installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/venv.sh ""
