@@ -65,7 +65,7 @@ def main() -> None:
 
 def from_files(predictor: Predictor, photos: list[Path], options: argparse.Namespace) -> None:
     search = SearchConfig(beam_size=options.beam_size, max_length=12)
-    pixels = [predictor.preprocess.pixels(predictor._load(photo)) for photo in photos]
+    pixels = [predictor.preprocess.pixels(predictor.preprocess.view(photo).square) for photo in photos]
     batches = [torch.stack(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)]
 
     def encoder() -> None:
@@ -76,7 +76,7 @@ def from_files(predictor: Predictor, photos: list[Path], options: argparse.Names
     contenders: dict[str, Callable[[], object]] = {
         "encoder": encoder,
         "captions from files": lambda: list(predictor.caption_many(photos, search, batch_size=BATCH)),
-        "decoding JPEGs, one thread": lambda: [predictor._load(photo) for photo in photos],
+        "decoding JPEGs, one thread": lambda: [predictor.preprocess.view(photo) for photo in photos],
     }
     print(f"\n{len(photos)} photos, beam {options.beam_size}, batches of {BATCH}")
     report(measure(contenders, options.runs, warmups=1), against="encoder")
@@ -85,7 +85,7 @@ def from_files(predictor: Predictor, photos: list[Path], options: argparse.Names
 def cache(predictor: Predictor, photos: list[Path], folder: Path, options: argparse.Namespace) -> None:
     encoder, device = predictor.model.encoder, predictor.device
     records = [Record(photo.name, photo, ("a",)) for photo in photos]
-    pixels = [predictor.preprocess.pixels(predictor._load(photo)) for photo in photos]
+    pixels = [predictor.preprocess.pixels(predictor.preprocess.view(photo).square) for photo in photos]
     batches = [torch.stack(pixels[i : i + 16]) for i in range(0, len(pixels), 16)]
 
     def build_cache() -> np.ndarray:

@@ -1,14 +1,14 @@
 """How time and memory of a step grow with locations, vocabulary, batch and beam.
 
-Every row is measured in a process of its own. Memory is what the row's process held at its peak beyond
-what it held before its first step; on a GPU, what torch allocated at its peak.
+Every row is measured in a process of its own. Memory is what that held at its peak beyond what it held
+before its first step: of the process, which needs Linux; on a GPU, what torch allocated.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
@@ -110,9 +110,9 @@ def _measure(setting: Setting, name: str, runs: int, answer: Connection) -> None
     use_compiler(True)
     replace(setting, images=2).run(device)()  # libraries and compiled kernels
     run = setting.run(device)
-    before = _held(device)
+    before = _begin_peak(device)
     run()
-    memory = max(_held(device) - before, 1)
+    memory = _peak(device) - before
     run()
     seconds = []
     for _ in range(runs):
@@ -124,11 +124,21 @@ def _measure(setting: Setting, name: str, runs: int, answer: Connection) -> None
     answer.send((statistics.median(seconds), float(memory)))
 
 
-def _held(device: torch.device) -> int:
-    """Peak memory of the process so far, in bytes."""
+def _begin_peak(device: torch.device) -> int:
+    """Give back what is free and forget the peak so far; what is held now, in bytes."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak(device)
+
+
+def _peak(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

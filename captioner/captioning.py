@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from torch import Tensor
 from captioner.checkpoint import Checkpoint, load_members
 from captioner.config import SearchConfig
 from captioner.data.images import Source
+from captioner.data.loading import loaded
 from captioner.data.preprocess import Preprocess, View
 from captioner.data.records import Box
 from captioner.ensemble import Ensemble
@@ -143,7 +141,7 @@ class Predictor:
             except CaptionerError as error:
                 return error
 
-        for batch in _loaded(images, load, batch_size, workers):
+        for batch in loaded(images, load, batch_size, workers):
             good = [item for item in batch if not isinstance(item, CaptionerError)]
             captions = iter(self._caption_batch(good, options, attention) if good else ())
             yield from (i if isinstance(i, CaptionerError) else next(captions) for i in batch)
@@ -230,23 +228,3 @@ def search_options(**options: Any) -> SearchConfig:
             f"search: there is no option {unknown[0]!r}, the options are {', '.join(vars(known))}"
         )
     return replace(known, **options)
-
-
-def _loaded(
-    sources: Iterable[Source], load: Callable[[Source], Loaded], batch_size: int, workers: int
-) -> Iterator[list[Loaded]]:
-    """Batches of loaded photos in order; at most two batches are held."""
-    remaining = iter(sources)
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting: deque[Future[Loaded]] = deque()
-
-        def fill() -> None:
-            for source in islice(remaining, 2 * batch_size - len(waiting)):
-                waiting.append(pool.submit(load, source))
-
-        fill()
-        while waiting:
-            count = min(batch_size, len(waiting))
-            batch = [waiting.popleft().result() for _ in range(count)]
-            fill()
-            yield batch

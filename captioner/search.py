@@ -179,7 +179,7 @@ def _each(log_probs: Tensor, word: Tensor) -> Choice:
 def _best_extensions(log_probs: Tensor, total: Tensor, rows: Rows, room: Tensor, beam_size: int) -> Choice:
     """An image's best extensions over all its live rows, as many as its beam has room for."""
     count = min(beam_size, log_probs.shape[1])
-    best, word = log_probs.topk(count, dim=1)  # an image's best are among its rows' best
+    best, word = _top(log_probs, count)  # an image's best are among its rows' best
     totals = best.new_full((rows.images * rows.width, count), NEVER)
     totals[rows.cell] = total[:, None] + best
     row_at = rows.cell.new_zeros(rows.images * rows.width)
@@ -191,6 +191,20 @@ def _best_extensions(log_probs: Tensor, total: Tensor, rows: Rows, room: Tensor,
     place = place[image, rank]
     parent, nth = row_at[image * rows.width + place // count], place % count
     return Choice(parent, word[parent, nth], best[parent, nth])
+
+
+def _top(values: Tensor, count: int, width: int = 64) -> tuple[Tensor, Tensor]:
+    """``values.topk(count)`` of every row: the largest stand in the blocks with the largest maxima."""
+    whole = values.shape[1] - values.shape[1] % width
+    if whole < 2 * count * width:
+        best, place = values.topk(count, dim=1)
+        return best, place
+    block = values[:, :whole].unflatten(1, (-1, width)).amax(-1).topk(count, dim=1).indices
+    columns = torch.arange(values.shape[1], device=values.device)
+    chosen = (block[:, :, None] * width + columns[:width]).flatten(1)
+    chosen = torch.cat([chosen, columns[whole:].expand(len(values), -1)], dim=1)
+    best, place = values.gather(1, chosen).topk(count, dim=1)
+    return best, chosen.gather(1, place)
 
 
 def _draw(log_probs: Tensor, options: SearchConfig, generator: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ from oracle import read
 
 from captioner.config import SearchConfig
 from captioner.errors import CaptionerError
-from captioner.search import search
+from captioner.search import _top, search
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
 STRATEGIES = ["greedy", "beam", "sample"]
@@ -320,3 +320,17 @@ def test_attention_is_not_kept_unless_asked_for(make_decoder, make_annotations):
 def test_wrong_options_are_refused_by_name(make_decoder, make_annotations, key, value):
     with pytest.raises(CaptionerError, match=rf"search\.{key}: "):
         search(make_decoder(), make_annotations(), SearchConfig(**{key: value}))
+
+
+# --- the largest values ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [9, 640, 641, 1000, 5003])
+@pytest.mark.parametrize("count", [1, 5])
+def test_largest_values_are_those_of_topk(size, count):
+    values = torch.randn(7, size)
+    values[:, ::3] = float("-inf")  # as words are that must not be said
+    best, place = _top(values, count)
+    expected = values.topk(count, dim=1)
+    assert torch.equal(best, expected.values)
+    assert torch.equal(place, expected.indices)

@@ -12,16 +12,16 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from captioner.data.images import load_image
+from captioner.data.loading import loaded
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.encoder import Encoder
@@ -31,29 +31,6 @@ from captioner.writing import UNFINISHED, make_folder, remove_unfinished, whole_
 
 ARRAY = "features.npy"
 BATCH = 16  # images a forward pass of the encoder
-
-
-@dataclass(frozen=True)
-class Pixels(Dataset["Tensor | CaptionerError"]):
-    """The records' images as the encoder wants them, ``(3, size, size)`` uint8 each, or what is wrong.
-
-    Raised in a worker, an error would reach the user wrapped in a traceback.
-    """
-
-    records: Sequence[Record]
-    preprocess: Preprocess
-    mirrored: bool = False
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, i: int) -> Tensor | CaptionerError:
-        try:
-            image = load_image(self.records[i].source, draft=self.preprocess.image_size)
-        except CaptionerError as error:
-            return error
-        pixels = self.preprocess.pixels(self.preprocess.frame(image))
-        return pixels.flip(-1) if self.mirrored else pixels
 
 
 def cached_features(
@@ -73,7 +50,7 @@ def cached_features(
         encoder: its ``trunk`` is run; with no stage frozen the cache holds the uint8 pixels, otherwise
             float16 feature maps.
         folder: where all caches live.
-        workers: processes that decode images.
+        workers: threads that decode images.
         title: what the progress bar says.
         mirrored: whether left and right of the images are swapped.
 
@@ -88,14 +65,9 @@ def cached_features(
         with suppress(FileNotFoundError), owned(place, wait=_tell_waiting):
             if (place / ARRAY).is_file():  # by now
                 break
-            loader = DataLoader(
-                Pixels(records, preprocess, mirrored),
-                BATCH,
-                num_workers=workers,
-                collate_fn=list,
-                generator=torch.Generator(),  # its own, or a run would depend on what was cached
-            )
-            bar = tqdm(loader, title, unit="batch", leave=False, disable=not progress)
+            batches = loaded(records, partial(_pixels, preprocess, mirrored), BATCH, workers)
+            total = -(-len(records) // BATCH)
+            bar = tqdm(batches, title, total, unit="batch", leave=False, disable=not progress)
             try:
                 _write(place / ARRAY, len(records), _run(encoder, bar, device))
             except BaseException:
@@ -107,15 +79,16 @@ def cached_features(
         raise CaptionerError(f"run.cache: {place} is damaged ({error}); delete it") from error
 
 
-def _run(
-    encoder: Encoder, batches: Iterable[list[Tensor | CaptionerError]], device: torch.device
-) -> Iterator[np.ndarray]:
+def _pixels(preprocess: Preprocess, mirrored: bool, record: Record) -> Tensor:
+    image = load_image(record.source, draft=preprocess.image_size)
+    pixels = preprocess.pixels(preprocess.frame(image))
+    return pixels.flip(-1) if mirrored else pixels
+
+
+def _run(encoder: Encoder, batches: Iterable[list[Tensor]], device: torch.device) -> Iterator[np.ndarray]:
     for batch in batches:
-        for image in batch:
-            if isinstance(image, CaptionerError):
-                raise image
         with torch.inference_mode():
-            features = encoder.trunk(torch.stack(batch).to(device)).cpu()  # type: ignore[arg-type]
+            features = encoder.trunk(torch.stack(batch).to(device)).cpu()
         yield features.numpy() if features.dtype == torch.uint8 else features.half().numpy()
 
 

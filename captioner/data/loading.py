@@ -1,0 +1,41 @@
+"""Images loaded by threads ahead of the model that wants them.
+
+Decoders and resizing release Python's lock, so threads do what processes would, without starting or
+copying anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def loaded(sources: Iterable[S], load: Callable[[S], T], batch_size: int, workers: int) -> Iterator[list[T]]:
+    """Batches of ``load(source)`` in order; at most two batches are held.
+
+    Args:
+        workers: threads; with 0 each batch is loaded when it is asked for.
+    """
+    remaining = iter(sources)
+    if not workers:
+        while batch := [load(source) for source in islice(remaining, batch_size)]:
+            yield batch
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[T]] = deque()
+
+        def fill() -> None:
+            for source in islice(remaining, 2 * batch_size - len(waiting)):
+                waiting.append(pool.submit(load, source))
+
+        fill()
+        while waiting:
+            batch = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
+            fill()
+            yield batch
