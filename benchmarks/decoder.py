@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
-import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 import textbook
+import torch
 from timing import machine, measure, ratio, report
 
 from captioner.attention import SoftAttention

@@ -10,7 +10,6 @@ import argparse
 import ctypes
 import multiprocessing
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,8 +17,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 from decoder import WIDTH, build, captions
 from timing import machine
 

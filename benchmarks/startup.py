@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 from timing import machine
 
 from captioner.checkpoint import Checkpoint, save_checkpoint

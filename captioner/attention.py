@@ -80,7 +80,10 @@ class Memory(NamedTuple):
         """The memory of some of the images, by index."""
         expected = None if self.expected is None else self.expected[images]
         deleted = None if self.deleted is None else self.deleted[images]
-        return Memory(self.annotations[images], self.keys[images], Tally(), expected, self.generator, deleted)
+        annotations, keys = self.annotations[images], self.keys[images]
+        return self._replace(
+            annotations=annotations, keys=keys, tally=Tally(), expected=expected, deleted=deleted
+        )
 
 
 class Glimpse(NamedTuple):

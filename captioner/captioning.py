@@ -99,11 +99,11 @@ class Predictor:
         self.model = self.models[0]
         self.vocabulary = checkpoint.vocabulary
         self.decoder = Ensemble([model.decoder for model in self.models])
-        encoders = [member.config.encoder for member in members]
-        preprocesses = [Preprocess(encoder.image_size, encoder.resize) for encoder in encoders]
+        preprocesses = [Preprocess.of(member.config.encoder) for member in members]
         self.preprocess = preprocesses[0]
-        # members with the same trunk and preprocessing share its work
-        self._trunks = [(m.encoder.fingerprint(), p) for m, p in zip(self.models, preprocesses)]
+        # members with the same trunk and preprocessing share its work; a single one is spared the hashing
+        trunks = [model.encoder.fingerprint() for model in self.models] if others else [""]
+        self._trunks = list(zip(trunks, preprocesses))
 
     def caption(self, image: Source, **options: Any) -> Caption:
         """Caption one photo: a path, bytes, an open file or a Pillow image.

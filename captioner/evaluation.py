@@ -14,10 +14,11 @@ from captioner.attention_table import as_lines
 from captioner.checkpoint import load_members
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
+from captioner.data.preprocess import Preprocess
 from captioner.errors import CaptionerError, check_range
 from captioner.hardware import autocast, choose_device
 from captioner.metrics import coco_scores
-from captioner.preparation import encode_split, preprocessing
+from captioner.preparation import encode_split
 from captioner.scoring import use_compiler
 from captioner.search import check_search
 from captioner.validation import caption_together, dangling, score_bleu
@@ -80,7 +81,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
                 splits[0],
                 hypotheses,
                 vocabulary,
-                preprocessing(members[0].config.encoder),
+                Preprocess.of(members[0].config.encoder),
                 device,
                 size,
                 config.deletion_images,

@@ -100,7 +100,7 @@ def encode_split(
     """The records with what the encoder's frozen part makes of their images."""
     features = cached_features(
         encoder,
-        preprocessing(config),
+        Preprocess.of(config),
         records,
         cache_folder(run),
         device,
@@ -110,11 +110,6 @@ def encode_split(
         mirrored,
     )
     return Split(records, features)
-
-
-def preprocessing(config: EncoderConfig) -> Preprocess:
-    """How the encoder wants its pixels."""
-    return Preprocess(config.image_size, config.resize)
 
 
 def cache_folder(run: RunConfig) -> Path:

@@ -10,7 +10,6 @@ from pathlib import Path
 from captioner.composition import run_command
 from captioner.config import CheckConfig
 from captioner.data.doctor import Diagnosis, Finding, SplitSummary, examine
-from captioner.errors import CaptionerError
 from captioner.writing import make_folder, write_whole
 
 EXAMPLES = 3  # findings of a kind that are printed; the JSON file has them all
@@ -116,10 +115,7 @@ def _save(diagnosis: Diagnosis, path: Path) -> None:
         "absent": diagnosis.absent,
         "findings": [finding._asdict() for finding in diagnosis.findings],
     }
-    try:
-        write_whole(path, json.dumps(report, indent=1) + "\n")
-    except OSError as error:
-        raise CaptionerError(f"output: cannot write {path} ({error.strerror})") from error
+    write_whole(path, json.dumps(report, indent=1) + "\n")
     print(f"written: {path}")
 
 

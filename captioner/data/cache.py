@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from captioner.data.images import load_image
 from captioner.data.loading import loaded
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
@@ -80,8 +79,7 @@ def cached_features(
 
 
 def _pixels(preprocess: Preprocess, mirrored: bool, record: Record) -> Tensor:
-    image = load_image(record.source, draft=preprocess.image_size)
-    pixels = preprocess.pixels(preprocess.frame(image))
+    pixels = preprocess.pixels(preprocess.view(record.source).square)
     return pixels.flip(-1) if mirrored else pixels
 
 

@@ -103,7 +103,7 @@ def examine(
     """Read every caption and every image of all splits.
 
     Args:
-        workers: processes that decode images.
+        workers: threads that decode images.
 
     Raises:
         CaptionerError: an option is out of range; what is wrong with the data is told in the diagnosis.

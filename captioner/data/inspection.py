@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from captioner.data.images import load_image
+from captioner.data.loading import loaded
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 
-BATCH = 16  # images a worker reads before it reports
+BATCH = 16  # images between two reports of progress
 CHUNK = 2**20  # bytes
 
 
@@ -32,35 +32,26 @@ class Reading:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Images(Dataset[Reading]):
-    """The records' images; each is decoded whole, as training would."""
-
-    records: Sequence[Record]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, i: int) -> Reading:
-        source, error = self.records[i].source, ""
-        try:
-            image = load_image(source, draft=1)  # reads all of a JPEG's data, and is done sooner
-        except CaptionerError as problem:
-            error = str(problem)
-        if isinstance(source, Path):
-            return Reading(_digest(source), error)
-        return Reading("" if error else hashlib.sha256(image.tobytes()).hexdigest(), error)
-
-
 def read_images(records: Sequence[Record], workers: int, title: str, progress: bool) -> list[Reading]:
-    """Read every record's image, in their order, with ``workers`` processes."""
-    loader = DataLoader(Images(records), BATCH, num_workers=workers, collate_fn=list)
+    """Read every record's image, in their order, with ``workers`` threads."""
     readings: list[Reading] = []
     with tqdm(total=len(records), desc=title, unit="image", leave=False, disable=not progress) as bar:
-        for batch in loader:
+        for batch in loaded(records, _read, BATCH, workers):
             readings += batch
             bar.update(len(batch))
     return readings
+
+
+def _read(record: Record) -> Reading:
+    """The image is decoded whole, as training would."""
+    source, error = record.source, ""
+    try:
+        image = load_image(source, draft=1)  # reads all of a JPEG's data, and is done sooner
+    except CaptionerError as problem:
+        error = str(problem)
+    if isinstance(source, Path):
+        return Reading(_digest(source), error)
+    return Reading("" if error else hashlib.sha256(image.tobytes()).hexdigest(), error)
 
 
 def _digest(path: Path) -> str:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from captioner.config import EncoderConfig
 from captioner.data.images import Source, load_image
 from captioner.data.records import Box
 from captioner.errors import check_choice, check_range
@@ -51,6 +52,11 @@ class Preprocess:
     def __post_init__(self) -> None:
         check_range(self.image_size, "encoder.image_size", low=1)
         check_choice(self.resize, RESIZES, "encoder.resize")
+
+    @classmethod
+    def of(cls, encoder: EncoderConfig) -> Preprocess:
+        """How an encoder wants its photos."""
+        return cls(encoder.image_size, encoder.resize)
 
     def view(self, source: Source, shown: bool = False) -> View:
         """Read a photo; ``shown`` keeps all of it beside the square.
