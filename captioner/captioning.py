@@ -25,7 +25,6 @@ from captioner.explanation import Explanation, explain
 from captioner.hardware import autocast, choose_device
 from captioner.hypotheses import Hypothesis
 from captioner.search import check_search, search
-from captioner.vocabulary import detokenize
 
 Scored = tuple[str, float]  # a word or a caption, and its log probability in nats
 Loaded = list[View] | CaptionerError  # a photo as each member sees it
@@ -177,7 +176,9 @@ class Predictor:
     ) -> Caption:
         best, *others = hypotheses
         words = self._words(best.words)
-        caption = Caption(self._text(best), words, best.log_prob, best.word_log_probs[: len(words)])
+        caption = Caption(
+            self.vocabulary.text(best.words), words, best.log_prob, best.word_log_probs[: len(words)]
+        )
         if best.attention is None:
             return caption
         if explanation is not None:
@@ -193,14 +194,13 @@ class Predictor:
             image=view.square,
             photo=view.photo,
             frame=view.frame,
-            beam=tuple((self._text(other), other.log_prob) for other in others if other.finished),
+            beam=tuple(
+                (self.vocabulary.text(other.words), other.log_prob) for other in others if other.finished
+            ),
         )
 
     def _words(self, indices: Iterable[int]) -> tuple[str, ...]:
         return tuple(self.vocabulary.words[i] for i in indices)
-
-    def _text(self, hypothesis: Hypothesis) -> str:
-        return detokenize(self._words(hypothesis.words), self.vocabulary.unit)
 
 
 def load(path: str | Path | Sequence[str | Path], device: str = "auto") -> Predictor:

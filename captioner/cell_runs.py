@@ -21,7 +21,7 @@ from captioner.checkpoint import load_checkpoint
 from captioner.comparison import BASELINE, Row
 from captioner.composition import compose_plain
 from captioner.config import SCHEMAS, CellConfig, CompareConfig, TrainConfig
-from captioner.data.batches import encode_captions
+from captioner.data.batches import count_vocabulary, encode_captions
 from captioner.data.formats import load_split
 from captioner.encoder import build_encoder
 from captioner.equal_size import decoder_parameters, matching_width
@@ -35,7 +35,6 @@ from captioner.preparation import prepare
 from captioner.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
 from captioner.training import train
 from captioner.validation import caption_split, score_bleu
-from captioner.vocabulary import Vocabulary, detokenize
 from captioner.writing import write_whole
 
 CELLS = {  # by the name that reports use: how captioner train would be told
@@ -150,7 +149,7 @@ def measure(config: TrainConfig, folder: Path) -> tuple[dict[str, float], dict[s
         values["train_nll"] = mean_nll(model, material.train, material.captions, device)
         values["dev_nll"] = mean_nll(model, dev, references, device)
     values["BLEU-4"] = score_bleu(hypotheses, dev.records, vocabulary)["BLEU-4"]
-    texts = [detokenize((vocabulary.words[i] for i in h.words), vocabulary.unit) for h in hypotheses]
+    texts = [vocabulary.text(h.words) for h in hypotheses]
     coco = coco_scores(texts, [record.captions for record in dev.records], meteor=False)
     if "CIDEr" in coco.values:
         values["CIDEr"] = coco.values["CIDEr"]
@@ -183,9 +182,7 @@ def _cell(name: str) -> CellConfig:
 
 
 def _vocabulary_size(config: TrainConfig) -> int:
-    words = config.vocabulary
-    texts = (caption for record in load_split(config.data, "train") for caption in record.captions)
-    return len(Vocabulary.build(texts, words.unit, words.min_count, words.max_size))
+    return len(count_vocabulary(load_split(config.data, "train"), config.vocabulary))
 
 
 def _settings(values: Any, place: str = "") -> dict[str, object]:

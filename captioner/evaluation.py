@@ -22,7 +22,6 @@ from captioner.preparation import encode_split
 from captioner.scoring import use_compiler
 from captioner.search import check_search
 from captioner.validation import caption_together, dangling, score_bleu
-from captioner.vocabulary import detokenize
 from captioner.writing import write_whole
 
 
@@ -88,7 +87,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
                 config.deletion_seed,
                 progress,
             )
-    texts = [detokenize((vocabulary.words[i] for i in h.words), vocabulary.unit) for h in hypotheses]
+    texts = [vocabulary.text(h.words) for h in hypotheses]
     scores = score_bleu(hypotheses, records, vocabulary)
     coco = coco_scores(texts, [record.captions for record in records])
     protocol = {

@@ -10,7 +10,7 @@ import torch
 
 from captioner.checkpoint import load_checkpoint
 from captioner.config import EncoderConfig, RunConfig, SelfCriticalConfig, TrainConfig
-from captioner.data.batches import Split, encode_captions
+from captioner.data.batches import Split, count_vocabulary, encode_captions
 from captioner.data.cache import cached_features
 from captioner.data.formats import load_split
 from captioner.data.mirroring import mirrored_captions
@@ -57,9 +57,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Material:
     if config.init is not None:
         vocabulary, model = _trained(config, config.init)
     else:
-        words = config.vocabulary
-        texts = (caption for record in train for caption in record.captions)
-        vocabulary = Vocabulary.build(texts, words.unit, words.min_count, words.max_size)
+        vocabulary = count_vocabulary(train, config.vocabulary)
         model = build_model(config, len(vocabulary))
     model.to(device)
     captions = encode_captions(train, vocabulary, config.training.max_caption_length)

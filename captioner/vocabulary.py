@@ -105,3 +105,7 @@ class Vocabulary:
             if i not in (PAD, START):
                 words.append(self.words[i])
         return words
+
+    def text(self, indices: Iterable[int]) -> str:
+        """The caption that the indices spell, as people write it."""
+        return detokenize((self.words[i] for i in indices), self.unit)

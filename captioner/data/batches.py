@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from captioner.config import VocabularyConfig
 from captioner.data.records import Record
 from captioner.packing import Captions
 from captioner.vocabulary import END, Vocabulary
@@ -40,6 +41,16 @@ def gather(features: np.ndarray, rows: Sequence[int]) -> Tensor:
     """Some rows of the memory-mapped array as a tensor; feature maps become float32."""
     batch = torch.from_numpy(features[np.asarray(rows, int)])
     return batch if batch.dtype == torch.uint8 else batch.float()
+
+
+def count_vocabulary(records: Iterable[Record], config: VocabularyConfig) -> Vocabulary:
+    """The vocabulary of the records' captions.
+
+    Raises:
+        CaptionerError: no word is frequent enough, or a value of the configuration is wrong.
+    """
+    texts = (caption for record in records for caption in record.captions)
+    return Vocabulary.build(texts, config.unit, config.min_count, config.max_size)
 
 
 def encode_captions(

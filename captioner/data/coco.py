@@ -14,11 +14,12 @@ from captioner.data.files import (
     ImageFolder,
     clean_caption,
     entry,
+    file_of,
     noted,
     read_json,
 )
 from captioner.data.records import Record
-from captioner.errors import CaptionerError, choose
+from captioner.errors import CaptionerError
 
 
 def load_coco(config: CocoConfig, split: str, faults: Faults = None) -> list[Record]:
@@ -71,10 +72,7 @@ def _paths(config: CocoConfig, split: str) -> tuple[str, str]:
         "val": config.val_images,
         "test": config.test_images,
     }
-    file, folder = choose(files, split, "split"), folders[split]
-    if file is None:
-        there = ", ".join(name for name, file in files.items() if file is not None)
-        raise CaptionerError(f"data.{split}: no file is set; splits that have one: {there}")
+    file, folder = file_of(files, split), folders[split]
     if folder is None:
         raise CaptionerError(f"data.{split}_images: no folder is set for the images of {file}")
     return file, folder

@@ -13,12 +13,13 @@ from statistics import median
 from typing import NamedTuple
 
 from captioner.config import DataConfig, VocabularyConfig
+from captioner.data.batches import count_vocabulary
 from captioner.data.files import MALFORMED, SPLIT, Fault
 from captioner.data.formats import load_split
 from captioner.data.inspection import Reading, read_images
 from captioner.data.records import Record
 from captioner.errors import CaptionerError, check_choice, check_range
-from captioner.vocabulary import SPECIALS, UNITS, Vocabulary, tokenize
+from captioner.vocabulary import SPECIALS, UNITS, tokenize
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("train", "val")  # what training reads
@@ -146,9 +147,8 @@ def _read(data: DataConfig, split: str, diagnosis: Diagnosis) -> list[Record]:
 
 
 def _vocabulary(train: Sequence[Record], config: VocabularyConfig, diagnosis: Diagnosis) -> set[str]:
-    texts = (caption for record in train for caption in record.captions)
     try:
-        built = Vocabulary.build(texts, config.unit, config.min_count, config.max_size)
+        built = count_vocabulary(train, config)
     except CaptionerError as error:
         if train:
             diagnosis.findings.append(Finding(NO_WORDS, "train", str(error), True))

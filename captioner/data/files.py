@@ -10,12 +10,12 @@ import json
 import os
 import reprlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, choose
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -138,6 +138,19 @@ def clean_caption(caption: str, place: str) -> str:
     if not caption.isprintable():  # they would end up inside words, and on terminals
         caption = "".join(" " if unicodedata.category(c) == "Cc" else c for c in caption)
     return caption.strip()
+
+
+def file_of(files: Mapping[str, str | None], split: str) -> str:
+    """The caption file that is configured for a split.
+
+    Raises:
+        CaptionerError: there is no such split, or no file is set for it.
+    """
+    file = choose(files, split, "split")
+    if file is None:
+        there = ", ".join(name for name, file in files.items() if file is not None) or "none"
+        raise CaptionerError(f"data.{split}: no file is set; splits that have one: {there}")
+    return file
 
 
 class ImageFolder:

@@ -17,6 +17,7 @@ from captioner.data.files import (
     ImageFolder,
     clean_caption,
     entry,
+    file_of,
     noted,
     parse_json,
     read_lines,
@@ -61,11 +62,7 @@ def load_table(config: TableConfig, split: str, faults: Faults = None) -> list[R
 def _find_table(config: TableConfig, split: str) -> Path:
     """The split's file, which may be given from the working directory or from ``data.root``."""
     files = {"train": config.train, "val": config.val, "test": config.test}
-    file = choose(files, split, "split")
-    if file is None:
-        there = ", ".join(name for name, file in files.items() if file is not None) or "none"
-        raise CaptionerError(f"data.{split}: no file is set; splits that have one: {there}")
-    given = Path(file).expanduser()
+    given = Path(file_of(files, split)).expanduser()
     below = Path(config.root).expanduser() / given
     for path in (given, below):
         if path.is_file():
