@@ -95,6 +95,7 @@ class EncoderConfig:
     mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
     fine_tune: Any = False  # false, or the name of the first stage that is trained
+    last_stage: str | None = None  # whose output are the annotations; null: the network's last
 
 
 @dataclass

@@ -96,6 +96,8 @@ class Encoder(nn.Module):
         image_size: side of the square image, in pixels.
         mean, std: of each colour channel, for pixels in [0, 1].
         fine_tune: False for all frozen, True for all trained, or the name of the first trained stage.
+        keep_statistics: whether the trained stages' BatchNorm, too, goes on with the mean and variance
+            that it has, as is usual where a pretrained network is fine-tuned in small batches.
     """
 
     mean: Tensor
@@ -108,6 +110,7 @@ class Encoder(nn.Module):
         mean: Iterable[float],
         std: Iterable[float],
         fine_tune: bool | str = False,
+        keep_statistics: bool = False,
     ) -> None:
         super().__init__()
         mean, std = list(mean), list(std)
@@ -122,6 +125,7 @@ class Encoder(nn.Module):
         # channels last needs less memory on the way and is faster on CPUs and GPUs alike
         self.stages = nn.Sequential(stages).to(memory_format=torch.channels_last)
         self.first_trained = _first_trained(stages, fine_tune)
+        self.keep_statistics = keep_statistics
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.stages[: self.first_trained].requires_grad_(False)
@@ -140,6 +144,10 @@ class Encoder(nn.Module):
         """Set the mode of the trained stages; the frozen ones stay in eval mode."""
         super().train(mode)
         self.stages[: self.first_trained].eval()
+        if self.keep_statistics:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         return self
 
     def trunk(self, pixels: Tensor) -> Tensor:
@@ -204,17 +212,22 @@ def build_encoder(config: EncoderConfig, load_weights: bool = True) -> Encoder:
         CaptionerError: unknown name or stage, or weights that cannot be read or do not fit.
     """
     if config.name == "small":
+        if load_weights and config.weights == "imagenet":
+            raise CaptionerError("encoder.weights: the small encoder has no imagenet weights, use null")
         stages = small_stages()
+        if load_weights and config.weights is not None:
+            load_weights_into(nn.Sequential(stages), config.weights)
     else:
         find = choose({"small": None, **TORCHVISION}, config.name, "encoder")
         stages = find(_torchvision(config, load_weights))  # type: ignore[misc]
-    fine_tune = config.fine_tune
-    encoder = Encoder(stages, config.image_size, config.mean, config.std, fine_tune)
-    if config.name == "small" and load_weights and config.weights is not None:
-        if config.weights == "imagenet":
-            raise CaptionerError("encoder.weights: the small encoder has no imagenet weights, use null")
-        load_weights_into(nn.Sequential(stages), config.weights)
-    return encoder
+    if config.last_stage is not None:
+        names = {name: i for i, name in enumerate(stages)}
+        last = choose(names, config.last_stage, "encoder.last_stage")
+        stages = OrderedDict(list(stages.items())[: last + 1])
+    pretrained = config.weights is not None
+    return Encoder(
+        stages, config.image_size, config.mean, config.std, config.fine_tune, keep_statistics=pretrained
+    )
 
 
 def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:

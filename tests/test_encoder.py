@@ -171,6 +171,18 @@ def test_only_trained_statistics_move():
     assert moved == {f"stages.stage{i}.1.running_{kind}" for i in (2, 3) for kind in ("mean", "var")}
 
 
+def test_a_pretrained_network_keeps_its_statistics_while_it_is_trained(tmp_path):
+    """Those of a checkpoint whose BatchNorm was folded into the convolutions mean nothing in train mode."""
+    torch.save(small().stages.state_dict(), tmp_path / "weights.pth")
+    encoder = small(weights=str(tmp_path / "weights.pth"), fine_tune="stage1")
+    pixels, before = photos(), statistics(encoder)
+    expected = encoder.eval()(pixels)
+    torch.testing.assert_close(encoder.train()(pixels), expected)
+    torch.testing.assert_close(statistics(encoder), before, rtol=0, atol=0)
+    encoder(pixels).square().sum().backward()
+    assert encoder.stages.stage1[1].weight.grad.abs().max() > 0
+
+
 def test_eval_mode_reaches_the_trained_stages():
     assert not any(module.training for module in small(fine_tune=True).eval().modules())
 
@@ -215,6 +227,23 @@ def test_tail_leaves_the_trunks_output_as_it_was(monkeypatch):
     before = features.clone()
     encoder.tail(features)
     assert torch.equal(features, before)
+
+
+def test_annotations_of_an_earlier_stage():
+    torch.manual_seed(0)
+    encoder = small(last_stage="stage2", size=72).eval()
+    assert (encoder.features, encoder.grid) == (96, (9, 9))
+    pixels = photos(size=72)
+    first_three = encoder.stages.stage2(encoder.stages.stage1(encoder.stages.stage0(normalized(pixels))))
+    torch.testing.assert_close(encoder(pixels), first_three.flatten(2).transpose(1, 2))
+
+
+def test_weights_of_the_whole_network_fit_an_earlier_stage(tmp_path):
+    whole = small()
+    torch.save(whole.stages.state_dict(), tmp_path / "weights.pth")
+    part = build_encoder(config(weights=str(tmp_path / "weights.pth"), last_stage="stage1"))
+    expected = {k: v for k, v in whole.stages.state_dict().items() if k < "stage2"}
+    torch.testing.assert_close(dict(part.stages.state_dict()), expected, rtol=0, atol=0)
 
 
 def test_fingerprint_changes_with_a_frozen_weight_and_the_normalisation_alone():
@@ -343,6 +372,11 @@ def test_weights_of_another_network_are_refused(tmp_path, change, culprit):
         (
             {"fine_tune": "stage9"},
             r"encoder\.fine_tune: 'stage9' is not one of stage0, stage1",
+        ),
+        ({"last_stage": "stage9"}, r"encoder\.last_stage: 'stage9' is not one of stage0, stage1"),
+        (
+            {"last_stage": "stage1", "fine_tune": "stage2"},
+            r"encoder\.fine_tune: 'stage2' is not one of stage0, stage1",
         ),
         ({"weights": "imagenet"}, r"encoder\.weights: the small encoder has no imagenet weights"),
         ({"size": 4}, r"encoder\.image_size: 4 is out of range"),
