@@ -97,6 +97,7 @@ class Predictor:
         self.models = [member.model.to(self.device).eval() for member in members]
         self.model = self.models[0]
         self.vocabulary = checkpoint.vocabulary
+        self.encoders = [model.encoder.folded() for model in self.models]
         self.decoder = Ensemble([model.decoder for model in self.models])
         preprocesses = [Preprocess.of(member.config.encoder) for member in members]
         self.preprocess = preprocesses[0]
@@ -160,11 +161,11 @@ class Predictor:
         features: dict[object, Tensor] = {}
         annotations = []
         with torch.inference_mode(), autocast(self.device, "auto"):
-            for model, trunk, views in zip(self.models, self._trunks, zip(*images)):
+            for encoder, trunk, views in zip(self.encoders, self._trunks, zip(*images)):
                 if trunk not in features:
                     pixels = torch.stack([trunk[1].pixels(view.square) for view in views])
-                    features[trunk] = model.encoder.trunk(pixels.to(self.device))
-                annotations.append(model.encoder.tail(features[trunk]))
+                    features[trunk] = encoder.trunk(pixels.to(self.device))
+                annotations.append(encoder.tail(features[trunk]))
             found = search(self.decoder, annotations, options, attention)
             if attention and len(self.models) == 1:
                 best = [hypotheses[0].words for hypotheses in found]

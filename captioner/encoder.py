@@ -7,78 +7,20 @@ follows is trained.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from copy import deepcopy
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from captioner.config import EncoderConfig
 from captioner.errors import CaptionerError, check_range, choose
 from captioner.fingerprint import fingerprint
-from captioner.weights import load_weights_into
+from captioner.networks import Stages, build_stages
 
-Stages = OrderedDict[str, nn.Module]
-
-
-def _features(network: nn.Module, stop: int | None = None) -> Stages:
-    """The children of a torchvision network's ``features``, by their place."""
-    children = list(network.features)[:stop]  # type: ignore[arg-type]
-    return OrderedDict((f"features{i}", child) for i, child in enumerate(children))
-
-
-def _resnet(network: nn.Module) -> Stages:
-    parts = dict(network.named_children())
-    stem = nn.Sequential(OrderedDict((n, parts[n]) for n in ("conv1", "bn1", "relu", "maxpool")))
-    return OrderedDict(stem=stem, **{f"layer{i}": parts[f"layer{i}"] for i in range(1, 5)})
-
-
-def _vgg(network: nn.Module) -> Stages:
-    return _features(network, stop=-1)  # without the last pooling: the paper's 14 x 14 x 512
-
-
-TORCHVISION: dict[str, Callable[[nn.Module], Stages]] = {
-    "vgg19": _vgg,
-    "resnet18": _resnet,
-    "resnet50": _resnet,
-    "resnet101": _resnet,
-    "mobilenet_v2": _features,
-    "mobilenet_v3_large": _features,
-    "squeezenet1_1": _features,
-    "efficientnet_b0": _features,
-    "convnext_tiny": _features,
-}
-
-
-class Coordinates(nn.Module):
-    """Append each pixel's place, two channels from -1 to 1 (Liu et al. 2018), to ``(N, C, H, W)``."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        n, _, height, width = image.shape
-        y = torch.linspace(-1, 1, height, device=image.device, dtype=image.dtype)
-        x = torch.linspace(-1, 1, width, device=image.device, dtype=image.dtype)
-        grid = torch.stack(torch.meshgrid(y, x, indexing="ij"))
-        return torch.cat([image, grid.expand(n, 2, height, width)], dim=1)
-
-
-def small_stages() -> Stages:
-    """A compact network to train from scratch: one annotation of 128 every 8 pixels.
-
-    Its receptive field is 38 pixels, so an annotation speaks of what is near it and the attention maps
-    can be read; that an object stands left of another is told by the coordinates. Strided convolutions have
-    an even kernel, which keeps every annotation in the middle of its cell.
-    """
-
-    def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
-        convolution = nn.Conv2d(inputs, outputs, 2 + stride, stride, padding=1, bias=False)
-        return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
-
-    return OrderedDict(
-        stage0=nn.Sequential(Coordinates(), *block(5, 24, 2)),
-        stage1=nn.Sequential(*block(24, 48, 2)),
-        stage2=nn.Sequential(*block(48, 96, 2)),
-        stage3=nn.Sequential(*block(96, 128, 1)),
-    )
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
 
 
 class Encoder(nn.Module):
@@ -130,7 +72,7 @@ class Encoder(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.stages[: self.first_trained].requires_grad_(False)
         for module in self.stages.modules():
-            if isinstance(module, nn.ReLU | nn.ReLU6 | nn.Hardswish | nn.SiLU):
+            if isinstance(module, ACTIVATIONS):
                 module.inplace = False  # the trunk's output must outlive the tail's first stage
         self.features, *grid = self._shape()
         self.grid = tuple(grid)
@@ -149,6 +91,22 @@ class Encoder(nn.Module):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
+
+    def folded(self) -> Encoder:
+        """A copy for inference that gives the same annotations sooner.
+
+        Each BatchNorm is folded into the convolution before it, and activations overwrite their input,
+        unless that is a stage's input, which is the caller's.
+        """
+        folded = deepcopy(self).eval().requires_grad_(False)
+        for stage in folded.stages:
+            for parent in stage.modules():
+                _fold_batch_norms(parent)
+            first = next((m for m in stage.modules() if not list(m.children())), None)
+            for module in stage.modules():
+                if isinstance(module, ACTIVATIONS):
+                    module.inplace = module is not first
+        return folded
 
     def trunk(self, pixels: Tensor) -> Tensor:
         """``(images, 3, size, size)`` uint8 pixels to the frozen stages' output.
@@ -193,6 +151,16 @@ class Encoder(nn.Module):
         return tuple(shape[1:])
 
 
+def _fold_batch_norms(parent: nn.Module) -> None:
+    """Within a module: its children stand in the order in which torchvision's networks run them."""
+    children = list(parent.named_children())
+    for (name, convolution), (norm_name, norm) in pairwise(children):
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            fused = fuse_conv_bn_eval(convolution, norm)
+            setattr(parent, name, fused.to(memory_format=torch.channels_last))
+            setattr(parent, norm_name, nn.Identity())
+
+
 def _first_trained(stages: Stages, fine_tune: bool | str) -> int:
     names = list(stages)
     if fine_tune is False or fine_tune is None:
@@ -211,36 +179,8 @@ def build_encoder(config: EncoderConfig, load_weights: bool = True) -> Encoder:
     Raises:
         CaptionerError: unknown name or stage, or weights that cannot be read or do not fit.
     """
-    if config.name == "small":
-        if load_weights and config.weights == "imagenet":
-            raise CaptionerError("encoder.weights: the small encoder has no imagenet weights, use null")
-        stages = small_stages()
-        if load_weights and config.weights is not None:
-            load_weights_into(nn.Sequential(stages), config.weights)
-    else:
-        find = choose({"small": None, **TORCHVISION}, config.name, "encoder")
-        stages = find(_torchvision(config, load_weights))  # type: ignore[misc]
-    if config.last_stage is not None:
-        names = {name: i for i, name in enumerate(stages)}
-        last = choose(names, config.last_stage, "encoder.last_stage")
-        stages = OrderedDict(list(stages.items())[: last + 1])
+    stages = build_stages(config, load_weights)
     pretrained = config.weights is not None
     return Encoder(
         stages, config.image_size, config.mean, config.std, config.fine_tune, keep_statistics=pretrained
     )
-
-
-def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:
-    from torchvision.models import get_model
-
-    imagenet = load_weights and config.weights == "imagenet"
-    try:
-        network = get_model(config.name, weights="DEFAULT" if imagenet else None)
-    except OSError as error:  # includes urllib's errors
-        raise CaptionerError(
-            f"encoder.weights: torchvision could not download the weights of {config.name} ({error}); "
-            "name a .safetensors or .pth file instead"
-        ) from error
-    if load_weights and config.weights not in (None, "imagenet"):
-        load_weights_into(network, str(config.weights))
-    return network

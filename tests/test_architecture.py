@@ -15,7 +15,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"config", "vocabulary", "deferred", "scoring", "hardware", "fingerprint", "dropout", "cider"},
     {"writing", "locking"},
     {"plain", "output", "weights"},
-    {"composition"},
+    {"composition", "networks"},
     {"cells", "attention", "encoder", "metrics", "grounding"},
     {"packing"},
     {"decoder"},

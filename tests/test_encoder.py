@@ -11,8 +11,9 @@ import torchvision
 from safetensors.torch import save_file
 
 from captioner.config import EncoderConfig
-from captioner.encoder import TORCHVISION, Encoder, build_encoder, small_stages
+from captioner.encoder import Encoder, build_encoder
 from captioner.errors import CaptionerError
+from captioner.networks import TORCHVISION, small_stages
 
 NODES = {  # the name of the module whose output is the feature map
     "resnet18": "layer4",
@@ -97,6 +98,25 @@ def test_annotations_are_the_feature_map_row_after_row(name, monkeypatch):
     wanted = [maps[0][:, :, row, column] for row in range(rows) for column in range(columns)]
     torch.testing.assert_close(annotations, torch.stack(wanted, dim=1))
     assert (encoder.grid, encoder.features) == ((rows, columns), features)
+
+
+@pytest.mark.parametrize("name", [*NODES, "small"])
+def test_folded_for_inference_the_annotations_are_the_same(name, monkeypatch):
+    """And the encoder stays as it was, and what it is given too: the trunk's output may be a cache."""
+    middle = {"small": "stage2", "squeezenet1_1": "features1"}.get(name)
+    middle = middle or ("layer3" if name.startswith("resnet") else "features5")
+    encoder = small(fine_tune=middle) if name == "small" else encoder_of(name, monkeypatch, fine_tune=middle)
+    encoder, pixels = encoder.double().eval(), photos()
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    folded = encoder.folded()
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    with torch.no_grad():
+        features = folded.trunk(pixels)
+        kept = features.clone()
+        torch.testing.assert_close(features, encoder.trunk(pixels))
+        torch.testing.assert_close(folded.tail(features), encoder.tail(features))
+    assert torch.equal(features, kept)
+    torch.testing.assert_close(dict(encoder.state_dict()), before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def _pixels(preprocess: Preprocess, mirrored: bool, record: Record) -> Tensor:
 
 
 def _run(encoder: Encoder, batches: Iterable[list[Tensor]], device: torch.device) -> Iterator[np.ndarray]:
+    encoder = encoder.folded()
     for batch in batches:
         with torch.inference_mode():
             features = encoder.trunk(torch.stack(batch).to(device)).cpu()
