@@ -116,9 +116,11 @@ class Decoder(nn.Module):
 
     def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
         """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""
-        embedding = self.embedding(words)
         of_word, of_context = self._input_weights()
-        share = F.linear(embedding, of_word, self.cell.input_map.bias)
+        distinct, place = words.unique(return_inverse=True)  # hypotheses often go on from the same word
+        embedding = self.embedding(distinct)
+        share = F.linear(embedding, of_word, self.cell.input_map.bias)[place]
+        embedding = embedding[place]
         step, _, state = self._advance(embedding, share, of_context, state, memory, rows, F.linear)
         return step, state
 
