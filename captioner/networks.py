@@ -44,6 +44,10 @@ TORCHVISION: dict[str, Callable[[nn.Module], Stages]] = {
 }
 
 
+IMAGENET_MEAN = [0.485, 0.456, 0.406]  # what torchvision's weights were trained with
+IMAGENET_STD = [0.229, 0.224, 0.225]
+
+
 class Coordinates(nn.Module):
     """Append each pixel's place, two channels from -1 to 1 (Liu et al. 2018), to ``(N, C, H, W)``."""
 
@@ -101,6 +105,12 @@ def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:
     from torchvision.models import get_model
 
     imagenet = load_weights and config.weights == "imagenet"
+    if imagenet and (list(config.mean) != IMAGENET_MEAN or list(config.std) != IMAGENET_STD):
+        raise CaptionerError(
+            f"encoder.weights: torchvision's imagenet weights want encoder.mean={IMAGENET_MEAN} and "
+            f"encoder.std={IMAGENET_STD}, not {list(config.mean)} and {list(config.std)}; give these, or a "
+            "weights file"
+        )
     try:
         network = get_model(config.name, weights="DEFAULT" if imagenet else None)
     except OSError as error:  # includes urllib's errors

@@ -398,6 +398,10 @@ def test_weights_of_another_network_are_refused(tmp_path, change, culprit):
             {"last_stage": "stage1", "fine_tune": "stage2"},
             r"encoder\.fine_tune: 'stage2' is not one of stage0, stage1",
         ),
+        (
+            {"name": "resnet18", "weights": "imagenet"},
+            r"imagenet weights want encoder\.mean=\[0\.485, 0\.456, 0\.406\].*not \[0\.1, 0\.2, 0\.3\]",
+        ),
         ({"weights": "imagenet"}, r"encoder\.weights: the small encoder has no imagenet weights"),
         ({"size": 4}, r"encoder\.image_size: 4 is out of range"),
     ],
