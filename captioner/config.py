@@ -81,7 +81,8 @@ class DecoderConfig:
     hidden_size: int = 512
     gate: str = "scalar"  # beta: none, scalar (the paper's) or vector
     deep_output: bool = True
-    dropout: float = 0.5
+    dropout: float = 0.5  # on the hidden state and the deep output
+    input_dropout: float = 0.0  # on the word vectors and the annotations
 
 
 @dataclass

@@ -71,6 +71,7 @@ class Decoder(nn.Module):
         gate: beta as ``none``, a ``scalar`` a step (the paper), or a ``vector`` of the context's width.
         deep_output: whether the output layer sees the previous word and the context too.
         dropout: on the hidden state and the deep output.
+        input_dropout: on the word vectors and the annotations.
     """
 
     def __init__(
@@ -83,11 +84,13 @@ class Decoder(nn.Module):
         gate: str = "scalar",
         deep_output: bool = True,
         dropout: float = 0.5,
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_choice(gate, GATES, "decoder.gate")
-        if not 0 <= dropout < 1:
-            raise CaptionerError(f"decoder.dropout: {dropout} is not in [0, 1)")
+        for name, share in (("dropout", dropout), ("input_dropout", input_dropout)):
+            if not 0 <= share < 1:
+                raise CaptionerError(f"decoder.{name}: {share} is not in [0, 1)")
         hidden_size = cell.hidden_size
         self.embedding_size = embedding_size
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
@@ -103,6 +106,7 @@ class Decoder(nn.Module):
             self.context_output = nn.Linear(features, embedding_size, bias=False)
         self.word_output = nn.Linear(embedding_size if deep_output else hidden_size, vocabulary_size)
         self.dropout = Dropout(dropout)
+        self.input_dropout = Dropout(input_dropout)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.zeros_(self.word_output.bias)
 
@@ -111,6 +115,7 @@ class Decoder(nn.Module):
 
         ``generator`` draws hard attention's locations; None is torch's own.
         """
+        annotations = self.input_dropout(annotations)
         state = torch.tanh(self.init_state(annotations.mean(dim=1)))
         return self.attention.remember(annotations, generator), state.split(self.cell.hidden_size, dim=-1)
 
@@ -134,7 +139,7 @@ class Decoder(nn.Module):
         """Teacher forcing: every word is predicted from the reference's words before it."""
         memory, initial = self.begin(annotations)
         state: State = tuple(part[captions.owner] for part in initial)
-        embedding = self.embedding(captions.previous())
+        embedding = self.input_dropout(self.embedding(captions.previous()))
         of_word, of_context = self._input_weights()
         share = F.linear(embedding, of_word, self.cell.input_map.bias)
         alive, linear = list(captions.alive), Tape().linear

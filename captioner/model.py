@@ -52,4 +52,5 @@ def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> D
         sizes.gate,
         sizes.deep_output,
         sizes.dropout,
+        sizes.input_dropout,
     )

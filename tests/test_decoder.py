@@ -163,12 +163,23 @@ def test_dropout_of_the_shallow_output_is_on_the_hidden_state(make_decoder):
     assert logits.unique().tolist() == [0, 2]
 
 
+def test_input_dropout_is_on_word_vectors_and_annotations(make_decoder, make_annotations):
+    decoder, annotations = make_decoder(input_dropout=0.5), make_annotations()
+    captions = Captions.build(TEXTS)
+    logits = logits_of(decoder, decoder(annotations, captions))
+    torch.testing.assert_close(logits, textbook(decoder, annotations, captions)[0])
+    decoder.train().embedding.weight.data.fill_(1.0)
+    assert decoder(annotations, captions).embedding.unique().tolist() == [0, 2]
+    assert decoder.begin(torch.ones_like(annotations))[0].annotations.unique().tolist() == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"gate": "matrix"}, r"decoder\.gate: 'matrix' is not one of none, scalar, vector"),
         ({"dropout": 1.0}, r"decoder\.dropout: 1\.0"),
         ({"dropout": -0.1}, r"decoder\.dropout: -0\.1"),
+        ({"input_dropout": 1.0}, r"decoder\.input_dropout: 1\.0"),
     ],
 )
 def test_wrong_options_are_refused(make_decoder, options, message):
