@@ -44,8 +44,8 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"training", "likelihood", "gradient_reach", "comparison"},
     {"comparison_report", "cell_runs"},
     {"captioning", "evaluation"},
-    {"visualize.overlay"},
-    {"visualize.fonts"},
+    {"visualize.overlay", "visualize.fonts"},
+    {"visualize.sheet"},
     {
         "visualize.figure",
         "visualize.comparison_figure",

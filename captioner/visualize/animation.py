@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from captioner.errors import CaptionerError, check_choice
+from captioner.errors import check_choice
 from captioner.visualize.fonts import font_file
-from captioner.visualize.overlay import overlay, top_of_scale, upsample
+from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
+from captioner.visualize.sheet import INK, writing
 
 if TYPE_CHECKING:
     from captioner.captioning import Caption
@@ -20,7 +21,7 @@ WORD, PAUSE = 800, 1600  # milliseconds that a word is shown, and the photo befo
 # Lengths in pixels.
 SIDE = 480  # the longest of the square that the model saw
 MARGIN, LINE, TEXT = 20, 34, 24
-PAPER, INK, FAINT = "#ffffff", "#1a1a1a", "#a6a6a6"
+PAPER, FAINT = "#ffffff", "#a6a6a6"
 
 
 def attention_frames(caption: Caption) -> list[Image.Image]:
@@ -32,10 +33,9 @@ def attention_frames(caption: Caption) -> list[Image.Image]:
     Raises:
         CaptionerError: the caption was made without attention.
     """
-    if caption.attention is None or caption.image is None:
-        raise CaptionerError("animation: the caption has no attention, caption with attention=True")
-    photo = _seen(caption)
-    heat = upsample(caption.attention, photo.height, photo.width)
+    maps, square = maps_and_square(caption, "animation")
+    photo = _seen(caption, square)
+    heat = upsample(maps, photo.height, photo.width)
     top = top_of_scale(heat)
     font = ImageFont.truetype(font_file(caption.text), TEXT)
     places = _set(caption, font, photo.width)
@@ -65,7 +65,7 @@ def save_animation(caption: Caption, path: str | Path) -> None:
     if ending == "gif":
         frames = [_in_256_colours(frame) for frame in frames]
     durations = [PAUSE] + [WORD] * (len(frames) - 1)
-    try:
+    with writing(path):
         frames[0].save(
             path,
             "GIF" if ending == "gif" else "PNG",
@@ -74,15 +74,12 @@ def save_animation(caption: Caption, path: str | Path) -> None:
             duration=durations,
             loop=0,
         )
-    except OSError as error:
-        raise CaptionerError(f"{path}: {error.strerror}") from None
 
 
-def _seen(caption: Caption) -> Image.Image:
+def _seen(caption: Caption, square: Image.Image) -> Image.Image:
     """The part of the photo that the model saw, in its own shape and with the photo's detail."""
-    assert caption.image is not None
     if caption.photo is None or caption.frame is None:
-        return caption.image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        return square.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     left, top, right, bottom = caption.frame
     scale = SIDE / max(right - left, bottom - top)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))

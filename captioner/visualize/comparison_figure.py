@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
 from captioner.comparison import BASELINE, Row, by_cell, spread_of
 from captioner.comparison_report import TITLES, scale_of
 from captioner.gradient_reach import STEPS
+from captioner.visualize.sheet import FAINT, INK, axes_at, save, sheet, write
 
 PANELS = {  # what is drawn, above its axis
     "BLEU-4": "BLEU-4",
@@ -21,15 +21,14 @@ PANELS = {  # what is drawn, above its axis
     "words_per_second": "words/s in training",
 }
 COLOURS = {  # Okabe & Ito's, told apart by colour-blind readers too; the baseline in ink
-    BASELINE: "#1a1a1a",
+    BASELINE: INK,
     "vanilla": "#d55e00",
     "peephole": "#0072b2",
     "coupled": "#56b4e9",
     "gru": "#009e73",
     "gru_reset_after": "#cc79a7",
 }
-INK, FAINT, LINE, BAND = "#1a1a1a", "#6f6f6f", "#d9d9d9", "#eeeeee"
-DPI = 150
+LINE, BAND = "#d9d9d9", "#eeeeee"
 
 # Lengths in inches.
 MARGIN, NAMES, PANEL, GAP, CURVES, LABELS = 0.35, 1.15, 1.55, 0.3, 2.9, 1.15
@@ -50,34 +49,33 @@ def comparison_figure(tables: dict[str, list[Row]]) -> Figure:
     strip = HEAD + panel + FOOT
     width = MARGIN + NAMES + len(names) * (PANEL + GAP) + (0.45 + CURVES + LABELS) * reach + MARGIN
     height = len(tables) * strip + 0.3 + MARGIN
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-
-    def axes(left: float, upper: float, across: float) -> Axes:
-        return figure.add_axes((left / width, 1 - (upper + panel) / height, across / width, panel / height))
-
+    figure = sheet(width, height)
     for i, (table, rows) in enumerate(tables.items()):
         upper = i * strip + HEAD
         title = TITLES[table]
         if table == "width":
             title += f": {rows[0].hidden_size} units"
-        figure.text(MARGIN / width, 1 - (upper - 0.42) / height, title, size=13, color=INK)
+        write(figure, MARGIN, upper - 0.42, title, 13)
         for column, name in enumerate(names):
-            place = axes(MARGIN + NAMES + column * (PANEL + GAP), upper, PANEL)
-            _draw_dots(place, rows, name, labelled=column == 0)
+            axes = axes_at(figure, MARGIN + NAMES + column * (PANEL + GAP), upper, PANEL, panel)
+            _draw_dots(axes, rows, name, labelled=column == 0)
         if reach:
-            _draw_reach(axes(width - MARGIN - LABELS - CURVES, upper, CURVES), rows)
+            _draw_reach(axes_at(figure, width - MARGIN - LABELS - CURVES, upper, CURVES, panel), rows)
     note = (
         "Dot: a seed.  Stroke: the mean over seeds.  "
         f"Band: {BASELINE}'s mean \N{PLUS-MINUS SIGN} one standard deviation."
     )
-    figure.text(MARGIN / width, MARGIN / height, note, size=9, color=FAINT)
+    write(figure, MARGIN, height - MARGIN, note, 9, FAINT)
     return figure
 
 
 def save_comparison(tables: dict[str, list[Row]], path: Path) -> None:
-    """Write :func:`comparison_figure` to a PNG file."""
-    comparison_figure(tables).savefig(path, format="png", dpi=DPI)
+    """Write :func:`comparison_figure` in the format that the file's name ends in.
+
+    Raises:
+        CaptionerError: the file cannot be written.
+    """
+    save(comparison_figure(tables), path)
 
 
 def _draw_dots(axes: Axes, rows: Sequence[Row], name: str, labelled: bool) -> None:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import math
 import textwrap
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from captioner.errors import CaptionerError, check_choice
-from captioner.visualize.fonts import installed_fonts
-from captioner.visualize.overlay import overlay, top_of_scale, upsample
+from captioner.errors import check_choice
+from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
+from captioner.visualize.sheet import DPI, FAINT, axes_at, save, sheet, write
 
 if TYPE_CHECKING:
     from captioner.captioning import Caption
 
 FORMATS = ("png", "svg", "pdf")
-DPI = 150
 
 # Lengths in inches.
 PANEL, GAP, MARGIN = 1.9, 0.2, 0.35
@@ -31,7 +27,6 @@ TITLE_LINE, TITLE_GAP = 0.31, 0.12
 LEGEND, BAR_WIDTH, BAR_HEIGHT = 0.75, 2.4, 0.11
 
 TITLE_POINTS, WORD_POINTS, NOTE_POINTS = 16, 12.5, 9
-INK, FAINT = "#1a1a1a", "#6f6f6f"
 
 
 def attention_figure(caption: Caption) -> Figure:
@@ -43,8 +38,7 @@ def attention_figure(caption: Caption) -> Figure:
     Raises:
         CaptionerError: the caption was made without attention.
     """
-    if caption.attention is None or caption.image is None:
-        raise CaptionerError("figure: the caption has no attention, caption with attention=True")
+    maps, square = maps_and_square(caption, "figure")
     panels = 1 + len(caption.words)
     columns = _columns(panels)
     width = 2 * MARGIN + columns * PANEL + (columns - 1) * GAP
@@ -52,23 +46,23 @@ def attention_figure(caption: Caption) -> Figure:
     head = MARGIN + len(title) * TITLE_LINE + TITLE_GAP
     rows = math.ceil(panels / columns)
     height = head + rows * (WORD + PANEL + NOTE) + LEGEND + MARGIN
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-
-    _write(figure, MARGIN, MARGIN, "\n".join(title), TITLE_POINTS, va="top")
+    figure = sheet(width, height)
+    write(figure, MARGIN, MARGIN, "\n".join(title), TITLE_POINTS, va="top")
     pixels = round(PANEL * DPI)
-    heat = upsample(caption.attention, pixels)
+    heat = upsample(maps, pixels)
     top = top_of_scale(heat)
-    photo = caption.image.convert("RGB").resize((pixels, pixels), Image.Resampling.BICUBIC)
+    photo = square.resize((pixels, pixels), Image.Resampling.BICUBIC)
     images = [photo, *(overlay(photo, one, top) for one in heat)]
     for i, (image, (word, note)) in enumerate(zip(images, _labels(caption), strict=True)):
         row, column = divmod(i, columns)
         left = MARGIN + column * (PANEL + GAP)
         upper = head + row * (WORD + PANEL + NOTE) + WORD
-        _axes(figure, left, upper, PANEL, PANEL).imshow(image)
+        panel = axes_at(figure, left, upper, PANEL, PANEL)
+        panel.imshow(image)
+        panel.set_axis_off()
         points = WORD_POINTS * min(1, 18 / max(1, len(word)))
-        _write(figure, left, upper - 0.09, word, points)
-        _write(figure, left, upper + PANEL + 0.17, note, NOTE_POINTS, FAINT)
+        write(figure, left, upper - 0.09, word, points)
+        write(figure, left, upper + PANEL + 0.17, note, NOTE_POINTS, FAINT)
     _draw_legend(figure, height - MARGIN - LEGEND + 0.2, top, gated=caption.betas is not None)
     return figure
 
@@ -82,13 +76,7 @@ def save_figure(caption: Caption, path: str | Path) -> None:
     """
     ending = Path(path).suffix.lower().lstrip(".")
     check_choice(ending, FORMATS, f"ending of {path}")
-    figure = attention_figure(caption)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from")
-            figure.savefig(path, format=ending, dpi=DPI)
-    except OSError as error:
-        raise CaptionerError(f"{path}: {error.strerror}") from None
+    save(attention_figure(caption), path)
 
 
 def _columns(panels: int) -> int:
@@ -113,49 +101,14 @@ def _draw_legend(figure: Figure, upper: float, top: float, gated: bool) -> None:
     """The scale of the colours, on mid-grey as over a photo, and what p and beta mean."""
     ramp = np.linspace(0, top, 256, dtype=np.float32)[None]
     grey = Image.new("RGB", (256, 1), "grey")
-    bar = _axes(figure, MARGIN, upper, BAR_WIDTH, BAR_HEIGHT)
+    bar = axes_at(figure, MARGIN, upper, BAR_WIDTH, BAR_HEIGHT)
+    bar.set_axis_off()
     bar.imshow(overlay(grey, ramp, top), aspect="auto", extent=(0, top, 0, 1))
     bar.axvline(1, color="white", linewidth=1)
     scale = f"{top:.1f} times uniform attention"
-    _write(figure, MARGIN + BAR_WIDTH + 0.1, upper + 0.1, scale, NOTE_POINTS, FAINT)
-    _write(figure, MARGIN + BAR_WIDTH / top, upper + 0.27, "1", NOTE_POINTS, FAINT, ha="center")
+    write(figure, MARGIN + BAR_WIDTH + 0.1, upper + 0.1, scale, NOTE_POINTS, FAINT)
+    write(figure, MARGIN + BAR_WIDTH / top, upper + 0.27, "1", NOTE_POINTS, FAINT, ha="center")
     meaning = "p: probability of the word"
     if gated:
         meaning += "    β: how far the gate to the image is open"
-    _write(figure, MARGIN, upper + 0.55, meaning, NOTE_POINTS, FAINT)
-
-
-def _axes(figure: Figure, left: float, upper: float, width: float, height: float) -> Axes:
-    """Bare axes; lengths in inches from the left and upper edges of the figure."""
-    across, down = figure.get_size_inches()
-    place = (left / across, 1 - (upper + height) / down, width / across, height / down)
-    axes = figure.add_axes(place)
-    axes.set_axis_off()
-    return axes
-
-
-def _write(
-    figure: Figure,
-    left: float,
-    upper: float,
-    text: str,
-    points: float,
-    colour: str = INK,
-    ha: str = "left",
-    va: str = "baseline",
-) -> None:
-    """Plain text, in which no character is markup; lengths as for :func:`_axes`."""
-    across, down = figure.get_size_inches()
-    figure.text(
-        left / across,
-        1 - upper / down,
-        text,
-        size=points,
-        color=colour,
-        family=installed_fonts(),
-        ha=ha,
-        va=va,
-        linespacing=1.25,
-        parse_math=False,
-        usetex=False,
-    )
+    write(figure, MARGIN, upper + 0.55, meaning, NOTE_POINTS, FAINT)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from captioner.attention_report import AttentionReport
-from captioner.errors import CaptionerError
 from captioner.faithfulness import Deletion
 from captioner.placement import Against, Placement
+from captioner.visualize.sheet import FAINT, INK, save, sheet
 
-DPI = 150
 PANEL, HEIGHT = 3.6, 3.5  # inches
-INK, FAINT = "#1a1a1a", "#6f6f6f"
 MODEL, NEAR, SHUFFLED, UNIFORM = "#b5367a", "#f0cfdf", "#a8a8a8", "#d9d9d9"
 BAR = 0.26  # of the room of a class
 
@@ -23,8 +20,7 @@ BAR = 0.26  # of the room of a class
 def grounding_figure(report: AttentionReport) -> Figure:
     """Draw pointing game and mass in the box by word class, where there are boxes, and the deletion curve."""
     panels = 3 if report.captions else 1
-    figure = Figure(figsize=(0.6 + PANEL * panels, HEIGHT), dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = sheet(0.6 + PANEL * panels, HEIGHT, layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     if report.captions:
         _draw_bars(axes[0], "Peak inside the box", report.captions, "pointing")
@@ -50,16 +46,12 @@ def grounding_figure(report: AttentionReport) -> Figure:
 
 
 def save_grounding_figure(report: AttentionReport, path: Path) -> None:
-    """Write :func:`grounding_figure` as PNG.
+    """Write :func:`grounding_figure` in the format that the file's name ends in.
 
     Raises:
         CaptionerError: the file cannot be written.
     """
-    figure = grounding_figure(report)
-    try:
-        figure.savefig(path, format="png", dpi=DPI)
-    except OSError as error:
-        raise CaptionerError(f"{path}: {error.strerror}") from None
+    save(grounding_figure(report), path)
 
 
 def _draw_bars(axes: Axes, title: str, placed: dict[str, Placement], measure: str) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
+
+from captioner.errors import CaptionerError
+
+if TYPE_CHECKING:
+    from captioner.captioning import Caption
 
 Floats = NDArray[np.float32]
 
@@ -13,6 +20,20 @@ COLOURS = "inferno"  # perceptually uniform, and dark where there is no attentio
 STRENGTH = 0.5  # of the colours; the rest is the photo in grey
 SPREAD = 0.75  # of the Gaussian, in cells; the paper's 20 pixels are 1.25 cells of its 14 x 14 map
 LOWEST_TOP = 2.0  # so that nearly uniform attention looks flat, not like a landscape
+
+
+def maps_and_square(caption: Caption, picture: str) -> tuple[Floats, Image.Image]:
+    """A caption's attention (words, rows, columns), and the square that the model looked at.
+
+    Args:
+        picture: what is to be made of them, for the error.
+
+    Raises:
+        CaptionerError: the caption was made without attention.
+    """
+    if caption.attention is None or caption.image is None:
+        raise CaptionerError(f"{picture}: the caption has no attention, caption with attention=True")
+    return caption.attention, caption.image.convert("RGB")
 
 
 def upsample(attention: Floats, height: int, width: int | None = None) -> Floats:

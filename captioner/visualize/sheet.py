@@ -1,0 +1,68 @@
+"""The white sheet that figures are drawn on, with lengths in inches from its left and upper edges."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from captioner.errors import CaptionerError
+from captioner.visualize.fonts import installed_fonts
+
+DPI = 150
+INK, FAINT = "#1a1a1a", "#6f6f6f"
+
+
+def sheet(width: float, height: float, **options: Any) -> Figure:
+    """An empty sheet; ``options`` are those of :class:`matplotlib.figure.Figure`."""
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", **options)
+
+
+def axes_at(figure: Figure, left: float, upper: float, width: float, height: float) -> Axes:
+    """Axes whose upper left corner stands there."""
+    across, down = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (upper + height) / down, width / across, height / down))
+
+
+def write(
+    figure: Figure, left: float, upper: float, text: str, points: float, colour: str = INK, **options: Any
+) -> None:
+    """Plain text, in which no character is markup; ``options`` are those of ``Figure.text``."""
+    across, down = figure.get_size_inches()
+    figure.text(
+        left / across,
+        1 - upper / down,
+        text,
+        size=points,
+        color=colour,
+        family=installed_fonts(),
+        linespacing=1.25,
+        parse_math=False,
+        usetex=False,
+        **options,
+    )
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure in the format that the file's name ends in.
+
+    Raises:
+        CaptionerError: the file cannot be written.
+    """
+    with writing(path), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(path, dpi=DPI)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Tell in one line why a picture could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise CaptionerError(f"{path}: {error.strerror}") from None
