@@ -28,6 +28,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
         "data.scene_drawing",
         "data.batches",
         "data.mirroring",
+        "data.summary",
         "naming",
         "placement",
     },

@@ -17,7 +17,8 @@ from captioner.cli.check import EXAMPLES
 from captioner.cli.main import main
 from captioner.config import Flickr8kConfig, TableConfig, VocabularyConfig
 from captioner.data import doctor
-from captioner.data.doctor import Diagnosis, SplitSummary, examine
+from captioner.data.doctor import Diagnosis, examine
+from captioner.data.summary import SplitSummary
 from captioner.errors import CaptionerError
 from captioner.preparation import prepare
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from captioner.composition import run_command
 from captioner.config import CheckConfig
-from captioner.data.doctor import Diagnosis, Finding, SplitSummary, examine
+from captioner.data.doctor import Diagnosis, Finding, examine
+from captioner.data.summary import SplitSummary
 from captioner.writing import make_folder, write_whole
 
 EXAMPLES = 3  # findings of a kind that are printed; the JSON file has them all

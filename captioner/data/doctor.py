@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import NamedTuple
 
 from captioner.config import DataConfig, VocabularyConfig
@@ -18,8 +17,9 @@ from captioner.data.files import MALFORMED, SPLIT, Fault
 from captioner.data.formats import load_split
 from captioner.data.inspection import Reading, read_images
 from captioner.data.records import Record
+from captioner.data.summary import SplitSummary, summary
 from captioner.errors import CaptionerError, check_choice, check_range
-from captioner.vocabulary import SPECIALS, UNITS, tokenize
+from captioner.vocabulary import SPECIALS, UNITS
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("train", "val")  # what training reads
@@ -38,38 +38,6 @@ class Finding(NamedTuple):
     split: str
     line: str
     fatal: bool
-
-
-class Lengths(NamedTuple):
-    """How long captions are, in words."""
-
-    min: int
-    median: float
-    p95: int
-    max: int
-
-
-@dataclass(frozen=True)
-class SplitSummary:
-    """What a split holds, apart from the entries that have a fault.
-
-    Attributes:
-        per_image: the fewest and the most captions of an image.
-        cut: captions longer than training's longest.
-        words, different_words: how many there are.
-        unknown: words that are not in the vocabulary, which is counted on the training split.
-        known_different: different words that are in the vocabulary.
-    """
-
-    images: int
-    captions: int
-    per_image: tuple[int, int]
-    lengths: Lengths
-    cut: int
-    words: int
-    different_words: int
-    unknown: int
-    known_different: int
 
 
 @dataclass
@@ -120,7 +88,7 @@ def examine(
     readings: dict[str, list[Reading]] = {}
     for split, of_split in records.items():
         if of_split:
-            diagnosis.splits[split] = _summary(of_split, known, vocabulary.unit, max_caption_length)
+            diagnosis.splits[split] = summary(of_split, known, vocabulary.unit, max_caption_length)
             readings[split] = read_images(of_split, workers, f"reading {split}", progress)
             diagnosis.findings += _in_split(split, of_split, readings[split])
     diagnosis.findings += _same_images(records, readings)
@@ -156,29 +124,6 @@ def _vocabulary(train: Sequence[Record], config: VocabularyConfig, diagnosis: Di
     known = set(built.words[len(SPECIALS) :])
     diagnosis.vocabulary = len(known)
     return known
-
-
-def _summary(records: Sequence[Record], known: set[str], unit: str, longest: int) -> SplitSummary:
-    counts: Counter[str] = Counter()
-    lengths = []
-    for record in records:
-        for caption in record.captions:
-            words = tokenize(caption, unit)
-            counts.update(words)
-            lengths.append(len(words))
-    lengths.sort()
-    per_image = [len(record.captions) for record in records]
-    return SplitSummary(
-        images=len(records),
-        captions=len(lengths),
-        per_image=(min(per_image), max(per_image)),
-        lengths=Lengths(lengths[0], median(lengths), lengths[-(-95 * len(lengths) // 100) - 1], lengths[-1]),
-        cut=sum(length > longest for length in lengths),
-        words=sum(lengths),
-        different_words=len(counts),
-        unknown=sum(n for word, n in counts.items() if word not in known),
-        known_different=sum(word in known for word in counts),
-    )
 
 
 def _in_split(split: str, records: Sequence[Record], readings: Sequence[Reading]) -> Iterator[Finding]:
