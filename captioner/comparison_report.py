@@ -112,16 +112,14 @@ def _verdict(rows: Sequence[Row]) -> str:
         for cell, of_cell in found.items()
     }
     named = "; ".join(f"{cell} in {', '.join(names)}" for cell, names in larger.items() if names)
+    verdict = "None is larger than the spread."
+    if named:
+        verdict = f"Larger than the spread between seeds (bold): {named}."
     n = len(by_cell(rows)[BASELINE])
     return (
-        (
-            f"Larger than the spread between seeds (bold): {named}. "
-            if named
-            else "None is larger than the spread. "
-        )
-        + f"With n = {n} this is a weak test: two equally good cells would differ by more than the spread "
-        f"{100 * chance(n):.0f} % of the time, so about {chance(n) * len(each):.1f} of these {len(each)} "
-        "differences would by chance alone."
+        f"{verdict} With n = {n} this is a weak test: two equally good cells would differ by more than the "
+        f"spread {100 * chance(n):.0f} % of the time, so about {chance(n) * len(each):.1f} of these "
+        f"{len(each)} differences would by chance alone."
     )
 
 

@@ -15,17 +15,11 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from captioner.config import (
-    SCHEMAS,
-    CheckConfig,
-    CompareConfig,
-    EvaluateConfig,
-    TrainConfig,
-)
+from captioner.config import SCHEMAS, CheckConfig, CompareConfig, EvaluateConfig, TrainConfig
 from captioner.errors import CaptionerError
 from captioner.plain import from_plain
 
-CONFIG_PATH = "pkg://captioner.conf"
+CONFIG = "captioner.conf"
 C = TypeVar("C")
 
 
@@ -69,7 +63,7 @@ def run_command(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us rather than being printed
     argv, sys.argv = sys.argv, [f"captioner {config_name}", *arguments]
     try:
-        hydra.main(config_path=CONFIG_PATH, config_name=config_name, version_base="1.3")(job)()
+        hydra.main(config_path=f"pkg://{CONFIG}", config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null
         raise CaptionerError(explain(error)) from error
     finally:
@@ -82,8 +76,7 @@ def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """What a command's configuration would be with these overrides, as plain values."""
     register_schemas()
     at_work = GlobalHydra.instance().is_initialized()  # within run_command, or not
-    module = CONFIG_PATH.removeprefix("pkg://")
-    with nullcontext() if at_work else hydra.initialize_config_module(module, version_base="1.3"):
+    with nullcontext() if at_work else hydra.initialize_config_module(CONFIG, version_base="1.3"):
         composed = OmegaConf.to_container(hydra.compose(config_name, list(overrides)), resolve=True)
     assert isinstance(composed, dict)
     return {str(key): value for key, value in composed.items()}
@@ -91,13 +84,12 @@ def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 def explain(error: Exception) -> str:
     """Hydra's and omegaconf's errors as one line with the choices."""
-    cause: BaseException = error
-    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
-        cause = cause.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group}: {name!r} is not one of {', '.join(error.options)}"
+    cause: BaseException = error
+    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
+        cause = cause.__cause__
     if isinstance(cause, OmegaConfBaseException):
         key = cause.full_key or cause.key
         reason = str(cause).splitlines()[0]
@@ -106,4 +98,4 @@ def explain(error: Exception) -> str:
             known = ", ".join(str(name) for name in parent if name != "hydra")
             return f"{key}: there is no such key, the keys here are {known}"
         return f"{key}: {reason}"
-    return " ".join(lines)
+    return " ".join(str(error).split())

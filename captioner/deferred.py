@@ -42,13 +42,13 @@ class Tape:
         """``(rows, inputs)`` times ``weight``, ``(outputs, inputs)``: ``(rows, outputs)``."""
         key = (weight.data_ptr(), weight.shape)  # a slice taken anew at every step is the same weight
         if key not in self._uses:
-            self._uses[key] = _Uses(autocast(weight))
+            self._uses[key] = _Uses(operand(weight))
         uses = self._uses[key]
-        product: Tensor = _Product.apply(autocast(x), uses.weight, uses)
+        product: Tensor = _Product.apply(operand(x), uses.weight, uses)
         return product
 
 
-def autocast(x: Tensor) -> Tensor:
+def operand(x: Tensor) -> Tensor:
     """What autocast would make of an operand of a matrix product, for functions that it does not know."""
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x

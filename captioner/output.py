@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from captioner.deferred import autocast
+from captioner.deferred import operand
 
 CHUNK = 256  # words
 
@@ -39,7 +39,7 @@ def word_loss(
         The label-smoothed loss summed over words, to be differentiated, and each word's negative log
         likelihood without smoothing, ``(words,)``, without a gradient.
     """
-    total, nll = _WordLoss.apply(autocast(deep), autocast(weight), bias, targets, smoothing, share)
+    total, nll = _WordLoss.apply(operand(deep), operand(weight), bias, targets, smoothing, share)
     return total, nll
 
 

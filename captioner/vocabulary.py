@@ -26,11 +26,6 @@ def tokenize(caption: str, unit: str = "word") -> list[str]:
     return [word for piece in caption.split() if (word := _strip(piece))]
 
 
-def detokenize(words: Iterable[str], unit: str = "word") -> str:
-    """Join words into the caption that people read."""
-    return ("" if unit == "character" else " ").join(words)
-
-
 def _is_edge(character: str) -> bool:
     return character.isspace() or unicodedata.category(character)[0] in "PSCZ"
 
@@ -108,4 +103,4 @@ class Vocabulary:
 
     def text(self, indices: Iterable[int]) -> str:
         """The caption that the indices spell, as people write it."""
-        return detokenize((self.words[i] for i in indices), self.unit)
+        return ("" if self.unit == "character" else " ").join(self.words[i] for i in indices)

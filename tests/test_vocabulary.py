@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from captioner.errors import CaptionerError
-from captioner.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, detokenize, tokenize
+from captioner.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, tokenize
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,8 @@ def test_character_unit_takes_every_letter_as_a_word():
 
 @pytest.mark.parametrize(("unit", "text"), [("word", "a b"), ("character", "ab")])
 def test_words_are_joined_as_people_read_them(unit, text):
-    assert detokenize(["a", "b"], unit) == text
+    vocabulary = Vocabulary(["a", "b"], unit)
+    assert vocabulary.text(map(vocabulary.index.__getitem__, "ab")) == text
 
 
 def test_special_words_stand_first():
