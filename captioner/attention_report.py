@@ -52,17 +52,42 @@ class AttentionReport:
     deletion_seed: int
 
 
+@dataclass(frozen=True)
+class Subject:
+    """The model whose maps are measured, and the split that it looked at.
+
+    Attributes:
+        preprocess: what the model sees of a photo.
+        batch_size: images, or captions.
+        progress: whether bars are shown.
+    """
+
+    model: Captioner
+    split: Split
+    vocabulary: Vocabulary
+    preprocess: Preprocess
+    device: torch.device
+    batch_size: int = 32
+    progress: bool = False
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        rows, columns = self.model.encoder.grid
+        return rows, columns
+
+    @torch.inference_mode()
+    def annotations(self, images: Sequence[int]) -> Tensor:
+        """``(images, locations, features)`` of some of the split's images."""
+        return self.model.encoder.tail(gather(self.split.features, images).to(self.device))
+
+    def batches(self, items: Sequence[T], title: str) -> Iterable[Sequence[T]]:
+        """The items a batch at a time, with a bar of this title."""
+        batches = [items[i : i + self.batch_size] for i in range(0, len(items), self.batch_size)]
+        return tqdm(batches, title, unit="batch", leave=False, disable=not self.progress)
+
+
 def attention_report(
-    model: Captioner,
-    split: Split,
-    hypotheses: Sequence[Hypothesis],
-    vocabulary: Vocabulary,
-    preprocess: Preprocess,
-    device: torch.device,
-    batch_size: int = 32,
-    deletion_images: int = 1000,
-    deletion_seed: int = 0,
-    progress: bool = False,
+    subject: Subject, hypotheses: Sequence[Hypothesis], deletion_images: int = 1000, deletion_seed: int = 0
 ) -> AttentionReport:
     """Measure the maps of the captions that the model wrote, and where there are boxes the references' too.
 
@@ -73,16 +98,12 @@ def attention_report(
     Raises:
         CaptionerError: the encoder has one location, or no caption has a word.
     """
-    grid = (model.encoder.grid[0], model.encoder.grid[1])
-    if grid == (1, 1):
+    if subject.grid == (1, 1):
         raise CaptionerError("grounding: the encoder has a single location, there is nothing to choose from")
     maps = [h.attention for h in hypotheses if h.attention is not None]
     if not maps:
         raise CaptionerError("grounding: the model wrote no words")
-    captions, identified, references = _placed(
-        model, split, hypotheses, vocabulary, preprocess, device, batch_size, progress
-    )
-    words = [h.words for h in hypotheses]
+    captions, identified, references = _placed(subject, hypotheses)
     return AttentionReport(
         captions,
         identified,
@@ -90,23 +111,16 @@ def attention_report(
         _mean([normalized_entropy(m) for m in maps]),
         _mean([moved(m) for m in maps]),
         _mean([apart(m) for m in maps]),
-        _deletion(model, split, words, device, batch_size, deletion_images, deletion_seed, progress),
+        _deletion(subject, [h.words for h in hypotheses], deletion_images, deletion_seed),
         deletion_seed,
     )
 
 
 def _placed(
-    model: Captioner,
-    split: Split,
-    hypotheses: Sequence[Hypothesis],
-    vocabulary: Vocabulary,
-    preprocess: Preprocess,
-    device: torch.device,
-    batch_size: int,
-    progress: bool,
+    subject: Subject, hypotheses: Sequence[Hypothesis]
 ) -> tuple[dict[str, Placement], float | None, dict[str, Placement]]:
     """``captions``, ``identified`` and ``references`` of the report."""
-    records, grid = split.records, (model.encoder.grid[0], model.encoder.grid[1])
+    records, vocabulary = subject.split.records, subject.vocabulary
     if vocabulary.unit != "word" or not any(record.groundings for record in records):
         return {}, None, {}
     kinds = word_kinds(records)
@@ -116,35 +130,22 @@ def _placed(
     identified = sum(map(len, named)) / content if content else None
     sizes = [load_image(r.source).size if r.groundings else (1, 1) for r in records]
     written = zip(range(len(records)), [h.attention for h in hypotheses], named)
-    read = _references(model, split, vocabulary, device, batch_size, progress)
-    captions, references = (placements(_sights(c, sizes, preprocess), grid) for c in (written, read))
+    captions, references = (
+        placements(_sights(found, sizes, subject.preprocess), subject.grid)
+        for found in (written, _references(subject))
+    )
     return captions, identified, references
 
 
-def _deletion(
-    model: Captioner,
-    split: Split,
-    captions: Sequence[Sequence[int]],
-    device: torch.device,
-    batch_size: int,
-    most: int,
-    seed: int,
-    progress: bool,
-) -> Deletion:
-    """Deletion in the captions that the model wrote, of ``most`` images."""
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
-    chosen = order[:most].sort().values.tolist()
-    batches = _batches(chosen, batch_size)
-    drops = [
-        deletion_drops(
-            model.decoder,
-            _annotations(model, split, rows, device),
-            [captions[i] for i in rows],
-            [seed * 1_000_003 + i for i in rows],
-        )
-        for rows in tqdm(batches, "deleting", unit="batch", leave=False, disable=not progress)
-    ]
-    return summarize(torch.cat(drops), [len(captions[i]) for i in chosen])
+def _references(subject: Subject) -> Iterator[tuple[int, Tensor, list[Named]]]:
+    """Image, maps and named words of every reference caption that has groundings."""
+    records = subject.split.records
+    pairs = sorted({(g.caption, i) for i, record in enumerate(records) for g in record.groundings})
+    for batch in subject.batches(pairs, "reading references"):
+        annotations = subject.annotations([i for _, i in batch])
+        captions = [subject.vocabulary.encode(records[i].captions[c])[:-1] for c, i in batch]
+        for (c, i), maps in zip(batch, attention_of(subject.model.decoder, annotations, captions)):
+            yield i, maps, named_in_reference(records[i], c)
 
 
 def _sights(
@@ -162,31 +163,20 @@ def _sights(
     return sights
 
 
-def _references(
-    model: Captioner,
-    split: Split,
-    vocabulary: Vocabulary,
-    device: torch.device,
-    batch_size: int,
-    progress: bool,
-) -> Iterator[tuple[int, Tensor, list[Named]]]:
-    """Image, maps and named words of every reference caption that has groundings."""
-    pairs = sorted({(g.caption, i) for i, r in enumerate(split.records) for g in r.groundings})
-    batches = _batches(pairs, batch_size)
-    for batch in tqdm(batches, "reading references", unit="batch", leave=False, disable=not progress):
-        annotations = _annotations(model, split, [i for _, i in batch], device)
-        captions = [vocabulary.encode(split.records[i].captions[c])[:-1] for c, i in batch]
-        for (c, i), maps in zip(batch, attention_of(model.decoder, annotations, captions)):
-            yield i, maps, named_in_reference(split.records[i], c)
-
-
-@torch.inference_mode()
-def _annotations(model: Captioner, split: Split, rows: Sequence[int], device: torch.device) -> Tensor:
-    return model.encoder.tail(gather(split.features, rows).to(device))
-
-
-def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    return [items[i : i + size] for i in range(0, len(items), size)]
+def _deletion(subject: Subject, captions: Sequence[Sequence[int]], most: int, seed: int) -> Deletion:
+    """Deletion in the captions that the model wrote, of ``most`` images."""
+    order = torch.randperm(len(subject.split), generator=torch.Generator().manual_seed(seed))
+    chosen = order[:most].sort().values.tolist()
+    drops = [
+        deletion_drops(
+            subject.model.decoder,
+            subject.annotations(images),
+            [captions[i] for i in images],
+            [seed * 1_000_003 + i for i in images],
+        )
+        for images in subject.batches(chosen, "deleting")
+    ]
+    return summarize(torch.cat(drops), [len(captions[i]) for i in chosen])
 
 
 def _mean(parts: Sequence[Tensor]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import captioner
 from captioner.attention import set_inference
-from captioner.attention_report import AttentionReport, attention_report
+from captioner.attention_report import AttentionReport, Subject, attention_report
 from captioner.attention_table import as_lines
 from captioner.checkpoint import load_members
 from captioner.config import EvaluateConfig
@@ -75,18 +75,16 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             models, splits, config.search, device, size, progress, attention=config.grounding
         )
         if config.grounding:
-            grounding = attention_report(
+            subject = Subject(
                 models[0],
                 splits[0],
-                hypotheses,
                 vocabulary,
                 Preprocess.of(members[0].config.encoder),
                 device,
                 size,
-                config.deletion_images,
-                config.deletion_seed,
                 progress,
             )
+            grounding = attention_report(subject, hypotheses, config.deletion_images, config.deletion_seed)
     texts = [vocabulary.text(h.words) for h in hypotheses]
     scores = score_bleu(hypotheses, records, vocabulary)
     coco = coco_scores(texts, [record.captions for record in records])
