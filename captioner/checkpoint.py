@@ -1,4 +1,4 @@
-"""The files that users keep: a self-contained model file, and a run's resume state.
+"""The file that users keep: a trained model with all that using it needs.
 
 ``model.safetensors`` holds the weights, and in its header as JSON the configuration, the vocabulary and the
 scores. It is read without running anything of it.
@@ -7,7 +7,6 @@ scores. It is read without running anything of it.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import struct
@@ -206,24 +205,3 @@ def _word(word: Any) -> str:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def save_resume_state(state: dict[str, Any], path: Path) -> None:
-    """Write tensors and plain values, whole or not at all."""
-    buffer = io.BytesIO()  # torch.save itself does not tell why a file could not be written
-    torch.save(state, buffer)
-    write_whole(path, buffer.getbuffer())
-
-
-def load_resume_state(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_resume_state` wrote; nothing of the file is run.
-
-    Raises:
-        CaptionerError: there is none, or it is damaged.
-    """
-    if not path.is_file():
-        raise CaptionerError(f"resume: {path.parent} holds no {path.name}, so there is nothing to go on with")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CaptionerError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error

@@ -6,17 +6,19 @@ TensorBoard's events follow from it, are written after it, and once more when th
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from omegaconf import OmegaConf
 
-from captioner.checkpoint import Checkpoint, save_checkpoint, save_resume_state
+from captioner.checkpoint import Checkpoint, save_checkpoint
 from captioner.config import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.locking import owned
@@ -84,6 +86,27 @@ def tensorboard(folder: Path, progress: Progress) -> Iterator[SummaryWriter]:
         raise CaptionerError(f"output: cannot write TensorBoard's events to {folder} ({reason})") from error
     finally:
         threading.excepthook = report
+
+
+def save_resume_state(state: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values, whole or not at all."""
+    buffer = io.BytesIO()  # torch.save itself does not tell why a file could not be written
+    torch.save(state, buffer)
+    write_whole(path, buffer.getbuffer())
+
+
+def load_resume_state(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_resume_state` wrote; nothing of the file is run.
+
+    Raises:
+        CaptionerError: there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise CaptionerError(f"resume: {path.parent} holds no {path.name}, so there is nothing to go on with")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CaptionerError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
 
 
 class Saver:

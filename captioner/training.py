@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captioner.checkpoint import Checkpoint, load_resume_state
+from captioner.checkpoint import Checkpoint
 from captioner.config import ModelConfig, TrainConfig
 from captioner.data.batches import epoch_batches
 from captioner.errors import CaptionerError
@@ -27,6 +27,7 @@ from captioner.run_folder import (
     RESUME_FILE,
     Saver,
     begun,
+    load_resume_state,
     publish,
     run_folder,
     tensorboard,

@@ -24,8 +24,8 @@ import torch
 import torch._dynamo  # which optimizers import, and each run would anew
 import torch.utils.tensorboard
 
-from captioner.checkpoint import load_resume_state
 from captioner.config import HardAttentionConfig
+from captioner.run_folder import load_resume_state
 from captioner.stopping import Stopped
 from captioner.training import train
 

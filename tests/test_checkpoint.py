@@ -20,13 +20,9 @@ from tiny import model_file, records
 
 import captioner
 from captioner.captioning import Predictor
-from captioner.checkpoint import (
-    load_checkpoint,
-    load_resume_state,
-    save_checkpoint,
-    save_resume_state,
-)
+from captioner.checkpoint import load_checkpoint, save_checkpoint
 from captioner.errors import CaptionerError
+from captioner.run_folder import load_resume_state, save_resume_state
 from captioner.writing import write_whole
 
 

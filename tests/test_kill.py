@@ -19,11 +19,12 @@ from kill_anywhere import check, ended, forked
 from test_training import metrics
 
 from captioner import run_folder, training
-from captioner.checkpoint import load_checkpoint, load_resume_state
+from captioner.checkpoint import load_checkpoint
 from captioner.cli.main import main
 from captioner.data.batches import Split, epoch_batches
 from captioner.errors import CaptionerError
 from captioner.locking import owned
+from captioner.run_folder import load_resume_state
 from captioner.stopping import Stop, Stopped
 from captioner.training import train
 from captioner.writing import write_whole
