@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -31,10 +30,10 @@ from captioner.hardware import autocast, choose_device
 from captioner.likelihood import mean_nll
 from captioner.metrics import coco_scores
 from captioner.plain import from_plain
-from captioner.preparation import prepare
+from captioner.preparation import Material
 from captioner.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
 from captioner.training import train
-from captioner.validation import caption_split, score_bleu
+from captioner.validation import caption_split
 from captioner.writing import write_whole
 
 CELLS = {  # by the name that reports use: how captioner train would be told
@@ -122,10 +121,10 @@ def finished_row(run: Run) -> Row | None:
 def carry_out(run: Run) -> Row:
     """Train, or go on where training stopped, then measure and keep the result."""
     try:
-        train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
+        material = train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
     except CaptionerError as error:
         raise CaptionerError(f"{run.folder.name}: {error}") from error
-    values, missing = measure(run.config, run.folder)
+    values, missing = measure(run.config, material, run.folder)
     options = run.config
     row = Row(run.cell, options.decoder.hidden_size, run.parameters, options.training.seed, values, missing)
     write_whole(run.folder / RESULT_FILE, json.dumps(asdict(row), indent=1) + "\n")
@@ -133,10 +132,9 @@ def carry_out(run: Run) -> Row:
     return row
 
 
-def measure(config: TrainConfig, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
+def measure(config: TrainConfig, material: Material, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
     """All values of a :class:`Row`, and what is missing, of the weights that the run kept."""
     device = choose_device(config.run.device)
-    material = prepare(config, device)
     checkpoint = load_checkpoint(folder / MODEL_FILE, device)
     model, vocabulary, dev = checkpoint.model, checkpoint.vocabulary, material.val
     lines = (folder / TIMINGS_FILE).read_text(encoding="utf-8").splitlines()
@@ -148,7 +146,7 @@ def measure(config: TrainConfig, folder: Path) -> tuple[dict[str, float], dict[s
         hypotheses = caption_split(model, dev, config.search, device, progress=config.run.progress)
         values["train_nll"] = mean_nll(model, material.train, material.captions, device)
         values["dev_nll"] = mean_nll(model, dev, references, device)
-    values["BLEU-4"] = score_bleu(hypotheses, dev.records, vocabulary)["BLEU-4"]
+    values["BLEU-4"] = material.references.bleu(hypotheses)["BLEU-4"]
     texts = [vocabulary.text(h.words) for h in hypotheses]
     coco = coco_scores(texts, [record.captions for record in dev.records], meteor=False)
     if "CIDEr" in coco.values:
@@ -194,8 +192,3 @@ def _settings(values: Any, place: str = "") -> dict[str, object]:
         if place or key not in ("run", "output", "resume"):
             flat |= _settings(value, f"{place}.{key}" if place else str(key))
     return flat
-
-
-def rows_of(table: str, done: Sequence[tuple[Run, Row]]) -> list[Row]:
-    """The rows of one table."""
-    return [row for run, row in done if table in run.tables]

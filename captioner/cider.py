@@ -49,10 +49,11 @@ class CiderD:
 
     def __init__(self, references: Sequence[Sequence[Caption]], sigma: float = 6.0) -> None:
         self.sigma = sigma
-        self._numbers: defaultdict[Hashable, int] = defaultdict(count().__next__)  # of words
         self.alternatives = np.array([len(captions) for captions in references])
         self.first = np.cumsum(self.alternatives) - self.alternatives  # reference of each image
         captions = list(chain.from_iterable(references))
+        words = dict.fromkeys(chain.from_iterable(captions))
+        self.numbers: dict[Hashable, int] = {word: number for number, word in enumerate(words)}
         self.lengths = _lengths(captions)
         grams = self._grams(captions)
 
@@ -102,7 +103,9 @@ class CiderD:
 
     def _grams(self, captions: Sequence[Caption]) -> Grams:
         """Every caption's n-grams, counted."""
-        words = np.array([self._numbers[w] for caption in captions for w in caption], np.uint64)
+        # words that no reference has get numbers anew each time, so that no score depends on earlier ones
+        numbers = defaultdict(count(len(self.numbers)).__next__, self.numbers)
+        words = np.array([numbers[word] for caption in captions for word in caption], np.uint64)
         owner = np.repeat(np.arange(len(captions)), [len(caption) for caption in captions])
         parts, key = [], np.zeros_like(words)
         for order in range(min(ORDERS, len(words))):
@@ -119,11 +122,6 @@ class CiderD:
         new[1:] = (keys[1:] != keys[:-1]) | (caption[1:] != caption[:-1])
         begin = np.flatnonzero(new)
         return Grams(caption[begin], length[begin], keys[begin], np.diff(begin, append=len(keys)))
-
-
-def cider_d(captions: Sequence[Caption], references: Sequence[Sequence[Caption]]) -> float:
-    """The mean over a split, document frequencies counted on its own references, as COCO's code has it."""
-    return float(CiderD(references).scores(captions, range(len(captions))).mean())
 
 
 def _lengths(captions: Sequence[Caption]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ import captioner
 from captioner.attention import set_inference
 from captioner.attention_report import AttentionReport, Subject, attention_report
 from captioner.attention_table import as_lines
-from captioner.checkpoint import load_members
+from captioner.checkpoint import Checkpoint, load_members
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
 from captioner.data.preprocess import Preprocess
+from captioner.data.records import Record
 from captioner.errors import CaptionerError, check_range
 from captioner.hardware import autocast, choose_device
+from captioner.hypotheses import Hypothesis
 from captioner.metrics import coco_scores
 from captioner.preparation import encode_split
 from captioner.scoring import use_compiler
 from captioner.search import check_search
-from captioner.validation import caption_together, dangling, score_bleu
+from captioner.validation import References, caption_together, dangling
 from captioner.writing import write_whole
 
 
@@ -86,24 +89,36 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             )
             grounding = attention_report(subject, hypotheses, config.deletion_images, config.deletion_seed)
     texts = [vocabulary.text(h.words) for h in hypotheses]
-    scores = score_bleu(hypotheses, records, vocabulary)
     coco = coco_scores(texts, [record.captions for record in records])
-    protocol = {
+    scores = {**References(records, vocabulary).bleu(hypotheses), **coco.values}
+    protocol = _protocol(config, members, records, hypotheses, coco.tokenizer)
+    captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]
+    return Evaluation(scores, dict(coco.missing), protocol, captions, grounding)
+
+
+def _protocol(
+    config: EvaluateConfig,
+    members: Sequence[Checkpoint],
+    records: Sequence[Record],
+    hypotheses: Sequence[Hypothesis],
+    coco_tokenizer: str,
+) -> dict[str, Any]:
+    """What the scores were measured on, and how."""
+    vocabulary = members[0].vocabulary
+    return {
         "data": config.data.name,
         "split": config.split,
         "images": len(records),
         "references": sum(len(record.captions) for record in records),
         "bleu_tokenizer": f"captioner ({vocabulary.unit})",
-        "coco_tokenizer": coco.tokenizer,
+        "coco_tokenizer": coco_tokenizer,
         "search": asdict(config.search),
-        "inference": getattr(models[0].decoder.attention, "inference", None),
+        "inference": getattr(members[0].model.decoder.attention, "inference", None),
         "unfinished_captions": sum(not h.finished for h in hypotheses),
         "dangling_captions": dangling([vocabulary.decode(h.words) for h in hypotheses]),
         "model_sha256": members[0].digest if len(members) == 1 else [m.digest for m in members],
         "captioner_version": captioner.__version__,
     }
-    captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]
-    return Evaluation({**scores, **coco.values}, dict(coco.missing), protocol, captions, grounding)
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -23,6 +23,7 @@ from captioner.model import Captioner, build_model
 from captioner.optimization import SCHEDULES, check_optimizer
 from captioner.search import check_search
 from captioner.self_critical import check_self_critical
+from captioner.validation import References
 from captioner.vocabulary import Vocabulary
 
 SELECTIONS = ("BLEU-4", "CIDEr-D")
@@ -34,6 +35,7 @@ class Material:
 
     Attributes:
         captions: of every training record, as indices.
+        references: those of the validation split.
         mirrored: the training images with left and right swapped, and their captions; None unless wanted.
     """
 
@@ -42,6 +44,7 @@ class Material:
     train: Split
     captions: list[list[list[int]]]
     val: Split
+    references: References
     mirrored: tuple[Split, list[list[list[int]]]] | None = None
 
 
@@ -65,13 +68,17 @@ def prepare(config: TrainConfig, device: torch.device) -> Material:
         encode_split(model.encoder, config.encoder, records, config.run, device, title)
         for records, title in ((train, "encoding train"), (val, "encoding val"))
     )
-    material = Material(model, vocabulary, train_split, captions, val_split)
+    mirrored = None
     if config.training.flip:
-        split = encode_split(
-            model.encoder, config.encoder, train, config.run, device, "encoding mirrored", mirrored=True
-        )
-        material.mirrored = split, mirrored_captions(captions, vocabulary)
-    return material
+        if model.encoder.first_trained == 0:  # the features are the pixels
+            turned = Split(train, train_split.features[..., ::-1])
+        else:
+            turned = encode_split(
+                model.encoder, config.encoder, train, config.run, device, "encoding mirrored", mirrored=True
+            )
+        mirrored = turned, mirrored_captions(captions, vocabulary)
+    references = References(val, vocabulary)
+    return Material(model, vocabulary, train_split, captions, val_split, references, mirrored)
 
 
 def _trained(config: TrainConfig, path: str) -> tuple[Vocabulary, Captioner]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -92,9 +91,3 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CaptionerError(f"resume: the state is of another run ({reason})") from error
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every source of chance that training draws from."""
-    random.seed(seed)
-    torch.manual_seed(seed)

@@ -23,7 +23,6 @@ from captioner.preparation import Material, check_training, prepare
 from captioner.progress import Progress, Sums, repeatable
 from captioner.reporting import describe, epoch_line, gain, start_line
 from captioner.run_folder import (
-    MODEL_FILE,
     RESUME_FILE,
     Saver,
     begun,
@@ -35,13 +34,13 @@ from captioner.run_folder import (
 )
 from captioner.scoring import use_compiler
 from captioner.stopping import Stop, Stopped
-from captioner.trainer import Trainer, build_trainer, restore, seed_everything
-from captioner.validation import caption_split, score_captions
+from captioner.trainer import Trainer, build_trainer, restore
+from captioner.validation import caption_split
 
 Report = Callable[[str], None]
 
 
-def train(config: TrainConfig, output: Path, resume: bool = False, report: Report = print) -> Path:
+def train(config: TrainConfig, output: Path, resume: bool = False, report: Report = print) -> Material:
     """Train a model and keep the weights that caption the validation split best.
 
     Ctrl-C and SIGTERM save the run's state before they stop it.
@@ -53,7 +52,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
         report: is told one readable line an epoch.
 
     Returns:
-        The path of the model file.
+        What the run worked on. Its model has the last weights; the best ones are in the model file.
 
     Raises:
         CaptionerError: the configuration or the data is wrong, the folder cannot be written, or the loss
@@ -62,10 +61,9 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
     """
     check_training(config)
     with run_folder(output), Stop() as stop:
-        seed_everything(config.training.seed)
+        torch.manual_seed(config.training.seed)
         use_compiler(config.run.compile)
         device = choose_device(config.run.device)
-        autocast(device, config.training.precision)  # refuses a wrong value before the data is read
         if not resume:
             write_config(config, output)
         material = prepare(config, device)
@@ -90,7 +88,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
                 if stop.patient:  # or it came in the midst of a step
                     saver.save()
                 raise
-    return output / MODEL_FILE
+    return material
 
 
 def fit_epoch(config: TrainConfig, material: Material, trainer: Trainer, saver: Saver, stop: Stop) -> None:
@@ -198,7 +196,7 @@ def validate(
             progress=config.run.progress,
             after_batch=after_batch,
         )
-    return score_captions(hypotheses, material.val.records, material.vocabulary)
+    return material.references.scores(hypotheses)
 
 
 def begin_with(config: TrainConfig, material: Material, trainer: Trainer, saver: Saver) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from tqdm import tqdm
 
-from captioner.cider import cider_d
+from captioner.cider import CiderD
 from captioner.config import SearchConfig
 from captioner.data.batches import Split
 from captioner.data.records import Record
@@ -67,31 +68,39 @@ def caption_together(
     return best
 
 
-def score_captions(
-    hypotheses: Sequence[Hypothesis], records: Sequence[Record], vocabulary: Vocabulary
-) -> dict[str, float]:
-    """BLEU-1..4, CIDEr-D with our own words, and the share of captions that end in a dangling word."""
-    captions = [vocabulary.decode(h.words) for h in hypotheses]
-    references = _references(records, vocabulary)
-    return {
-        **bleu(captions, references),
-        "CIDEr-D": cider_d(captions, references),
-        "dangling": dangling(captions) / len(captions),
-    }
+class References:
+    """A split's reference captions, tokenized and indexed once for all captions that they will score.
 
+    Args:
+        records: the split's; captions of them come in the same order.
+        vocabulary: that of the captions; references keep the words that it does not know.
+    """
 
-def score_bleu(
-    hypotheses: Sequence[Hypothesis], records: Sequence[Record], vocabulary: Vocabulary
-) -> dict[str, float]:
-    """BLEU-1..4 of the captions."""
-    return bleu([vocabulary.decode(h.words) for h in hypotheses], _references(records, vocabulary))
+    def __init__(self, records: Sequence[Record], vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.words = [[tokenize(c, vocabulary.unit) for c in record.captions] for record in records]
+
+    def scores(self, hypotheses: Sequence[Hypothesis]) -> dict[str, float]:
+        """BLEU-1..4, CIDEr-D with our own words, and the share of captions that end in a dangling word."""
+        captions = self._decoded(hypotheses)
+        return {
+            **bleu(captions, self.words),
+            "CIDEr-D": float(self._cider.scores(captions, range(len(captions))).mean()),
+            "dangling": dangling(captions) / len(captions),
+        }
+
+    def bleu(self, hypotheses: Sequence[Hypothesis]) -> dict[str, float]:
+        """BLEU-1..4 alone."""
+        return bleu(self._decoded(hypotheses), self.words)
+
+    @cached_property
+    def _cider(self) -> CiderD:
+        return CiderD(self.words)
+
+    def _decoded(self, hypotheses: Sequence[Hypothesis]) -> list[list[str]]:
+        return [self.vocabulary.decode(h.words) for h in hypotheses]
 
 
 def dangling(captions: Sequence[Sequence[str]]) -> int:
     """How many captions break off after an article or a preposition."""
     return sum(caption[-1] in DANGLING for caption in captions if caption)
-
-
-def _references(records: Sequence[Record], vocabulary: Vocabulary) -> list[list[list[str]]]:
-    """The words of every record's captions, those too that the vocabulary does not know."""
-    return [[tokenize(c, vocabulary.unit) for c in record.captions] for record in records]

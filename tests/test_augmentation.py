@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from PIL import Image
 
 from captioner.averaging import averaged
-from captioner.checkpoint import load_checkpoint, load_resume_state
+from captioner.checkpoint import load_checkpoint
 from captioner.config import EncoderConfig
 from captioner.data.batches import Split, encode_captions, epoch_batches
 from captioner.data.cache import cached_features
@@ -18,6 +19,8 @@ from captioner.data.mirroring import mirrored_captions
 from captioner.data.preprocess import Preprocess
 from captioner.encoder import build_encoder
 from captioner.model import build_model
+from captioner.preparation import prepare
+from captioner.run_folder import load_resume_state
 from captioner.training import train
 from captioner.vocabulary import Vocabulary
 
@@ -56,6 +59,15 @@ def test_mirrored_cache_holds_what_the_encoder_makes_of_mirrored_pixels(tmp_path
         expected = encoder.trunk(torch.from_numpy(pixels)[None])[0]
         np.testing.assert_allclose(turned[i], expected.numpy(), atol=2e-3)
         assert not np.array_equal(turned[i], plain[i])
+
+
+def test_mirrored_pixels_are_read_backwards_rather_than_stored_too(tmp_path: Path) -> None:
+    turned, _ = prepare(tiny.config(tmp_path, flip=0.5), CPU).mirrored
+    (batch,) = turned.batches(len(turned))
+    for record, pixels in zip(turned.records, batch, strict=True):
+        expected = np.asarray(record.source().transpose(Image.Transpose.FLIP_LEFT_RIGHT)).transpose(2, 0, 1)
+        np.testing.assert_array_equal(pixels, expected)
+    assert len(list((tmp_path / "cache").iterdir())) == 2  # train and val
 
 
 def test_an_epoch_mixes_mirrored_images_with_their_own_captions() -> None:

@@ -17,7 +17,7 @@ from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.evaluation import Evaluation, as_table, evaluate
 from captioner.hypotheses import Hypothesis
-from captioner.validation import score_bleu
+from captioner.validation import References
 from captioner.vocabulary import UNKNOWN, Vocabulary
 
 
@@ -117,14 +117,15 @@ def test_inference_that_cannot_be_is_refused(
 def test_unknown_words_never_match(reference: str) -> None:
     unknown = Hypothesis((UNKNOWN,) * 4, (-1.0,) * 4, True, -4.0)
     record = Record("1", Path("1.png"), (reference,))
-    scores = score_bleu([unknown], [record], Vocabulary(["dog"]))
+    scores = References([record], Vocabulary(["dog"])).bleu([unknown])
     assert set(scores.values()) == {0.0}
 
 
 def test_known_words_match() -> None:
     vocabulary = Vocabulary(["dog"])
     hypothesis = Hypothesis((vocabulary.index["dog"],) * 4, (-1.0,) * 4, True, -4.0)
-    scores = score_bleu([hypothesis], [Record("1", Path("1.png"), ("Dog, dog, dog, dog!",))], vocabulary)
+    record = Record("1", Path("1.png"), ("Dog, dog, dog, dog!",))
+    scores = References([record], vocabulary).bleu([hypothesis])
     assert set(scores.values()) == {1.0}
 
 

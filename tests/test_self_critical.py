@@ -230,14 +230,15 @@ def test_a_run_raises_its_reward_and_is_never_worse_than_its_start(tmp_path: Pat
     config = second_phase(tmp_path, epochs=6)
     first = replace(config, phase=PhaseConfig("cross_entropy"), init=None)  # one that has much to learn yet
     first.optimizer = replace(config.optimizer, learning_rate=0.01)
-    config.init = str(train(first, tmp_path / "first", report=tiny.silent))
+    train(first, tmp_path / "first", report=tiny.silent)
+    config.init = str(tmp_path / "first")
     config.optimizer.learning_rate = 5e-3
-    model = train(config, tmp_path / "run", report=report.append)
+    train(config, tmp_path / "run", report=report.append)
     entries = metrics(tmp_path / "run")
     assert [entry["epoch"] for entry in entries] == [0, 1, 2, 3, 4, 5, 6]
     rewards = [entry["reward"] for entry in entries[1:]]
     assert np.mean(rewards[3:]) > 1.1 * rewards[0]
-    best = load_checkpoint(model)
+    best = load_checkpoint(tmp_path / "run")
     assert best.scores["CIDEr-D"] == max(entry["CIDEr-D"] for entry in entries)
     assert best.vocabulary.words == load_checkpoint(config.init).vocabulary.words
     assert all(0 <= entry["dangling"] <= 1 for entry in entries)
@@ -262,9 +263,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     """The configurations that the command would train."""
     seen: list[TrainConfig] = []
 
-    def remember(config: TrainConfig, output: Path, resume: bool = False) -> Path:
+    def remember(config: TrainConfig, output: Path, resume: bool = False) -> None:
         seen.append(config)
-        return output
 
     monkeypatch.setattr(command, "train", remember)
     return seen

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from captioner import training
-from captioner.checkpoint import load_checkpoint, load_resume_state
+from captioner.checkpoint import load_checkpoint
 from captioner.cli.main import main
 from captioner.config import (
     CellConfig,
@@ -30,7 +30,8 @@ from captioner.config import (
 from captioner.errors import CaptionerError
 from captioner.optimization import build_optimizer, build_schedule
 from captioner.preparation import Material, prepare
-from captioner.trainer import Trainer, build_trainer, seed_everything
+from captioner.run_folder import load_resume_state
+from captioner.trainer import Trainer, build_trainer
 from captioner.training import train, train_epoch
 
 CPU = torch.device("cpu")
@@ -54,7 +55,7 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 
 def started(config: TrainConfig) -> tuple[Material, Trainer]:
     """All that :func:`train_epoch` wants."""
-    seed_everything(config.training.seed)
+    torch.manual_seed(config.training.seed)
     material = prepare(config, CPU)
     return material, build_trainer(config, material, CPU)
 

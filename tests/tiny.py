@@ -27,6 +27,7 @@ from captioner.config import (
 )
 from captioner.data.formats import load_split
 from captioner.data.records import Record
+from captioner.run_folder import MODEL_FILE
 from captioner.scoring import use_compiler
 from captioner.training import train
 
@@ -91,4 +92,5 @@ def model_file() -> Path:
     run = config(folder, epochs=12, batch_size=4, schedule="constant", label_smoothing=0.0, patience=0)
     run.decoder, run.attention.size = DecoderConfig(32, 32, dropout=0.0), 32
     run.optimizer.learning_rate = 0.015
-    return train(run, folder / "run", report=silent)
+    train(run, folder / "run", report=silent)
+    return folder / "run" / MODEL_FILE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from captioner.cell_runs import Run, carry_out, finished_row, plan, rows_of
+from captioner.cell_runs import carry_out, finished_row, plan
 from captioner.comparison import Row, as_csv
 from captioner.comparison_report import as_markdown
 from captioner.composition import run_command
@@ -43,17 +43,17 @@ def _compare(config: CompareConfig) -> None:
     folder = Path(str(config.output))
     make_folder(folder, "output")
     runs = plan(config)
-    rows = [finished_row(run) for run in runs]
-    left = rows.count(None)
+    finished = [finished_row(run) for run in runs]
+    left = finished.count(None)
     print(f"{len(runs)} runs, {len(runs) - left} of them finished", flush=True)
-    done: list[tuple[Run, Row]] = []
-    for number, (run, row) in enumerate(zip(runs, rows), 1):
+    tables: dict[str, list[Row]] = {table: [] for table in config.equal}
+    for number, (run, row) in enumerate(zip(runs, finished), 1):
         if row is None:
             start = time.perf_counter()
             row = carry_out(run)
             print(f"[{number}/{len(runs)}] {_line(row, time.perf_counter() - start)}", flush=True)
-        done.append((run, row))
-    tables = {table: rows_of(table, done) for table in config.equal}
+        for table in run.tables:
+            tables[table].append(row)
     write_whole(folder / "runs.csv", as_csv(tables))
     save_comparison(tables, folder / "cells.png")
     write_whole(folder / "report.md", as_markdown(tables, config, overrides))

@@ -42,10 +42,10 @@ def _train(config: TrainConfig) -> None:
     elif config.init is not None:
         config = _continued(config, Path(config.init))
     try:
-        model = train(config, folder, resume)
+        train(config, folder, resume)
     except Stopped as stopped:
         raise Stopped(stopped.number, f"stopped; go on with: captioner train resume={folder}") from None
-    print(f"model: {model}")
+    print(f"model: {folder / MODEL_FILE}")
 
 
 def _resumed(folder: Path) -> TrainConfig:
