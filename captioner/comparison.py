@@ -42,13 +42,12 @@ class Spread:
 
     mean: float
     deviation: float | None
-    n: int
 
 
 def summarize(values: Sequence[float]) -> Spread:
     """Mean and standard deviation over seeds."""
     deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Spread(statistics.fmean(values), deviation, len(values))
+    return Spread(statistics.fmean(values), deviation)
 
 
 @dataclass(frozen=True)

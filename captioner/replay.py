@@ -20,7 +20,6 @@ class Moment(NamedTuple):
     Attributes:
         previous: the word before, ``(captions,)``.
         state: before the step.
-        after: the next step's.
         memory: of the images, one a caption.
         step: what came of it.
         word: the word that stands here, ``(captions,)``.
@@ -29,7 +28,6 @@ class Moment(NamedTuple):
 
     previous: Tensor
     state: State
-    after: State
     memory: Memory
     step: Step
     word: Tensor
@@ -49,10 +47,10 @@ def replay(decoder: Decoder, annotations: Tensor, captions: Sequence[Sequence[in
     rows = Rows.full(len(captions), 1, device)
     previous = torch.full_like(lengths, START)
     for t in range(steps):
-        step, after = decoder.step(previous, state, memory, rows)
+        step, following = decoder.step(previous, state, memory, rows)
         word = padded[:, t]
-        yield Moment(previous, state, after, memory, step, word, lengths > t)
-        previous, state = word, after
+        yield Moment(previous, state, memory, step, word, lengths > t)
+        previous, state = word, following
 
 
 def attention_of(decoder: Decoder, annotations: Tensor, captions: Sequence[Sequence[int]]) -> list[Tensor]:

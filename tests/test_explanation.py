@@ -68,9 +68,9 @@ def test_gates_of_a_caption_are_the_mean_of_each_over_the_units(make_decoder, ma
         steps = list(replay(decoder, annotations[i : i + 1], [caption]))
         assert len(steps) == len(caption)
         for t, moment in enumerate(steps):
-            before, step, after = moment.state, moment.step, moment.after
+            before, step = moment.state, moment.step
             x = torch.cat([step.embedding, step.context], dim=1)
-            torch.testing.assert_close(decoder.cell(x, before), after)  # so x is the cell's input
+            torch.testing.assert_close(decoder.cell(x, before)[0], step.hidden)  # so x is the cell's input
             gates = decoder.cell.openness(decoder.cell.input_map(x), before)
             assert {n: g.mean().item() for n, g in gates.items()} == pytest.approx(
                 {n: values[t] for n, values in explanation.gates.items()}
@@ -82,21 +82,21 @@ def test_gates_of_a_caption_are_the_mean_of_each_over_the_units(make_decoder, ma
 
 @pytest.mark.parametrize("attention", ["soft", "hard-argmax", "hard-expectation"])
 @pytest.mark.parametrize("name", NAMES)
-def test_replayed_states_equal_those_of_the_search(
+def test_replayed_steps_equal_those_of_the_search(
     make_decoder, make_annotations, monkeypatch, name, attention
 ):
     decoder, annotations = make_decoder(name, attention), make_annotations(images=1)
-    states, step = [], decoder.step
+    steps, step = [], decoder.step
 
     def spied(words, state, memory, rows):
-        out, after = step(words, state, memory, rows)
-        states.append(after)
-        return out, after
+        out, following = step(words, state, memory, rows)
+        steps.append(out)
+        return out, following
 
     monkeypatch.setattr(decoder, "step", spied)
     captions = best(search(decoder, annotations, GREEDY))
-    seen = states.copy()
-    replayed = [moment.after for moment in replay(decoder, annotations, captions)]
+    seen = steps.copy()
+    replayed = [moment.step for moment in replay(decoder, annotations, captions)]
     assert 0 < len(replayed) <= len(seen)  # the search looked for <end> too
     for one, other in zip(replayed, seen):
         torch.testing.assert_close(one, other)

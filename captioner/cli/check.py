@@ -40,10 +40,9 @@ def run(arguments: Sequence[str]) -> int:
 def as_lines(diagnosis: Diagnosis, longest: int, min_count: int) -> Iterator[str]:
     """The report for people: what the splits hold, then what is wrong, the worst first."""
     if diagnosis.splits:
-        columns = {split: _column(summary) for split, summary in diagnosis.splits.items()}
-        labels = [label.format(longest=longest) for label in LABELS]
-        for label, *cells in zip(["", *labels], *([split, *cells] for split, cells in columns.items())):
-            yield f"{label:<24}" + "".join(f"{cell:>14}" for cell in cells)
+        columns = [_column(split, summary, longest) for split, summary in diagnosis.splits.items()]
+        for label in columns[0]:
+            yield f"{label:<24}" + "".join(f"{column[label]:>14}" for column in columns)
         yield ""
         yield f"vocabulary: {diagnosis.vocabulary:,} words that occur {min_count} times or more in train"
     for split, reason in diagnosis.absent.items():
@@ -62,34 +61,22 @@ def as_lines(diagnosis: Diagnosis, longest: int, min_count: int) -> Iterator[str
         yield "training would stop"
 
 
-LABELS = (
-    "images",
-    "captions",
-    "captions an image",
-    "words a caption",
-    "  median",
-    "  95 % have at most",
-    "cut after {longest} words",
-    "different words",
-    "  in the vocabulary",
-    "unknown words",
-)
-
-
-def _column(summary: SplitSummary) -> list[str]:
+def _column(split: str, summary: SplitSummary, longest: int) -> dict[str, str]:
+    """What stands in every line of the table for a split, by the line's label."""
     lengths = summary.lengths
-    return [
-        f"{summary.images:,}",
-        f"{summary.captions:,}",
-        _span(*summary.per_image),
-        _span(lengths.min, lengths.max),
-        f"{lengths.median:g}",
-        f"{lengths.p95:,}",
-        f"{summary.cut:,}",
-        f"{summary.different_words:,}",
-        _percent(summary.known_different, summary.different_words),
-        _percent(summary.unknown, summary.words),
-    ]
+    return {
+        "": split,
+        "images": f"{summary.images:,}",
+        "captions": f"{summary.captions:,}",
+        "captions an image": _span(*summary.per_image),
+        "words a caption": _span(lengths.min, lengths.max),
+        "  median": f"{lengths.median:g}",
+        "  95 % have at most": f"{lengths.p95:,}",
+        f"cut after {longest} words": f"{summary.cut:,}",
+        "different words": f"{summary.different_words:,}",
+        "  in the vocabulary": _percent(summary.known_different, summary.different_words),
+        "unknown words": _percent(summary.unknown, summary.words),
+    }
 
 
 def _span(low: int, high: int) -> str:
