@@ -21,10 +21,10 @@ from captioner.cells import LSTMCell
 from captioner.config import SearchConfig, SoftAttentionConfig
 from captioner.decoder import Decoder
 from captioner.hardware import autocast, choose_device, has_bf16, keep_memory
-from captioner.loss import caption_loss
 from captioner.packing import Captions
 from captioner.scoring import use_compiler
 from captioner.search import search
+from captioner.training.loss import caption_loss
 from captioner.vocabulary import END
 
 WIDTH = 512

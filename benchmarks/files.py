@@ -37,10 +37,10 @@ from captioner.data.cache import cached_features
 from captioner.data.records import Record
 from captioner.encoder import Encoder
 from captioner.hardware import choose_device, keep_memory
-from captioner.loss import caption_loss
 from captioner.model import build_model
 from captioner.packing import Captions
 from captioner.scoring import use_compiler
+from captioner.training.loss import caption_loss
 from captioner.vocabulary import END, Vocabulary
 
 BATCH = 32

@@ -22,10 +22,10 @@ from timing import machine
 
 from captioner.config import SearchConfig, SoftAttentionConfig
 from captioner.hardware import choose_device, keep_memory
-from captioner.loss import caption_loss
 from captioner.packing import Captions
 from captioner.scoring import use_compiler
 from captioner.search import search
+from captioner.training.loss import caption_loss
 from captioner.vocabulary import END
 
 

@@ -10,20 +10,20 @@ from typing import Any
 
 import captioner
 from captioner.attention import set_inference
-from captioner.attention_report import AttentionReport, Subject, attention_report
-from captioner.attention_table import as_lines
 from captioner.checkpoint import Checkpoint, load_members
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError, check_range
+from captioner.grounding.report import AttentionReport, Subject, attention_report
+from captioner.grounding.table import as_lines
 from captioner.hardware import autocast, choose_device
 from captioner.hypotheses import Hypothesis
-from captioner.metrics import coco_scores
-from captioner.preparation import encode_split
+from captioner.metrics.coco import coco_scores
 from captioner.scoring import use_compiler
 from captioner.search import check_search
+from captioner.training.preparation import encode_split
 from captioner.validation import References, caption_together, dangling
 from captioner.writing import write_whole
 

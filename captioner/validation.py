@@ -8,13 +8,13 @@ from functools import cached_property
 import torch
 from tqdm import tqdm
 
-from captioner.cider import CiderD
 from captioner.config import SearchConfig
 from captioner.data.batches import Split
 from captioner.data.records import Record
 from captioner.ensemble import Ensemble
 from captioner.hypotheses import Hypothesis
-from captioner.metrics import bleu
+from captioner.metrics.bleu import bleu
+from captioner.metrics.cider import CiderD
 from captioner.model import Captioner
 from captioner.search import search
 from captioner.vocabulary import Vocabulary, tokenize

@@ -25,9 +25,9 @@ import torch._dynamo  # which optimizers import, and each run would anew
 import torch.utils.tensorboard
 
 from captioner.config import HardAttentionConfig
-from captioner.run_folder import load_resume_state
 from captioner.stopping import Stopped
-from captioner.training import train
+from captioner.training.loop import train
+from captioner.training.run_folder import load_resume_state
 
 PATIENCE = 300  # seconds after which a run hangs
 SAME = ("model.safetensors", "metrics.jsonl")  # files that must be equal to the byte

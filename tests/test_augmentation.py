@@ -10,7 +10,6 @@ import tiny
 import torch
 from PIL import Image
 
-from captioner.averaging import averaged
 from captioner.checkpoint import load_checkpoint
 from captioner.config import EncoderConfig
 from captioner.data.batches import Split, encode_captions, epoch_batches
@@ -19,9 +18,10 @@ from captioner.data.mirroring import mirrored_captions
 from captioner.data.preprocess import Preprocess
 from captioner.encoder import build_encoder
 from captioner.model import build_model
-from captioner.preparation import prepare
-from captioner.run_folder import load_resume_state
-from captioner.training import train
+from captioner.training.averaging import averaged
+from captioner.training.loop import train
+from captioner.training.preparation import prepare
+from captioner.training.run_folder import load_resume_state
 from captioner.vocabulary import Vocabulary
 
 CPU = torch.device("cpu")

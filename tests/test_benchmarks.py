@@ -8,9 +8,9 @@ import torch
 
 from captioner.cells import CELLS
 from captioner.config import SearchConfig, SoftAttentionConfig
-from captioner.loss import caption_loss
 from captioner.packing import Captions
 from captioner.search import search
+from captioner.training.loss import caption_loss
 from captioner.vocabulary import END
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))

@@ -22,7 +22,7 @@ import captioner
 from captioner.captioning import Predictor
 from captioner.checkpoint import load_checkpoint, save_checkpoint
 from captioner.errors import CaptionerError
-from captioner.run_folder import load_resume_state, save_resume_state
+from captioner.training.run_folder import load_resume_state, save_resume_state
 from captioner.writing import write_whole
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from captioner.cider import CiderD
+from captioner.metrics.cider import CiderD
 
 REFERENCES = [
     [

@@ -21,10 +21,11 @@ import tiny
 from PIL import Image
 
 import captioner
-from captioner import evaluation, metrics
+from captioner import evaluation
 from captioner.cli import train as train_command
 from captioner.cli.main import COMMANDS, main
 from captioner.config import SearchConfig
+from captioner.metrics import coco
 
 
 class Outcome(NamedTuple):
@@ -375,7 +376,7 @@ def evaluate(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     """``captioner evaluate`` of the tiny model on few scenes, without the metrics that take Java."""
     few = [o for o in tiny.OVERRIDES if o.startswith(("data", "run", "search"))]
     few += [f"checkpoint={tiny.model_file()}", f"run.cache={tmp_path / 'cache'}"]
-    monkeypatch.setattr(evaluation, "coco_scores", lambda *_: metrics.Scores({}, "captioner"))
+    monkeypatch.setattr(evaluation, "coco_scores", lambda *_: coco.Scores({}, "captioner"))
     return lambda *arguments: run("evaluate", *few, *arguments)
 
 

@@ -15,14 +15,17 @@ import tiny
 import torch
 from torch.nn import functional as F
 
-from captioner import cell_runs
 from captioner.attention import SoftAttention
-from captioner.cell_runs import plan
 from captioner.cells import CELLS, Cell
 from captioner.checkpoint import load_checkpoint
 from captioner.cli.main import main
-from captioner.comparison import Row, as_csv, chance, difference, summarize
-from captioner.comparison_report import as_markdown
+from captioner.comparison import runs as cell_runs
+from captioner.comparison.equal_size import decoder_parameters, matching_width
+from captioner.comparison.gradient_reach import STEPS, gradient_norms, gradient_reach
+from captioner.comparison.likelihood import mean_nll
+from captioner.comparison.report import as_markdown
+from captioner.comparison.results import Row, as_csv, chance, difference, summarize
+from captioner.comparison.runs import plan
 from captioner.config import (
     SCHEMAS,
     CompareConfig,
@@ -33,14 +36,11 @@ from captioner.config import (
 )
 from captioner.data.batches import Split, encode_captions
 from captioner.decoder import Decoder
-from captioner.equal_size import decoder_parameters, matching_width
 from captioner.errors import CaptionerError
-from captioner.gradient_reach import STEPS, gradient_norms, gradient_reach
-from captioner.likelihood import mean_nll
-from captioner.metrics import Scores
+from captioner.metrics.coco import Scores
 from captioner.model import build_model
 from captioner.packing import Captions
-from captioner.preparation import encode_split
+from captioner.training.preparation import encode_split
 from captioner.visualize.comparison_figure import save_comparison
 from captioner.vocabulary import START
 

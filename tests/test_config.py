@@ -12,13 +12,13 @@ import tiny
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-import captioner.training
 from captioner import config
 from captioner.cli.main import main
 from captioner.composition import register_schemas
 from captioner.config import REQUIRED, SCHEMAS, ModelConfig, TrainConfig
 from captioner.errors import CaptionerError
 from captioner.plain import from_plain
+from captioner.training import loop
 
 CONF = Path(__file__).parent.parent / "conf"
 CHOICES = sorted(
@@ -194,7 +194,7 @@ def training_refusal(tmp_path: Path, key: str, value: object) -> str:
     group, name = key.split(".")
     setattr(getattr(run, group), name, value)
     with pytest.raises(CaptionerError) as caught:
-        captioner.training.train(run, tmp_path / "run", report=tiny.silent)
+        loop.train(run, tmp_path / "run", report=tiny.silent)
     message = str(caught.value)
     assert message.startswith(f"{key}: ") and "\n" not in message
     return message
@@ -215,7 +215,7 @@ def test_wrong_value_is_refused_before_the_images_are_read(
     def too_late(*_: object) -> None:
         raise CaptionerError("the images were read")
 
-    monkeypatch.setattr(captioner.training, "prepare", too_late)
+    monkeypatch.setattr(loop, "prepare", too_late)
     training_refusal(tmp_path, key, value)
 
 

@@ -20,7 +20,7 @@ from captioner.data import doctor
 from captioner.data.doctor import Diagnosis, examine
 from captioner.data.summary import SplitSummary
 from captioner.errors import CaptionerError
-from captioner.preparation import prepare
+from captioner.training.preparation import prepare
 
 ONE = VocabularyConfig(min_count=1)
 CAPTIONS = {  # two of each image

@@ -10,13 +10,14 @@ import pytest
 import tiny
 from nltk.translate.bleu_score import corpus_bleu
 
-from captioner import evaluation, metrics
+from captioner import evaluation
 from captioner.checkpoint import load_checkpoint, save_checkpoint
 from captioner.config import EvaluateConfig, HardAttentionConfig, RunConfig, SearchConfig
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.evaluation import Evaluation, as_table, evaluate
 from captioner.hypotheses import Hypothesis
+from captioner.metrics import coco
 from captioner.validation import References
 from captioner.vocabulary import UNKNOWN, Vocabulary
 
@@ -29,7 +30,7 @@ def config(tmp_path: Path) -> EvaluateConfig:
 
 @pytest.fixture
 def without_java(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "coco_scores", lambda *_: metrics.Scores({}, "captioner"))
+    monkeypatch.setattr(evaluation, "coco_scores", lambda *_: coco.Scores({}, "captioner"))
 
 
 def by_hand(captions: list[str], records: list[Record], order: int) -> float:

@@ -13,8 +13,7 @@ import tiny
 import torch
 from PIL import Image, ImageDraw
 
-from captioner import evaluation, metrics
-from captioner.attention_table import as_lines
+from captioner import evaluation
 from captioner.cli.evaluate import run
 from captioner.config import EvaluateConfig, RunConfig, SearchConfig, TableConfig
 from captioner.data.preprocess import Preprocess
@@ -22,7 +21,7 @@ from captioner.data.records import Box, Grounding, Record
 from captioner.data.scene_drawing import COLOURS
 from captioner.data.scenes import write_scenes
 from captioner.evaluation import evaluate
-from captioner.grounding import (
+from captioner.grounding.measures import (
     apart,
     covered,
     holds_centre,
@@ -32,8 +31,10 @@ from captioner.grounding import (
     peaks,
     touched,
 )
-from captioner.naming import Named, named_in_caption, named_in_reference, word_kinds
-from captioner.placement import Sight, placements
+from captioner.grounding.naming import Named, named_in_caption, named_in_reference, word_kinds
+from captioner.grounding.placement import Sight, placements
+from captioner.grounding.table import as_lines
+from captioner.metrics import coco
 from captioner.visualize.grounding_figure import grounding_figure
 
 GRID = (3, 4)  # rows and columns must not be mixed up
@@ -253,7 +254,7 @@ def test_references_name_what_the_data_says(record: Record) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvaluateConfig:
-    monkeypatch.setattr(evaluation, "coco_scores", lambda *_: metrics.Scores({}, "captioner"))
+    monkeypatch.setattr(evaluation, "coco_scores", lambda *_: coco.Scores({}, "captioner"))
     run = RunConfig("cpu", workers=0, cache=str(tmp_path / "cache"), progress=False, compile=False)
     search = SearchConfig(beam_size=2, max_length=8)
     return EvaluateConfig(tiny.SCENES, search, run, str(tiny.model_file()), grounding=True)

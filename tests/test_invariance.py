@@ -17,9 +17,9 @@ from captioner.attention import SoftAttention
 from captioner.cells import CELLS
 from captioner.config import SearchConfig, SoftAttentionConfig
 from captioner.decoder import Decoder
-from captioner.loss import caption_loss
 from captioner.packing import Captions
 from captioner.search import search
+from captioner.training.loss import caption_loss
 from captioner.vocabulary import END, START
 
 BOUNDED = settings(

@@ -18,15 +18,16 @@ import tiny
 from kill_anywhere import check, ended, forked
 from test_training import metrics
 
-from captioner import run_folder, training
 from captioner.checkpoint import load_checkpoint
 from captioner.cli.main import main
+from captioner.config import TrainConfig
 from captioner.data.batches import Split, epoch_batches
 from captioner.errors import CaptionerError
 from captioner.locking import owned
-from captioner.run_folder import load_resume_state
 from captioner.stopping import Stop, Stopped
-from captioner.training import train
+from captioner.training import loop, run_folder
+from captioner.training.loop import train
+from captioner.training.run_folder import load_resume_state
 from captioner.writing import write_whole
 
 
@@ -62,14 +63,14 @@ class Killed(BaseException):
     """Ends a run where it is raised, as a kill does."""
 
 
-def interrupted(config: training.TrainConfig, folder: Path) -> None:
+def interrupted(config: TrainConfig, folder: Path) -> None:
     """Train until something is raised, as it will be."""
     with pytest.raises((Killed, CaptionerError)) as caught:
         train(config, folder, resume=(folder / "config.yaml").exists(), report=tiny.silent)
     assert "\n" not in str(caught.value)
 
 
-def goes_on(config: training.TrainConfig, folder: Path, whole: Path) -> None:
+def goes_on(config: TrainConfig, folder: Path, whole: Path) -> None:
     train(config, folder, resume=(folder / "config.yaml").exists(), report=tiny.silent)
     check(folder, whole)
 
@@ -141,9 +142,9 @@ def test_signal_saves_at_the_next_step(
             os.kill(os.getpid(), signal.SIGTERM)
         return real(*arguments)
 
-    real = training.caption_loss
+    real = loop.caption_loss
     with monkeypatch.context() as patch:
-        patch.setattr(training, "caption_loss", caption_loss)
+        patch.setattr(loop, "caption_loss", caption_loss)
         if step == 1:  # nothing is done that could be saved
             patch.setattr(run_folder, "save_resume_state", lambda *_: pytest.fail("saved within a step"))
         with pytest.raises(Stopped) as caught:
@@ -161,20 +162,20 @@ def test_signal_within_validation_saves_the_epochs_training(
 ) -> None:
     config = tiny.config(tmp_path, epochs=2)
     config.run.cache = str(whole.parent / "cache")
-    real = training.caption_split
+    real = loop.caption_split
 
     def caption_split(*arguments: object, **options: object) -> object:
         os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "caption_split", caption_split)
+        patch.setattr(loop, "caption_split", caption_split)
         with pytest.raises(Stopped) as caught:
             train(config, tmp_path / "run", report=tiny.silent)
     assert caught.value.status == 130
     with monkeypatch.context() as patch:  # the first epoch's training is not done again
-        patch.setattr(training, "caption_split", nth(real, 1, Killed()))
-        patch.setattr(training, "caption_loss", lambda *_: pytest.fail("trained again"))
+        patch.setattr(loop, "caption_split", nth(real, 1, Killed()))
+        patch.setattr(loop, "caption_loss", lambda *_: pytest.fail("trained again"))
         interrupted(config, tmp_path / "run")
     goes_on(config, tmp_path / "run", whole)
 

@@ -11,8 +11,8 @@ from oracle import attend, read
 from torch.nn import functional as F
 
 from captioner.config import HardAttentionConfig, SoftAttentionConfig
-from captioner.loss import caption_loss
 from captioner.packing import Captions
+from captioner.training.loss import caption_loss
 from captioner.vocabulary import END
 
 SOFT = SoftAttentionConfig(penalty=0.0)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from captioner.errors import CaptionerError
-from captioner.metrics import bleu, coco_scores
+from captioner.metrics.bleu import bleu
+from captioner.metrics.coco import coco_scores
 
 
 def bleu_of(*pairs: tuple[str, list[str]]) -> list[float]:

@@ -21,8 +21,8 @@ from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.packing import Captions
 from captioner.search import search
-from captioner.self_critical import SelfCritical, caption_reward, policy_loss
-from captioner.training import train
+from captioner.training.loop import train
+from captioner.training.self_critical import SelfCritical, caption_reward, policy_loss
 from captioner.validation import dangling
 from captioner.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 

@@ -13,7 +13,6 @@ import tiny
 import torch
 from torch import nn
 
-from captioner import training
 from captioner.checkpoint import load_checkpoint
 from captioner.cli.main import main
 from captioner.config import (
@@ -28,11 +27,12 @@ from captioner.config import (
     VanillaConfig,
 )
 from captioner.errors import CaptionerError
-from captioner.optimization import build_optimizer, build_schedule
-from captioner.preparation import Material, prepare
-from captioner.run_folder import load_resume_state
-from captioner.trainer import Trainer, build_trainer
-from captioner.training import train, train_epoch
+from captioner.training import loop
+from captioner.training.loop import train, train_epoch
+from captioner.training.optimization import build_optimizer, build_schedule
+from captioner.training.preparation import Material, prepare
+from captioner.training.run_folder import load_resume_state
+from captioner.training.trainer import Trainer, build_trainer
 
 CPU = torch.device("cpu")
 CLOCK = ("seconds", "words_per_second")  # what no two runs have in common
@@ -105,14 +105,14 @@ def test_run_killed_within_an_epoch_resumes_to_the_bit(
     train(config, tmp_path / "whole", report=tiny.silent)
     config.run.cache = str(tmp_path / "other cache")
     with monkeypatch.context() as patch:
-        real, calls = training.caption_loss, iter(range(6))  # an epoch has 4 steps
+        real, calls = loop.caption_loss, iter(range(6))  # an epoch has 4 steps
 
         def killed(*arguments: Any) -> Any:
             if next(calls) == 5:
                 raise KeyboardInterrupt
             return real(*arguments)
 
-        patch.setattr(training, "caption_loss", killed)
+        patch.setattr(loop, "caption_loss", killed)
         with pytest.raises(KeyboardInterrupt):
             train(config, tmp_path / "parts", report=tiny.silent)
     train(config, tmp_path / "parts", resume=True, report=tiny.silent)
@@ -235,13 +235,13 @@ def test_clip_norm_0_clips_nothing(tmp_path: Path) -> None:
 def test_every_caption_is_seen_once_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny.config(tmp_path)
     material, trainer = started(config)
-    words, real = [], training.caption_loss
+    words, real = [], loop.caption_loss
 
     def counted(decoder: nn.Module, unrolled: Any, *rest: Any) -> Any:
         words.extend(unrolled.targets.tolist())
         return real(decoder, unrolled, *rest)
 
-    monkeypatch.setattr(training, "caption_loss", counted)
+    monkeypatch.setattr(loop, "caption_loss", counted)
     train_epoch(config, material, trainer)
     expected = [word for captions in material.captions for caption in captions for word in caption]
     assert sorted(words) == sorted(expected)
@@ -263,22 +263,22 @@ def test_loss_that_is_not_finite_stops_with_a_clear_error(tmp_path: Path) -> Non
 def test_training_stops_when_the_score_has_long_not_risen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "validate", scripted([0.1, 0.3, 0.2, 0.3, 0.9]))
+    monkeypatch.setattr(loop, "validate", scripted([0.1, 0.3, 0.2, 0.3, 0.9]))
     train(tiny.config(tmp_path, epochs=5, patience=2), tmp_path / "run", report=tiny.silent)
     assert [entry["BLEU-4"] for entry in metrics(tmp_path / "run")] == [0.1, 0.3, 0.2, 0.3]
 
 
 def test_patience_0_never_stops_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "validate", scripted([0.3, 0.2, 0.1, 0.0]))
+    monkeypatch.setattr(loop, "validate", scripted([0.3, 0.2, 0.1, 0.0]))
     train(tiny.config(tmp_path, epochs=4, patience=0), tmp_path / "run", report=tiny.silent)
     assert len(metrics(tmp_path / "run")) == 4
 
 
 def test_model_file_holds_the_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steady = {"schedule": "constant", "warmup": 0.0}  # so that a shorter run begins the same
-    monkeypatch.setattr(training, "validate", scripted([0.1, 0.3, 0.2]))
+    monkeypatch.setattr(loop, "validate", scripted([0.1, 0.3, 0.2]))
     train(tiny.config(tmp_path / "1", epochs=3, **steady), tmp_path / "long", report=tiny.silent)
-    monkeypatch.setattr(training, "validate", scripted([0.1, 0.3]))
+    monkeypatch.setattr(loop, "validate", scripted([0.1, 0.3]))
     train(tiny.config(tmp_path / "2", epochs=2, **steady), tmp_path / "short", report=tiny.silent)
     best = load_checkpoint(tmp_path / "long")
     assert best.scores["BLEU-4"] == 0.3 and best.scores["epoch"] == 2

@@ -27,9 +27,9 @@ from captioner.config import (
 )
 from captioner.data.formats import load_split
 from captioner.data.records import Record
-from captioner.run_folder import MODEL_FILE
 from captioner.scoring import use_compiler
-from captioner.training import train
+from captioner.training.loop import train
+from captioner.training.run_folder import MODEL_FILE
 
 # Layers this narrow are only slowed down by compiled kernels and by threads that wait for each other.
 use_compiler(False)

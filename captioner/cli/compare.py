@@ -8,14 +8,14 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from captioner.cell_runs import carry_out, finished_row, plan
-from captioner.comparison import Row, as_csv
-from captioner.comparison_report import as_markdown
+from captioner.comparison.report import as_markdown
+from captioner.comparison.results import Row, as_csv
+from captioner.comparison.runs import carry_out, finished_row, plan
 from captioner.composition import run_command
 from captioner.config import CompareConfig
 from captioner.errors import CaptionerError
 from captioner.hardware import keep_memory
-from captioner.preparation import check_training
+from captioner.training.preparation import check_training
 from captioner.visualize.comparison_figure import save_comparison
 from captioner.writing import make_folder, write_whole
 

@@ -18,9 +18,9 @@ from captioner.config import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.hardware import keep_memory
 from captioner.plain import from_plain
-from captioner.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE
 from captioner.stopping import Stopped
-from captioner.training import train
+from captioner.training.loop import train
+from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,0 +1,1 @@
+"""From caption files and images to the batches that a model reads."""

@@ -1,0 +1,1 @@
+"""Where the model looked: figures, animations and a page."""

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
-from captioner.comparison import BASELINE, Row, by_cell, spread_of
-from captioner.comparison_report import TITLES, scale_of
-from captioner.gradient_reach import STEPS
+from captioner.comparison.gradient_reach import STEPS
+from captioner.comparison.report import TITLES, scale_of
+from captioner.comparison.results import BASELINE, Row, by_cell, spread_of
 from captioner.visualize.sheet import FAINT, INK, axes_at, save, sheet, write
 
 PANELS = {  # what is drawn, above its axis

@@ -7,9 +7,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from captioner.attention_report import AttentionReport
-from captioner.faithfulness import Deletion
-from captioner.placement import Against, Placement
+from captioner.grounding.deletion import Deletion
+from captioner.grounding.placement import Against, Placement
+from captioner.grounding.report import AttentionReport
 from captioner.visualize.sheet import FAINT, INK, save, sheet
 
 PANEL, HEIGHT = 3.6, 3.5  # inches

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from captioner.config import TrainConfig
-from captioner.preparation import SELECTIONS, Material
-from captioner.progress import Progress
+from captioner.training.preparation import SELECTIONS, Material
+from captioner.training.progress import Progress
 
 
 def describe(material: Material) -> str:

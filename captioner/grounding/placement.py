@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from captioner.data.records import Box
-from captioner.grounding import covered, holds_centre, of_other_images, peaks, touched
+from captioner.grounding.measures import covered, holds_centre, of_other_images, peaks, touched
 
 
 class Sight(NamedTuple):

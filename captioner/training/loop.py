@@ -17,12 +17,14 @@ from captioner.config import ModelConfig, TrainConfig
 from captioner.data.batches import epoch_batches
 from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
-from captioner.loss import Loss, caption_loss
 from captioner.packing import Captions
-from captioner.preparation import Material, check_training, prepare
-from captioner.progress import Progress, Sums, repeatable
-from captioner.reporting import describe, epoch_line, gain, start_line
-from captioner.run_folder import (
+from captioner.scoring import use_compiler
+from captioner.stopping import Stop, Stopped
+from captioner.training.loss import Loss, caption_loss
+from captioner.training.preparation import Material, check_training, prepare
+from captioner.training.progress import Progress, Sums, repeatable
+from captioner.training.reporting import describe, epoch_line, gain, start_line
+from captioner.training.run_folder import (
     RESUME_FILE,
     Saver,
     begun,
@@ -32,9 +34,7 @@ from captioner.run_folder import (
     tensorboard,
     write_config,
 )
-from captioner.scoring import use_compiler
-from captioner.stopping import Stop, Stopped
-from captioner.trainer import Trainer, build_trainer, restore
+from captioner.training.trainer import Trainer, build_trainer, restore
 from captioner.validation import caption_split
 
 Report = Callable[[str], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import captioner
-from captioner.comparison import (
+from captioner.comparison.results import (
     BASELINE,
     COMPARED,
     Difference,

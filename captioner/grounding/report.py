@@ -14,12 +14,12 @@ from captioner.data.batches import Split, gather
 from captioner.data.images import load_image
 from captioner.data.preprocess import Preprocess
 from captioner.errors import CaptionerError
-from captioner.faithfulness import Deletion, deletion_drops, summarize
-from captioner.grounding import apart, moved, normalized_entropy
+from captioner.grounding.deletion import Deletion, deletion_drops, summarize
+from captioner.grounding.measures import apart, moved, normalized_entropy
+from captioner.grounding.naming import Named, named_in_caption, named_in_reference, word_kinds
+from captioner.grounding.placement import Placement, Sight, placements
 from captioner.hypotheses import Hypothesis
 from captioner.model import Captioner
-from captioner.naming import Named, named_in_caption, named_in_reference, word_kinds
-from captioner.placement import Placement, Sight, placements
 from captioner.replay import attention_of
 from captioner.vocabulary import Vocabulary
 

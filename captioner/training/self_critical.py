@@ -24,16 +24,16 @@ import torch
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from torch import Tensor
 
-from captioner.cider import CiderD
 from captioner.config import SearchConfig, SelfCriticalConfig
 from captioner.data.records import Record
 from captioner.decoder import Decoder, Unrolled
 from captioner.errors import check_choice, check_range
-from captioner.loss import Loss
+from captioner.metrics.cider import CiderD
 from captioner.model import Captioner
 from captioner.output import word_loss
 from captioner.packing import Captions
 from captioner.search import NEVER, forbidden, search
+from captioner.training.loss import Loss
 from captioner.vocabulary import END, PAD, SPECIALS, Vocabulary, tokenize
 
 BASELINES = ("mean", "greedy")

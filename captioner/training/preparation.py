@@ -20,9 +20,9 @@ from captioner.encoder import Encoder
 from captioner.errors import CaptionerError, check_choice, check_range
 from captioner.hardware import PRECISIONS
 from captioner.model import Captioner, build_model
-from captioner.optimization import SCHEDULES, check_optimizer
 from captioner.search import check_search
-from captioner.self_critical import check_self_critical
+from captioner.training.optimization import SCHEDULES, check_optimizer
+from captioner.training.self_critical import check_self_critical
 from captioner.validation import References
 from captioner.vocabulary import Vocabulary
 

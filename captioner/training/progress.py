@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from captioner.config import TrainingConfig
-from captioner.loss import Loss
+from captioner.training.loss import Loss
 
 CLOCK = ("seconds", "words_per_second")  # metrics that no two runs have in common
 

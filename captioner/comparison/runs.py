@@ -17,22 +17,22 @@ import torch
 from omegaconf import OmegaConf
 
 from captioner.checkpoint import load_checkpoint
-from captioner.comparison import BASELINE, Row
+from captioner.comparison.equal_size import decoder_parameters, matching_width
+from captioner.comparison.gradient_reach import STEPS, gradient_reach
+from captioner.comparison.likelihood import mean_nll
+from captioner.comparison.results import BASELINE, Row
 from captioner.composition import compose_plain
 from captioner.config import SCHEMAS, CellConfig, CompareConfig, TrainConfig
 from captioner.data.batches import count_vocabulary, encode_captions
 from captioner.data.formats import load_split
 from captioner.encoder import build_encoder
-from captioner.equal_size import decoder_parameters, matching_width
 from captioner.errors import CaptionerError, check_choice, choose
-from captioner.gradient_reach import STEPS, gradient_reach
 from captioner.hardware import autocast, choose_device
-from captioner.likelihood import mean_nll
-from captioner.metrics import coco_scores
+from captioner.metrics.coco import coco_scores
 from captioner.plain import from_plain
-from captioner.preparation import Material
-from captioner.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
-from captioner.training import train
+from captioner.training.loop import train
+from captioner.training.preparation import Material
+from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
 from captioner.validation import caption_split
 from captioner.writing import write_whole
 

@@ -22,8 +22,8 @@ from captioner.checkpoint import Checkpoint, save_checkpoint
 from captioner.config import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.locking import owned
-from captioner.progress import CLOCK, Progress, repeatable
-from captioner.trainer import Trainer, state_of
+from captioner.training.progress import CLOCK, Progress, repeatable
+from captioner.training.trainer import Trainer, state_of
 from captioner.writing import make_folder, remove_unfinished, write_whole
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from captioner.attention_report import AttentionReport
+from captioner.grounding.report import AttentionReport
 
 COLUMNS = ("pointing", "uniform", "shuffled", "near", "mass", "uniform", "shuffled", "words")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from captioner.attention import Rows
 from captioner.decoder import Decoder
-from captioner.faithfulness import DRAWS, deletion_drops, summarize
+from captioner.grounding.deletion import DRAWS, deletion_drops, summarize
 from captioner.packing import Captions
 from captioner.replay import attention_of
 from captioner.vocabulary import END, START

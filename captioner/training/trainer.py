@@ -12,14 +12,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
-from captioner.averaging import averaged
 from captioner.config import SelfCriticalConfig, TrainConfig
 from captioner.errors import CaptionerError
 from captioner.model import Captioner
-from captioner.optimization import build_optimizer, build_schedule
-from captioner.preparation import Material
-from captioner.progress import Progress
-from captioner.self_critical import SelfCritical, caption_reward
+from captioner.training.averaging import averaged
+from captioner.training.optimization import build_optimizer, build_schedule
+from captioner.training.preparation import Material
+from captioner.training.progress import Progress
+from captioner.training.self_critical import SelfCritical, caption_reward
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Every recurrent cell trained alike, and what tells them apart: ``captioner compare``."""

@@ -1,0 +1,1 @@
+"""Whether attention maps can be believed: ``captioner evaluate grounding=true``."""

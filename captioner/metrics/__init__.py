@@ -1,0 +1,1 @@
+"""How well captions match the references."""
