@@ -21,6 +21,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"decoder"},
     {"model", "hypotheses", "ensemble", "replay"},
     {"loss", "optimization", "averaging", "equal_size", "faithfulness"},
+    {"data.rgb", "data.scans"},
     {"data.records", "data.images", "data.files", "data.loading"},
     {
         "data.preprocess",
