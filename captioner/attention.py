@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from captioner.config import AttentionConfig, HardAttentionConfig
-from captioner.deferred import Linear
+from captioner.deferred import Linear, at_least_single
 from captioner.errors import CaptionerError, check_choice, choose
 from captioner.scoring import Tally, additive_scores, exponentials
 
@@ -186,7 +186,7 @@ class HardAttention(SoftAttention):
         drawn = memory.annotations[rows.owner, location]
         if memory.expected is None:
             return Glimpse(drawn, alpha)
-        log_alpha = alpha.float().clamp_min(1e-20).log()
+        log_alpha = at_least_single(alpha).clamp_min(1e-20).log()
         expected = memory.expected[rows.owner]
         surprise = log_alpha.gather(-1, location[:, None]).squeeze(-1).masked_fill(expected, 0.0)
         context = torch.where(expected[:, None], expectation, drawn)

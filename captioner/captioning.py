@@ -16,11 +16,11 @@ from torch import Tensor
 from captioner.checkpoint import Checkpoint, load_members
 from captioner.config import SearchConfig
 from captioner.data.images import Source
-from captioner.data.loading import loaded
+from captioner.data.loading import LARGEST_BATCH, MOST_WORKERS, loaded
 from captioner.data.preprocess import Preprocess, View
 from captioner.data.records import Box
 from captioner.ensemble import Ensemble
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, check_range
 from captioner.explanation import Explanation, explain
 from captioner.hardware import autocast, choose_device
 from captioner.hypotheses import Hypothesis
@@ -134,6 +134,8 @@ class Predictor:
         """
         options = options or SearchConfig()
         check_search(options)
+        check_range(batch_size, "batch_size", low=1, high=LARGEST_BATCH)
+        check_range(workers, "workers", low=0, high=MOST_WORKERS)
 
         def load(source: Source) -> Loaded:
             try:

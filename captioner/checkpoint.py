@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import reprlib
 import struct
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -74,13 +76,13 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
         CaptionerError: no such file, not a model file of ours (pickles are refused unread), a newer
             format, or a damaged one.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        path = path / "model.safetensors"
+    path = Path(os.path.expanduser(path))
     name = ascii(str(path))[1:-1]  # a name may hold a line's end
-    if not path.is_file():
-        raise CaptionerError(f"checkpoint: there is no file {name}")
     try:
+        if path.is_dir():
+            path, name = path / "model.safetensors", f"{name}/model.safetensors"
+        if not path.is_file():
+            raise CaptionerError(f"checkpoint: there is no file {name}")
         with path.open("rb") as file:
             return _read(file, name, device)
     except OSError as error:
@@ -118,6 +120,9 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
         ) from error
     if fingerprint(state) != checksum:
         raise CaptionerError(f"checkpoint: the weights of {name} are damaged (their checksum is wrong)")
+    for key, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise CaptionerError(f"checkpoint: the weights of {name} are not all finite numbers ({key})")
     model.encoder.stages.to(memory_format=torch.channels_last)
     digest = hashlib.sha256(data).hexdigest()
     return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest)
@@ -138,7 +143,9 @@ def load_members(paths: Any, device: torch.device | str = "cpu") -> list[Checkpo
     Raises:
         CaptionerError: as in :func:`load_checkpoint`; or the models have not the same vocabulary.
     """
-    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    if not isinstance(paths, Sequence) or not all(isinstance(path, str | Path) for path in paths):
+        raise CaptionerError(f"checkpoint: {reprlib.repr(paths)} is neither a model file nor a list of them")
     if not paths:
         raise CaptionerError("checkpoint: the list of model files is empty")
     members = [load_checkpoint(path, device) for path in paths]

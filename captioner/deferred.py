@@ -54,6 +54,11 @@ def operand(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """In float32, for what half precision would lose; in float64 where it is."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, uses: _Uses) -> Tensor:

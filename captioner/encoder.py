@@ -7,6 +7,7 @@ follows is trained.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from copy import deepcopy
 from itertools import pairwise
@@ -59,10 +60,12 @@ class Encoder(nn.Module):
         check_range(image_size, "encoder.image_size", low=8, high=4096)
         for values, place in ((mean, "encoder.mean"), (std, "encoder.std")):
             if len(values) != 3:
-                raise CaptionerError(
-                    f"{place}: {values} holds {len(values)} values, not 3 (red, green, blue)"
-                )
-        check_range(min(std), "encoder.std", low=1e-6)
+                shown = reprlib.repr(values)
+                raise CaptionerError(f"{place}: {shown} holds {len(values)} values, not 3 (red, green, blue)")
+        for value in mean:
+            check_range(value, "encoder.mean", low=-1e6, high=1e6)
+        for value in std:
+            check_range(value, "encoder.std", low=1e-6, high=1e6)
         self.image_size = image_size
         # channels last needs less memory on the way and is faster on CPUs and GPUs alike
         self.stages = nn.Sequential(stages).to(memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ from captioner.attention import set_inference
 from captioner.checkpoint import Checkpoint, load_members
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
+from captioner.data.loading import LARGEST_BATCH
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError, check_range
@@ -56,7 +57,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         CaptionerError: the model file, the data or an option is wrong.
     """
     check_search(config.search)
-    check_range(config.batch_size, "batch_size", low=1)
+    check_range(config.batch_size, "batch_size", low=1, high=LARGEST_BATCH)
     check_range(config.deletion_images, "deletion_images", low=1)
     use_compiler(config.run.compile)
     device = choose_device(config.run.device)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from captioner.errors import CaptionerError
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class History:
         self.length_normalization = length_normalization
 
     def read(self, step: int, extension: int, finished: bool) -> Hypothesis:
-        """The hypothesis that ends in an extension of a step."""
+        """The hypothesis that ends in an extension of a step.
+
+        Raises:
+            CaptionerError: a probability is NaN, as every further one and every image's would be.
+        """
         path: list[tuple[Record, int]] = []
         for t in range(step, -1, -1):
             record = self.records[t]
@@ -75,6 +82,8 @@ class History:
         words = tuple(record.word[i] for record, i in path)
         log_probs = tuple(record.log_prob[i] for record, i in path)
         score = sum(log_probs) / len(words) ** self.length_normalization
+        if math.isnan(score):
+            raise CaptionerError("search: the model's probabilities are no numbers, its weights are damaged")
         shown = path[:-1] if finished else path  # <end> was looked for, but is not shown
         alphas = [r.alpha[r.parent[i]] for r, i in shown if r.alpha is not None]
         betas = [r.beta[r.parent[i]] for r, i in shown if r.beta is not None]

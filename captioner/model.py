@@ -12,6 +12,8 @@ from captioner.encoder import Encoder, build_encoder
 from captioner.errors import check_range
 from captioner.packing import Captions
 
+WIDEST = 2**14  # weights grow with the square, and more would be a slip of the keyboard
+
 
 class Captioner(nn.Module):
     """Encoder and decoder: tensors in, tensors out; pixels and words are ``captioning``'s business."""
@@ -33,9 +35,9 @@ def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights:
         CaptionerError: a name or a value of the configuration is wrong.
     """
     sizes = config.decoder
-    check_range(sizes.embedding_size, "decoder.embedding_size", low=1)
-    check_range(sizes.hidden_size, "decoder.hidden_size", low=1)
-    check_range(config.attention.size, "attention.size", low=1)
+    check_range(sizes.embedding_size, "decoder.embedding_size", low=1, high=WIDEST)
+    check_range(sizes.hidden_size, "decoder.hidden_size", low=1, high=WIDEST)
+    check_range(config.attention.size, "attention.size", low=1, high=WIDEST)
     encoder = build_encoder(config.encoder, load_encoder_weights)
     return Captioner(encoder, build_decoder(config, encoder.features, vocabulary_size))
 

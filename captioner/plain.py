@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, cast, get_type_hints
@@ -10,9 +11,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config import REQUIRED, SCHEMAS
-from captioner.errors import CaptionerError, choose
+from captioner.errors import CaptionerError, check_range, choose
 
 C = TypeVar("C")
+LONGEST = 100_000  # characters of one value, written out
 
 
 def from_plain(schema: type[C], values: Any, place: str = "") -> C:
@@ -27,7 +29,7 @@ def from_plain(schema: type[C], values: Any, place: str = "") -> C:
         CaptionerError: names the key, and the keys there are.
     """
     if not isinstance(values, Mapping):
-        raise CaptionerError(f"{place}: {values!r} is not a group of keys")
+        raise CaptionerError(f"{place}: {reprlib.repr(values)} is not a group of keys")
     types = get_type_hints(schema)
     names = [field.name for field in fields(schema)]  # type: ignore[arg-type]
     unknown = [str(key) for key in values if key not in names]
@@ -57,7 +59,12 @@ def from_plain(schema: type[C], values: Any, place: str = "") -> C:
 
 def _checked(schema: type[Any], name: str, value: Any, key: str) -> Any:
     """The value as the field's type, by omegaconf's rules: "3" may stand for 3."""
-    if "${" in repr(value):  # omegaconf would look it up
+    text = repr(value)
+    if len(text) > LONGEST:
+        raise CaptionerError(
+            f"{key}: {text[:40]}... is {len(text):,} characters long, at most {LONGEST:,} may be"
+        )
+    if "${" in text:  # omegaconf would look it up
         raise CaptionerError(f"{key}: {value!r} is an interpolation, a plain value is wanted")
     node = OmegaConf.structured(schema)
     try:
@@ -66,4 +73,14 @@ def _checked(schema: type[Any], name: str, value: Any, key: str) -> Any:
     except OmegaConfBaseException as error:
         raise CaptionerError(f"{key}: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
+    _check_finite(plain[name], key)
     return plain[name]
+
+
+def _check_finite(value: Any, key: str) -> None:
+    """No value of a configuration means anything as NaN or infinity."""
+    if isinstance(value, list):
+        for item in value:
+            _check_finite(item, key)
+    elif isinstance(value, float):
+        check_range(value, key)

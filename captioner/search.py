@@ -21,7 +21,7 @@ from captioner.attention import Rows
 from captioner.cells import State
 from captioner.config import SearchConfig
 from captioner.decoder import Step
-from captioner.errors import check_choice, check_range
+from captioner.errors import check_choice, check_range, check_seed
 from captioner.hypotheses import History, Hypothesis, Record
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
@@ -54,13 +54,14 @@ def check_search(options: SearchConfig) -> None:
         CaptionerError: names the key, its value and what it may be.
     """
     check_choice(options.strategy, STRATEGIES, "search.strategy")
-    check_range(options.beam_size, "search.beam_size", low=1)
-    check_range(options.max_length, "search.max_length", low=1)
-    check_range(options.length_normalization, "search.length_normalization", low=0)
-    check_range(options.block_ngrams, "search.block_ngrams", low=0)
-    check_range(options.temperature, "search.temperature", low=1e-6)
-    check_range(options.top_k, "search.top_k", low=0)
+    check_range(options.beam_size, "search.beam_size", low=1, high=1000)
+    check_range(options.max_length, "search.max_length", low=1, high=1000)
+    check_range(options.length_normalization, "search.length_normalization", low=0, high=10)
+    check_range(options.block_ngrams, "search.block_ngrams", low=0, high=1000)
+    check_range(options.temperature, "search.temperature", low=1e-6, high=1e6)
+    check_range(options.top_k, "search.top_k", low=0, high=10**6)
     check_range(options.top_p, "search.top_p", low=0, high=1)
+    check_seed(options.seed, "search.seed")
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
     Raises:
         CaptionerError: no such file, another kind of file, or a damaged one.
     """
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     if not file.is_file():
         raise CaptionerError(f"encoder.weights: there is no file {path} (imagenet, a file, or null)")
     state: Any

@@ -22,6 +22,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"model", "hypotheses", "ensemble", "replay"},
     {"search"},
     {"checkpoint", "explanation"},
+    {"data.rgb", "data.scans"},
     {"data.records", "data.images", "data.files", "data.loading"},
     {
         "data.preprocess",

@@ -20,7 +20,7 @@ from tiny import model_file, records
 
 import captioner
 from captioner.captioning import Predictor
-from captioner.checkpoint import load_checkpoint, save_checkpoint
+from captioner.checkpoint import load_checkpoint, load_members, save_checkpoint
 from captioner.errors import CaptionerError
 from captioner.training.run_folder import load_resume_state, save_resume_state
 from captioner.writing import write_whole
@@ -433,6 +433,50 @@ def test_value_of_a_wrong_kind_is_refused_or_means_the_same(
         assert load_checkpoint(path).config.decoder.dropout == 0
     else:
         assert refusal(path).isprintable()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    "key", ["encoder.mean", "encoder.std", "cell.forget_bias", "attention.penalty", "decoder.dropout"]
+)
+def test_number_that_is_none_is_refused(tmp_path: Path, key: str, value: float) -> None:
+    part, name = key.split(".")
+    given = [0.5, value, 0.5] if part == "encoder" else value
+    path = tmp_path / "model.safetensors"
+    rewritten(path, lambda ours: ours["config"][part].update({name: given}))
+    assert f"{key}: {value:g} is out of range" in refusal(path)
+
+
+def with_weights(path: Path, name: str, value: float) -> Path:
+    """The tiny model with all of one tensor's numbers changed, as a file that is whole."""
+    checkpoint = load_checkpoint(model_file())
+    checkpoint.model.state_dict()[name].fill_(value)
+    save_checkpoint(checkpoint, path)
+    return path
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weight_that_is_no_number_is_refused(tmp_path: Path, value: float) -> None:
+    path = with_weights(tmp_path / "model.safetensors", "decoder.cell.hidden_map", value)
+    assert "not all finite numbers (decoder.cell.hidden_map)" in refusal(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("encoder.std", 0.0), ("decoder.embedding.weight", 3e38)])
+def test_model_whose_probabilities_are_no_numbers_says_so(tmp_path: Path, name: str, value: float) -> None:
+    path = with_weights(tmp_path / "model.safetensors", name, value)
+    with pytest.raises(CaptionerError, match=r"^search: the model's probabilities are no numbers"):
+        captioner.load(path, "cpu").caption(records()[0].source())  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("paths", [None, 3, True, {"a": 1}, [["a"]], [None]])
+def test_what_names_no_model_file_is_told(paths: object) -> None:
+    with pytest.raises(CaptionerError, match=r"^checkpoint: .* is neither a model file nor a list of them$"):
+        load_members(paths)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "~nobody-of-this-name/model.safetensors", "zero\0byte"])
+def test_path_that_cannot_be_is_told(name: str) -> None:
+    refusal(Path(name))
 
 
 @pytest.mark.parametrize("change", ["shape", "dtype", "offsets", "name", "missing"])

@@ -266,7 +266,15 @@ def test_every_batch_size_gives_the_same(caption: Command, photos: Path) -> None
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--beam-size", 0), ("--batch-size", 0), ("--max-length", 0), ("--device", "gpu")],
+    [
+        ("--beam-size", 0),
+        ("--batch-size", 0),
+        ("--max-length", 0),
+        ("--workers", -1),
+        ("--length-normalization", "nan"),
+        ("--device", "gpu"),
+        ("--device", "meta"),
+    ],
 )
 def test_wrong_option_is_told(run: Command, photos: Path, option: str, value: object) -> None:
     outcome = run("caption", photos, "--checkpoint", tiny.model_file(), option, value)
@@ -280,6 +288,56 @@ def test_folder_without_images_is_told(caption: Command, tmp_path: Path) -> None
 
 def test_output_that_cannot_be_written_is_told(caption: Command, photos: Path, tmp_path: Path) -> None:
     assert "--output" in one_line(caption(photos, "--output", tmp_path / "no" / "out.txt"))
+
+
+# --- where nobody takes what is printed -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["caption"]], ids=str)
+def test_reader_that_has_gone_ends_a_command_in_silence(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    if arguments == ["caption"]:
+        arguments = [*arguments, str(photos), "--checkpoint", str(tiny.model_file()), "--device", "cpu"]
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writer, "w"))
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code in (0, 1)
+    sys.stdout.flush()  # as the interpreter does at its end
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_behind_standard_output_is_told(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", os.fdopen(os.open("/dev/full", os.O_WRONLY), "w"))
+    with pytest.raises(SystemExit) as caught:
+        main(["caption", str(photos), "--checkpoint", str(tiny.model_file()), "--device", "cpu"])
+    sys.stdout.flush()
+    assert caught.value.code == 2
+    line = "captioner: --output: cannot write to standard output (No space left on device)\n"
+    assert capfd.readouterr() == ("", line)
+
+
+def test_letters_that_the_terminal_has_not_are_escaped(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (photos / "a.png").rename(photos / "fjäll.png")
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii"))
+    with pytest.raises(SystemExit) as caught:
+        main(["caption", str(photos), "--checkpoint", str(tiny.model_file()), "--device", "cpu"])
+    assert caught.value.code == 0
+    assert b"fj\\xe4ll.png\t" in printed.getvalue()
+
+
+@pytest.mark.parametrize("columns", ["1", "0", "-5", "wide"])
+def test_help_is_told_in_a_window_of_any_width(
+    run: Command, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert "--checkpoint" in run("caption", "--help").out
 
 
 # --- a model file that is none --------------------------------------------------------------------

@@ -219,6 +219,54 @@ def test_wrong_value_is_refused_before_the_images_are_read(
     training_refusal(tmp_path, key, value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("decoder.hidden_size", 10**9),
+        ("decoder.embedding_size", 10**9),
+        ("attention.size", 10**30),
+        ("encoder.image_size", 10**9),
+        ("encoder.std", [0.5, float("nan"), 0.5]),
+        ("encoder.mean", [0.5, float("inf"), 0.5]),
+        ("data.train", 10**9),
+        ("data.image_size", 10**9),
+        ("search.beam_size", 10**400),
+        ("search.max_length", 10**9),
+        ("search.length_normalization", 1e308),
+        ("search.temperature", float("inf")),
+        ("search.seed", 2**64),
+        ("training.seed", 10**30),
+        ("training.batch_size", 10**30),
+        ("training.clip_norm", float("nan")),
+        ("training.save_minutes", float("inf")),
+        ("optimizer.learning_rate", float("inf")),
+        ("optimizer.weight_decay", float("nan")),
+        ("attention.penalty", float("nan")),
+        ("run.workers", 10**9),
+    ],
+)
+def test_absurd_value_is_refused_before_anything_is_made_of_it(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    assert "out of range" in training_refusal(tmp_path, key, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("expectation_probability", 1.5),
+        ("baseline_decay", -0.1),
+        ("reinforce_weight", -1.0),
+        ("entropy_weight", float("nan")),
+    ],
+)
+def test_absurd_weight_of_hard_attention_is_refused(tmp_path: Path, name: str, value: float) -> None:
+    run = tiny.config(tmp_path)
+    run.attention = config.HardAttentionConfig(size=16, **{name: value})
+    with pytest.raises(CaptionerError, match=rf"^attention\.{name}: {value:g} is out of range"):
+        loop.train(run, tmp_path / "run", report=tiny.silent)
+
+
 # --- plain values to dataclasses ------------------------------------------------------------------
 
 
@@ -266,6 +314,36 @@ def test_from_plain_refuses_in_one_line(values: dict[str, Any], named: list[str]
     message = str(caught.value)
     assert message.startswith("here") and "\n" not in message
     assert [word for word in named if word not in message] == []
+
+
+def numbers() -> list[tuple[type[Any], str]]:
+    """Every field of every schema that holds numbers with a fraction."""
+    schemas = [kind for kind in vars(config).values() if isinstance(kind, type) and is_dataclass(kind)]
+    kinds = [(schema, field.name, str(field.type)) for schema in schemas for field in fields(schema)]
+    return [(schema, name) for schema, name, kind in kinds if "float" in kind]
+
+
+def test_fields_of_numbers_are_found() -> None:
+    names = {name for _, name in numbers()}
+    assert {"dropout", "mean", "std", "encoder_learning_rate", "forget_bias", "temperature"} <= names
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "nan", "-inf"])
+@pytest.mark.parametrize(("schema", "name"), numbers())
+def test_no_number_of_a_configuration_is_nan_or_infinite(schema: type[Any], name: str, value: object) -> None:
+    given = [0.5, value, 0.5] if name in ("mean", "std") else value
+    with pytest.raises(
+        CaptionerError, match=rf"^here\.{name}: .* is out of range, it must be a finite number$"
+    ):
+        from_plain(
+            schema, {"name": "small", name: given} if "name" in vars(schema) else {name: given}, "here"
+        )
+
+
+def test_from_plain_refuses_a_value_without_end() -> None:
+    with pytest.raises(CaptionerError) as caught:
+        from_plain(ModelConfig, plain(encoder={"name": "small", "mean": [0.5] * 10**6}), "here")
+    assert str(caught.value).startswith("here.encoder.mean: [0.5, 0.5") and len(str(caught.value)) < 200
 
 
 def test_from_plain_refuses_a_missing_part() -> None:

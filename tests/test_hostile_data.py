@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,19 @@ def test_folder_for_a_caption_file_is_refused(folder: Path, writer: Writer) -> N
     config, path = writer(folder, ROWS)
     path.unlink()
     path.mkdir()
+    assert str(path) in refusal(config)
+
+
+@every_format
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_device_for_a_caption_file_is_refused_unread(folder: Path, writer: Writer, kind: str) -> None:
+    """A pipe without a writer would be waited for, and /dev/zero has no end."""
+    config, path = writer(folder, ROWS)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
     assert str(path) in refusal(config)
 
 

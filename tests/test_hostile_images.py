@@ -23,8 +23,10 @@ from PIL import Image
 import captioner
 from captioner.captioning import Caption, Predictor
 from captioner.cli.main import main
-from captioner.data import images
+from captioner.data import images, rgb
 from captioner.data.images import load_image
+from captioner.data.rgb import as_rgb
+from captioner.data.scans import has_more_scans
 from captioner.errors import CaptionerError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
@@ -173,6 +175,58 @@ def test_error_that_is_kept_keeps_no_pixels() -> None:
     assert caught.value.__cause__ is None and caught.value.__context__ is None
     held = [value for entry in caught.traceback for value in entry.frame.f_locals.values()]
     assert [value for value in held if isinstance(value, Image.Image)] == []
+
+
+def scanned(times: int) -> bytes:
+    """A progressive JPEG whose last scan is there so many times more."""
+    data = encoded(Image.fromarray(NOISE).resize((80, 60)), "jpeg", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + times * last + data[-2:]
+
+
+def test_jpeg_of_very_many_scans_is_refused_and_one_of_many_is_read() -> None:
+    """Refining what is there once more changes nothing but the time that it takes."""
+    assert np.array_equal(np.asarray(load_image(scanned(80))), np.asarray(load_image(scanned(0))))
+    with pytest.raises(CaptionerError, match="more than 100 scans"):
+        load_image(scanned(10_000))
+
+
+def test_only_scans_of_the_picture_are_counted() -> None:
+    photo, many = Image.fromarray(NOISE), 500 * b"\xff\xda\0\x08"
+    for progressive in (False, True):
+        data = encoded(photo, "jpeg", progressive=progressive, comment=many)
+        assert data.count(b"\xff\xda") > 500
+        assert load_image(data + many).size == photo.size  # cameras append a film
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 8])
+def test_scan_of_one_colour_after_another_is_counted_whatever_its_length_says(length: int) -> None:
+    frame = b"\xff\xd8\xff\xc0\0\x11\x08\0\x10\0\x10\x03" + 9 * b"\x11"
+    scan = b"\xff\xda" + length.to_bytes(2, "big") + b"\x01\x01\0\0\x3f\0" + b"data\xff\0\xff\xd3more"
+    assert has_more_scans(io.BytesIO(frame + 5 * scan + b"\xff\xd9" + scan), 4)
+    assert not has_more_scans(io.BytesIO(frame + 5 * scan + b"\xff\xd9" + scan), 5)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "I", "F"])
+def test_image_in_strips_is_what_it_is_as_a_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if mode in ("RGBA", "LA", "P"):
+        image = Image.fromarray(np.dstack([NOISE, NOISE[..., 0]])).convert(mode)
+        image.info = {"transparency": 7} if mode == "P" else {}
+    else:
+        kinds = {"I;16": np.uint16, "I": np.int32, "F": np.float32}
+        image = Image.fromarray((NOISE[..., 0].astype(np.int64) * 200).astype(kinds[mode]))
+    assert image.mode == mode
+    whole = np.asarray(as_rgb(image))
+    monkeypatch.setattr(rgb, "STRIP", 20)  # two rows of nine
+    assert np.array_equal(np.asarray(as_rgb(image)), whole)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16"])
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux")
+def test_large_image_is_held_twice_at_the_most(mode: str) -> None:
+    data = encoded(Image.new(mode, (5000, 5000)), "png", compress_level=1)
+    twice = 2 * 4 * 5000 * 5000  # Pillow takes four bytes a pixel
+    assert peak_growth(lambda: load_image(data)) < twice + 40 * 2**20
 
 
 # --- many files, some of them bad -----------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from captioner.data.finding import find_images
+from captioner.data.finding import LONGEST_PATH, find_images
 from captioner.data.images import load_image
 from captioner.data.preprocess import Preprocess
 from captioner.errors import CaptionerError
@@ -288,6 +290,35 @@ def test_paths_on_standard_input_are_read_a_line_each(album: Path, monkeypatch: 
 def test_folder_or_pattern_without_image_is_refused(album: Path, path: str) -> None:
     with pytest.raises(CaptionerError, match=r"no image in it, their names end in .*\.jpg"):
         found(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users")
+def test_closed_folder_is_passed_on_and_the_others_are_read() -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    for name in ("a", "closed", "z"):
+        (folder / name).mkdir()
+        (folder / name / "photo.png").touch()
+    (folder / "closed").chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)  # root may list everything
+        assert found(str(folder)) == [
+            str(folder / "a/photo.png"),
+            str(folder / "z/photo.png"),
+            str(folder / "closed"),
+        ]
+        assert refusal(folder / "closed") == f"{folder / 'closed'}: Permission denied"
+    finally:
+        os.seteuid(user)
+        shutil.rmtree(folder)
+
+
+def test_endless_line_on_standard_input_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/zero") as zeros:
+        monkeypatch.setattr("sys.stdin", zeros)
+        assert len(str(next(find_images(["-"])))) == LONGEST_PATH
 
 
 def test_paths_are_expanded_one_at_a_time(album: Path) -> None:

@@ -41,7 +41,7 @@ def caption(photos: Path, output: Path) -> Command:
     """``captioner caption photos --output captions.jsonl ARGUMENTS``; returns its exit status."""
 
     def run(*arguments: object) -> int:
-        given = ["caption", photos, *arguments, "--checkpoint", tiny.model_file(), "--output", output]
+        given = ["caption", photos, "--checkpoint", tiny.model_file(), "--output", output, *arguments]
         with pytest.raises(SystemExit) as caught:
             main([str(argument) for argument in [*given, "--device", "cpu", "--batch-size", 1]])
         return int(caught.value.code or 0)
@@ -110,6 +110,16 @@ def test_file_of_another_kind_is_left_as_it_is(
     output.write_text(held)
     assert caption("--resume") == 2
     assert "line 1" in capsys.readouterr().err and output.read_text() == held
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("device", ["/dev/full", "/dev/null"])
+def test_device_cannot_be_gone_on_with(
+    caption: Command, capsys: pytest.CaptureFixture[str], device: str
+) -> None:
+    """/dev/full can be read without end."""
+    assert caption("--output", device, "--format", "jsonl", "--resume") == 2
+    assert capsys.readouterr().err == f"captioner: --resume: {device} is not a file\n"
 
 
 def test_text_cannot_be_gone_on_with(caption: Command, capsys: pytest.CaptureFixture[str]) -> None:

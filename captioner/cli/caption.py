@@ -75,11 +75,14 @@ def as_record(path: Path, result: Caption | CaptionerError) -> dict[str, object]
 
 @contextmanager
 def _opened(path: str | None, mode: str) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-        return
     try:
-        with open(path, mode, encoding="utf-8") as file:
-            yield cast(TextIO, file)
+        if path is None:
+            yield sys.stdout
+        else:
+            with open(path, mode, encoding="utf-8") as file:
+                yield cast(TextIO, file)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise CaptionerError(f"--output: cannot write {path} ({error.strerror})") from error
+        place = "to standard output" if path is None else path
+        raise CaptionerError(f"--output: cannot write {place} ({error.strerror})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -29,30 +30,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
     0: all well, 1: not all images or data are, 2: bad input, 130: interrupted, 143: terminated, its state
     saved.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a caption may hold letters that the terminal has not
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    finally:
+        _settle_output()
+
+
+def _run(given: list[str]) -> int:
+    """The exit status of a command line."""
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
-        sys.exit(0)
+        return 0
     if given[0] in ("-V", "--version"):
         print(f"captioner {__version__}")
-        sys.exit(0)
+        return 0
     try:
         choose(COMMANDS, given[0], "captioner")
         # each command imports what it needs: torch alone takes seconds
         command = import_module(f"captioner.cli.{given[0]}")
-        sys.exit(command.run(given[1:]))
+        status: int = command.run(given[1:])
+        return status
     except CaptionerError as error:
         print(f"captioner: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+        return BAD_INPUT
     except Stopped as stopped:
         print(f"captioner: {stopped}", file=sys.stderr)
-        sys.exit(stopped.status)
+        return stopped.status
     except KeyboardInterrupt:
         print("captioner: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader, head for one, has seen enough
-        sys.stderr.close()
-        sys.exit(1)
+        return 1
+
+
+def _settle_output() -> None:
+    """Write what is still to be printed, or forget it where nobody takes it, before Python would complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        sys.stdout = io.StringIO()
 
 
 def usage() -> str:

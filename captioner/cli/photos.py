@@ -10,7 +10,8 @@ from pathlib import Path
 from captioner.captioning import Caption, load, search_options
 from captioner.config import SearchConfig
 from captioner.data.finding import find_images
-from captioner.errors import CaptionerError
+from captioner.data.loading import LARGEST_BATCH, MOST_WORKERS
+from captioner.errors import CaptionerError, check_range
 from captioner.hardware import keep_memory
 
 
@@ -64,8 +65,8 @@ def captions(
         max_length=arguments.max_length,
         length_normalization=arguments.length_normalization,
     )
-    if arguments.batch_size < 1:
-        raise CaptionerError(f"--batch-size: {arguments.batch_size} must be at least 1")
+    check_range(arguments.batch_size, "--batch-size", low=1, high=LARGEST_BATCH)
+    check_range(arguments.workers, "--workers", low=0, high=MOST_WORKERS)
     keep_memory()
     predictor = load(arguments.checkpoint, arguments.device)
     found: list[Path] = []  # read ahead of the captions by a batch or two

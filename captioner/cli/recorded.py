@@ -35,6 +35,8 @@ def resumed(path: Path) -> Iterator[Recorded]:
     """
     try:
         path.touch()
+        if not path.is_file():  # a device may be read without end
+            raise CaptionerError(f"--resume: {path} is not a file")
         with owned(path) as mine:
             if not mine:
                 raise CaptionerError(f"--resume: another process is writing to {path}")

@@ -68,7 +68,9 @@ def _resumed(folder: Path) -> TrainConfig:
 def _continued(config: TrainConfig, folder: Path) -> TrainConfig:
     """Another run's configuration, with the phase's values and this command line's overrides on top."""
     given, merged = OmegaConf.structured(config), _saved(folder, "init")
-    phase = OmegaConf.create((files("captioner.conf") / "phase" / f"{config.phase.name}.yaml").read_text())
+    phase = OmegaConf.create(
+        (files("captioner.conf") / "phase" / f"{config.phase.name}.yaml").read_bytes().decode()
+    )
     assert isinstance(phase, DictConfig)
     keys = [f"{group}.{key}" for group in ("optimizer", "training") for key in phase.get(group, ())]
     for override in HydraConfig.get().overrides.task:

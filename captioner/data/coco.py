@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from captioner.config import CocoConfig
@@ -29,7 +30,7 @@ def load_coco(config: CocoConfig, split: str, faults: Faults = None) -> list[Rec
         CaptionerError: the split is not set, its file is not of this format, an image has no file
             or no caption, or a caption has no image.
     """
-    root = Path(config.root).expanduser()
+    root = Path(os.path.expanduser(config.root))
     file, images = _paths(config, split)
     path = root / file
     content = read_json(path, f"data.{split}")

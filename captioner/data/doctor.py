@@ -16,6 +16,7 @@ from captioner.data.batches import count_vocabulary
 from captioner.data.files import MALFORMED, SPLIT, Fault
 from captioner.data.formats import load_split
 from captioner.data.inspection import Reading, read_images
+from captioner.data.loading import MOST_WORKERS
 from captioner.data.records import Record
 from captioner.data.summary import SplitSummary, summary
 from captioner.errors import CaptionerError, check_choice, check_range
@@ -81,7 +82,7 @@ def examine(
     check_range(vocabulary.min_count, "vocabulary.min_count", low=1)
     check_range(vocabulary.max_size or 1, "vocabulary.max_size", low=1)
     check_range(max_caption_length, "training.max_caption_length", low=1)
-    check_range(workers, "run.workers", low=0)
+    check_range(workers, "run.workers", low=0, high=MOST_WORKERS)
     diagnosis = Diagnosis()
     records = {split: _read(data, split, diagnosis) for split in SPLITS}
     known = _vocabulary(records["train"], vocabulary, diagnosis)

@@ -62,6 +62,8 @@ def read_text(path: Path, key: str) -> str:
         CaptionerError: the file is not there, not readable or not UTF-8.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device may be read without end
+            raise CaptionerError(f"{key}: {path} is not a file")
         content = path.read_bytes()
     except FileNotFoundError:
         raise CaptionerError(f"{key}: there is no file {path}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from captioner.config import Flickr8kConfig
@@ -33,7 +34,7 @@ def load_flickr8k(config: Flickr8kConfig, split: str, faults: Faults = None) -> 
     Raises:
         CaptionerError: the split's list is missing, or an image in it has no file or no caption.
     """
-    root = Path(config.root).expanduser()
+    root = Path(os.path.expanduser(config.root))
     if not root.is_dir():
         raise CaptionerError(f"data.root: there is no folder {root}")
     names = _read_list(root, split, faults)

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from captioner.data.rgb import as_rgb
+from captioner.data.scans import has_more_scans
 from captioner.errors import CaptionerError
 
 Source = Path | str | bytes | BinaryIO | Callable[[], Image.Image] | Image.Image
@@ -25,7 +26,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 # Pillow reads more, but some of those run other programs (EPS) or have no magic number (TGA).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
 MAX_PIXELS = 178_956_970  # more is taken for a decompression bomb; the limit of Pillow's own error
-FULL_SCALES = {"I": (255, 65535), "F": (1, 255, 65535)}  # what may stand for white in these modes
+MAX_SCANS = 100  # of a JPEG; libtiff has the same limit
 
 ORIENTATION_TAG = 0x0112
 TURNS = {  # EXIF orientation -> what makes the photo upright
@@ -71,6 +72,8 @@ def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None
         image = Image.open(file, formats=known_formats())
         if image.width * image.height > MAX_PIXELS:  # Pillow's own limit may be switched off
             raise Image.DecompressionBombError
+        if image.format in ("JPEG", "MPO") and has_more_scans(file, MAX_SCANS):
+            raise CaptionerError(f"{name}: has more than {MAX_SCANS} scans")
         if draft is not None:
             image.draft("RGB", (draft, draft))
         return _upright_rgb(image)
@@ -100,6 +103,7 @@ def _open(source: Path | str | bytes | BinaryIO) -> tuple[BinaryIO, str]:
     try:
         mode = os.stat(source).st_mode
         if stat.S_ISDIR(mode):
+            os.scandir(source).close()  # tells if it is closed to us
             raise CaptionerError(f"{name}: is a folder, not an image")
         if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
             raise CaptionerError(f"{name}: is a pipe or a device, not an image")
@@ -134,7 +138,7 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         raise ValueError("it has no pixels")
     image.load()  # before its EXIF is read, as loading turns a TIFF
     turn = _turn(image)
-    rgb = _rgb(image) if turn is None else _rgb(image).transpose(turn)
+    rgb = as_rgb(image) if turn is None else as_rgb(image).transpose(turn)
     rgb.info = {}  # or a later reader of its EXIF would turn it again
     return rgb
 
@@ -144,26 +148,3 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
     except Exception:  # damaged EXIF around a sound photo
         return None
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in FULL_SCALES or image.mode.startswith("I;16"):
-        return _eight_bit(image).convert("RGB")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """A grey image of 16 or 32 bits scaled to 8, where Pillow's ``convert`` would clip it.
-
-    32-bit files do not say which value is white: it is the lowest usual one that no pixel exceeds,
-    or else the brightest pixel.
-    """
-    values = np.asarray(image, np.float32)
-    values = np.where(np.isfinite(values), values, 0)
-    black, brightest = min(values.min(), 0), values.max()
-    scales = FULL_SCALES.get(image.mode, (65535,))
-    white = next((scale for scale in scales if brightest <= scale), brightest)
-    return Image.fromarray(np.rint((values - black) / (white - black) * 255).astype(np.uint8))

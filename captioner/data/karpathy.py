@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def load_karpathy(config: KarpathyConfig, split: str, faults: Faults = None) -> 
     Raises:
         CaptionerError: the file is not of this format or has no such split, or an image is missing.
     """
-    path = Path(config.file).expanduser()
-    folder = ImageFolder(Path(config.images).expanduser(), "data.images")
+    path = Path(os.path.expanduser(config.file))
+    folder = ImageFolder(Path(os.path.expanduser(config.images)), "data.images")
     wanted = {"train", "restval"} if split == "train" and config.restval else {split}
     records: dict[str | int, Record] = {}
     splits: set[str] = set()

@@ -12,6 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+LARGEST_BATCH = 2**16
+MOST_WORKERS = 1024
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -27,15 +30,18 @@ def loaded(sources: Iterable[S], load: Callable[[S], T], batch_size: int, worker
         while batch := [load(source) for source in islice(remaining, batch_size)]:
             yield batch
         return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[T]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    waiting: deque[Future[T]] = deque()
 
-        def fill() -> None:
-            for source in islice(remaining, 2 * batch_size - len(waiting)):
-                waiting.append(pool.submit(load, source))
+    def fill() -> None:
+        for source in islice(remaining, 2 * batch_size - len(waiting)):
+            waiting.append(pool.submit(load, source))
 
+    try:
         fill()
         while waiting:
             batch = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
             fill()
             yield batch
+    finally:
+        pool.shutdown(cancel_futures=True)  # nobody will ask for them

@@ -72,7 +72,6 @@ class Preprocess:
             return View(square)
         if max(image.size) < SHOWN and isinstance(source, (str, Path, bytes)):
             photo = load_image(source, draft=SHOWN)  # a JPEG may have been decoded at a fraction of its size
-        photo = photo.copy()
         photo.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS, reducing_gap=3.0)
         return View(square, photo, self.box(photo.size))
 

@@ -72,8 +72,8 @@ def make_scenes(config: ScenesConfig, split: str) -> list[Scene]:
     """The scenes of a split. Raises as :func:`load_scenes`."""
     counts = {"train": config.train, "val": config.val, "test": config.test}
     count = choose(counts, split, "split")
-    check_range(count, f"data.{split}", low=1)
-    check_range(config.image_size, "data.image_size", low=32)
+    check_range(count, f"data.{split}", low=1, high=10**6)
+    check_range(config.image_size, "data.image_size", low=32, high=4096)
     return [_make_scene(config.seed, split, i, config.image_size) for i in range(count)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ def load_table(config: TableConfig, split: str, faults: Faults = None) -> list[R
     """
     path = _find_table(config, split)
     read = choose(READERS, path.suffix.lower(), f"data.{split}: {path}")
-    folder = ImageFolder(Path(config.root).expanduser(), "data.root")
+    folder = ImageFolder(Path(os.path.expanduser(config.root)), "data.root")
     sources: dict[str, Path | None] = {}  # None: there is no such file
     captions: dict[str, list[str]] = {}
     for parse in read(path, config, f"data.{split}"):
@@ -62,8 +63,8 @@ def load_table(config: TableConfig, split: str, faults: Faults = None) -> list[R
 def _find_table(config: TableConfig, split: str) -> Path:
     """The split's file, which may be given from the working directory or from ``data.root``."""
     files = {"train": config.train, "val": config.val, "test": config.test}
-    given = Path(file_of(files, split)).expanduser()
-    below = Path(config.root).expanduser() / given
+    given = Path(os.path.expanduser(file_of(files, split)))
+    below = Path(os.path.expanduser(config.root)) / given
     for path in (given, below):
         if path.is_file():
             return path

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from captioner.config import AttentionConfig, HardAttentionConfig
 from captioner.decoder import Decoder, Unrolled
+from captioner.deferred import at_least_single
 from captioner.output import word_loss
 
 
@@ -48,7 +49,7 @@ def caption_loss(
     deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context)
     layer = decoder.word_output
     total, nll = word_loss(deep, layer.weight, layer.bias, unrolled.targets, label_smoothing)
-    penalty = (1 - unrolled.coverage.float()).square().sum()
+    penalty = (1 - at_least_single(unrolled.coverage)).square().sum()
     if attention.penalty:
         total = total + attention.penalty * penalty
     if isinstance(attention, HardAttentionConfig) and unrolled.surprise is not None:

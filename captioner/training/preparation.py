@@ -9,15 +9,23 @@ from pathlib import Path
 import torch
 
 from captioner.checkpoint import load_checkpoint
-from captioner.config import EncoderConfig, RunConfig, SelfCriticalConfig, TrainConfig
+from captioner.config import (
+    AttentionConfig,
+    EncoderConfig,
+    HardAttentionConfig,
+    RunConfig,
+    SelfCriticalConfig,
+    TrainConfig,
+)
 from captioner.data.batches import Split, count_vocabulary, encode_captions
 from captioner.data.cache import cached_features
 from captioner.data.formats import load_split
+from captioner.data.loading import LARGEST_BATCH, MOST_WORKERS
 from captioner.data.mirroring import mirrored_captions
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.encoder import Encoder
-from captioner.errors import CaptionerError, check_choice, check_range
+from captioner.errors import CaptionerError, check_choice, check_range, check_seed
 from captioner.hardware import PRECISIONS
 from captioner.model import Captioner, build_model
 from captioner.search import check_search
@@ -119,8 +127,8 @@ def encode_split(
 
 def cache_folder(run: RunConfig) -> Path:
     """Where annotations are cached: ``run.cache``, else $CAPTIONER_CACHE, else ~/.cache/captioner."""
-    default = os.environ.get("CAPTIONER_CACHE") or Path.home() / ".cache" / "captioner"
-    return Path(run.cache or default).expanduser()
+    place = run.cache or os.environ.get("CAPTIONER_CACHE") or "~/.cache/captioner"
+    return Path(os.path.expanduser(place))
 
 
 def check_training(config: TrainConfig) -> None:
@@ -142,9 +150,9 @@ def check_training(config: TrainConfig) -> None:
     check_choice(options.schedule, SCHEDULES, "training.schedule")
     check_choice(options.precision, PRECISIONS, "training.precision")
     check_range(options.warmup, "training.warmup", low=0, high=1)
-    check_range(config.attention.penalty, "attention.penalty", low=0)
+    check_attention(config.attention)
     check_range(options.epochs, "training.epochs", low=1)
-    check_range(options.batch_size, "training.batch_size", low=1)
+    check_range(options.batch_size, "training.batch_size", low=1, high=LARGEST_BATCH)
     check_range(options.captions_per_image or 1, "training.captions_per_image", low=1)
     check_range(options.patience, "training.patience", low=0)
     check_range(options.clip_norm, "training.clip_norm", low=0)
@@ -153,4 +161,19 @@ def check_training(config: TrainConfig) -> None:
     check_range(options.average, "training.average", low=0, high=0.99999)
     check_range(options.max_caption_length, "training.max_caption_length", low=1)
     check_range(options.save_minutes, "training.save_minutes", low=0)
-    check_range(config.run.workers, "run.workers", low=0)
+    check_seed(options.seed, "training.seed")
+    check_range(config.run.workers, "run.workers", low=0, high=MOST_WORKERS)
+
+
+def check_attention(config: AttentionConfig) -> None:
+    """Refuse weights of the loss that mean nothing.
+
+    Raises:
+        CaptionerError: names the key, its value and what it may be.
+    """
+    check_range(config.penalty, "attention.penalty", low=0)
+    if isinstance(config, HardAttentionConfig):
+        check_range(config.expectation_probability, "attention.expectation_probability", low=0, high=1)
+        check_range(config.baseline_decay, "attention.baseline_decay", low=0, high=1)
+        check_range(config.reinforce_weight, "attention.reinforce_weight", low=0)
+        check_range(config.entropy_weight, "attention.entropy_weight", low=0)

@@ -27,6 +27,7 @@ from torch import Tensor
 from captioner.config import SearchConfig, SelfCriticalConfig
 from captioner.data.records import Record
 from captioner.decoder import Decoder, Unrolled
+from captioner.deferred import at_least_single
 from captioner.errors import check_choice, check_range
 from captioner.metrics.cider import CiderD
 from captioner.model import Captioner
@@ -48,7 +49,7 @@ def check_self_critical(options: SelfCriticalConfig) -> None:
     """
     check_choice(options.baseline, BASELINES, "phase.baseline")
     # the mean of the others needs others
-    check_range(options.samples, "phase.samples", low=2 if options.baseline == "mean" else 1)
+    check_range(options.samples, "phase.samples", low=2 if options.baseline == "mean" else 1, high=1000)
     check_range(options.bleu_weight, "phase.bleu_weight", low=0)
 
 
@@ -111,7 +112,7 @@ class SelfCritical:
         torch.clear_autocast_cache()  # search left weights there that have no gradient
         unrolled = model.decoder(annotations, samples)
         total, nll = policy_loss(model.decoder, unrolled, rewards - baseline, self.search)
-        penalty = (1 - unrolled.coverage.float()).square().sum()
+        penalty = (1 - at_least_single(unrolled.coverage)).square().sum()
         return Loss(total, nll.sum(), penalty.detach(), len(nll), len(samples), rewards.sum().item())
 
     def captions(self, decoder: Decoder, annotations: Tensor, strategy: str) -> Captions:
@@ -145,7 +146,7 @@ def policy_loss(
     captions, layer = unrolled.captions, decoder.word_output
     deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context)
     share = captions.pack(advantage[:, None].expand(-1, captions.words.shape[1]))
-    total, nll = deep.new_zeros((), dtype=torch.float32), []
+    total, nll = at_least_single(deep.new_zeros(())), []
     first = captions.alive[0]
     for step, part in enumerate((slice(first), slice(first, None))):  # the first words, and the others
         never = torch.tensor(forbidden(step, len(layer.bias), options), device=deep.device)

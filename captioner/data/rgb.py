@@ -1,0 +1,60 @@
+"""Images of every mode as RGB, a strip at a time, so that a large one is never held more than twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from PIL import Image
+
+STRIP = 2**20  # pixels that are converted at a time
+FULL_SCALES = {"I": (255, 65535), "F": (1, 255, 65535)}  # what may stand for white in these modes
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A copy in RGB, with white where the image is transparent."""
+    if image.mode in FULL_SCALES or image.mode.startswith("I;16"):
+        return _by_strips(image, _eight_bit(image))
+    if image.has_transparency_data:
+        return _by_strips(image, _on_white)
+    return image.convert("RGB")
+
+
+def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    rgb = Image.new("RGB", image.size)
+    for strip, top in _strips(image):
+        rgb.paste(convert(strip).convert("RGB"), (0, top))
+    return rgb
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, int]]:
+    """The image in pieces as wide as it is, each with the row that it begins at."""
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height))), top
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+
+
+def _eight_bit(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """What scales a grey image of 16 or 32 bits to 8, where Pillow's ``convert`` would clip it.
+
+    32-bit files do not say which value is white: it is the lowest usual one that no pixel exceeds,
+    or else the brightest pixel.
+    """
+    ranges = [(values.min(), values.max()) for values in (_values(strip) for strip, _ in _strips(image))]
+    black, brightest = min(0, *(low for low, _ in ranges)), max(high for _, high in ranges)
+    scales = FULL_SCALES.get(image.mode, (65535,))
+    white = next((scale for scale in scales if brightest <= scale), brightest)
+
+    def scaled(strip: Image.Image) -> Image.Image:
+        return Image.fromarray(np.rint((_values(strip) - black) / (white - black) * 255).astype(np.uint8))
+
+    return scaled
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    values = np.asarray(image, np.float32)
+    return np.where(np.isfinite(values), values, 0)
