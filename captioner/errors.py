@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -50,4 +51,7 @@ def check_range(value: float, place: str, low: float = float("-inf"), high: floa
             wanted = f"at most {high:g}"
         else:
             wanted = f"between {low:g} and {high:g}"
-        raise CaptionerError(f"{place}: {value:g} is out of range, it must be {wanted}")
+        shown = (
+            reprlib.repr(value) if isinstance(value, int) else f"{value:g}"
+        )  # an int may be too long for :g
+        raise CaptionerError(f"{place}: {shown} is out of range, it must be {wanted}")

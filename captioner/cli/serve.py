@@ -25,7 +25,7 @@ def run(arguments: Sequence[str]) -> int:
     from captioner.captioning import load
     from captioner.hardware import keep_memory
     from captioner.web.app import create_app
-    from captioner.web.server import answer, listen, url
+    from captioner.web.server import listen, make_server, url
     from captioner.web.upload import Limits
     from captioner.web.worker import Worker
 
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
                 warning = "anyone who reaches this machine can use the server, there is no password"
                 print(f"captioner: {warning}", file=sys.stderr)
             print(f"captioner: {url(listener)} (Ctrl-C ends it)", flush=True)
-            answer(app, listener)
+            make_server(app).run([listener])
         finally:
             worker.close()
     return 0

@@ -62,7 +62,7 @@ class Guard:
             raise Refused(
                 403, f"Host: {host!r} is not served here; captioner serve --allow-host NAME allows a name"
             )
-        if any(origin.split("://")[-1] != host for origin in origins):
+        if any(origin not in (f"http://{host}", f"https://{host}") for origin in origins):
             raise Refused(403, f"Origin: pages of {', '.join(origins)} may not use this server")
         site = headers.get("sec-fetch-site", "none")
         follows_a_link = method == "GET" and headers.get("sec-fetch-mode") == "navigate"

@@ -40,8 +40,11 @@ def url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def answer(app: ASGIApp, listener: socket.socket) -> None:
-    """Answer requests until Ctrl-C or SIGTERM, then finish those under way; a second signal ends at once."""
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """What answers by ``run([listener])``: until Ctrl-C or SIGTERM, then what is under way.
+
+    A second signal ends the process at once.
+    """
     config = uvicorn.Config(
         app,
         loop="asyncio",
@@ -53,7 +56,7 @@ def answer(app: ASGIApp, listener: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,
     )
-    _Server(config).run([listener])
+    return _Server(config)
 
 
 class _Server(uvicorn.Server):
