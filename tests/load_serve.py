@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import tiny
 from load_caption import GROWTH, is_broken, resident
@@ -112,10 +113,16 @@ def send(port: int, clients: int, uploads: int, watch: object = None) -> tuple[A
     return answers, busy["busy"]
 
 
+@cache
+def captions() -> list[str]:
+    """What the model says of each photo."""
+    predictor = captioner.load(tiny.model_file(), "cpu")
+    return [predictor.caption(photo).text for photo in photos()]
+
+
 def check(answers: Answers, uploads: int) -> list[str]:
     """What is wrong with the answers, nothing if every upload has its own."""
-    predictor = captioner.load(tiny.model_file(), "cpu")
-    own = [predictor.caption(photo).text for photo in photos()]
+    own = captions()
     problems = [
         f"upload {n} has {len(answers.get(n, []))} answers"
         for n in range(uploads)
