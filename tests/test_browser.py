@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,40 +19,20 @@ from captioner.captioning import Caption
 from captioner.visualize.overlay import overlay, upsample
 from captioner.visualize.page import entry, notebook_html, save_page
 
-selenium = pytest.importorskip(
-    "selenium", reason="selenium is missing: bash scripts/test.sh --browser installs it"
-)
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+pytest.importorskip("chromium")
+import chromium
+from chromium import By, WebDriverWait, drawn, pixels, select, wait, words
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="Chromium or chromedriver is missing: bash scripts/test.sh --browser"
-)
+pytestmark = chromium.needed
 NAME = "<img src=x onerror=document.title='hacked'></script><b>photo</b>.jpg"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,1000",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    driver.set_script_timeout(60)
-    yield driver
-    driver.quit()
+    with chromium.chromium() as driver:
+        yield driver
 
 
 Opener = Callable[..., Any]
@@ -72,32 +51,6 @@ def opened(browser: Any, tmp_path: Path) -> Opener:
         return browser
 
     return open_page
-
-
-def wait(browser: Any, selector: str) -> None:
-    WebDriverWait(browser, 60).until(lambda b: b.find_elements(By.CSS_SELECTOR, selector))
-
-
-def words(browser: Any) -> list[Any]:
-    return browser.find_elements(By.CSS_SELECTOR, "[role=option]")  # type: ignore[no-any-return]
-
-
-def drawn(browser: Any, expected: str) -> None:
-    """Wait until the canvas shows a word, by its number, or the photo alone, which is ""."""
-    script = "const { dataset, classList } = document.querySelector('.seen canvas');"
-    script += "return [dataset.drawn, classList.contains('on')]"
-    WebDriverWait(browser, 60).until(lambda b: b.execute_script(script) == [expected, expected != ""])
-
-
-def pixels(browser: Any) -> np.ndarray:
-    """What the canvas holds, (height, width, 3)."""
-    uri = browser.execute_script("return document.querySelector('.seen canvas').toDataURL()")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB"), int)
-
-
-def select(browser: Any, i: int) -> None:
-    words(browser)[i].click()
-    drawn(browser, str(i))
 
 
 # --- what is drawn --------------------------------------------------------------------------------

@@ -40,6 +40,14 @@ TURNS = {  # EXIF orientation -> what makes the photo upright
 }
 
 
+class UnknownFormat(CaptionerError):
+    """What was read is no image, or one of a format that is not read."""
+
+
+class TooManyPixels(CaptionerError):
+    """An image is too large to be decoded."""
+
+
 def load_image(source: Source, draft: int | None = None) -> Image.Image:
     """Read the first frame of an image as upright RGB, with white where it is transparent.
 
@@ -57,8 +65,8 @@ def load_image(source: Source, draft: int | None = None) -> Image.Image:
     try:
         return _load(source, draft)
     except CaptionerError as error:
-        message = str(error)
-    raise CaptionerError(message)  # the first one's traceback would keep half-decoded pixels alive
+        kind, message = type(error), str(error)
+    raise kind(message)  # the first one's traceback would keep half-decoded pixels alive
 
 
 def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None) -> Image.Image:
@@ -77,6 +85,23 @@ def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None
         if draft is not None:
             image.draft("RGB", (draft, draft))
         return _upright_rgb(image)
+
+
+def check_pixels(data: bytes, limit: int) -> None:
+    """Refuse the bytes of an image by what its header says, before anything is decoded.
+
+    Args:
+        limit: pixels that it may have at the most.
+
+    Raises:
+        UnknownFormat, TooManyPixels: so it is.
+        CaptionerError: it is empty, or its header is damaged.
+    """
+    if not data:
+        raise CaptionerError("image: is empty")
+    with _reading("image"), Image.open(io.BytesIO(data), formats=known_formats()) as image:
+        if image.width * image.height > limit:
+            raise TooManyPixels(f"image: has {image.width} x {image.height} pixels, more than {limit}")
 
 
 def known_formats() -> list[str]:
@@ -125,9 +150,9 @@ def _reading(name: str) -> Iterator[None]:
         raise
     except UnidentifiedImageError:
         choices = ", ".join(known_formats())
-        raise CaptionerError(f"{name}: is not an image of a known format ({choices})") from None
+        raise UnknownFormat(f"{name}: is not an image of a known format ({choices})") from None
     except Image.DecompressionBombError:
-        raise CaptionerError(f"{name}: has more than {MAX_PIXELS} pixels") from None
+        raise TooManyPixels(f"{name}: has more than {MAX_PIXELS} pixels") from None
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CaptionerError(f"{name}: cannot be decoded ({reason})") from error

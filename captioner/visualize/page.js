@@ -1,8 +1,8 @@
 // The page: reads the captions that stand in it, and shows one of them beside an index of all.
 
 (function start() {
-  const { look, captions } = JSON.parse(document.getElementById("data").textContent);
-  look.colours = Uint8Array.from(look.colours.match(/../g), (hex) => parseInt(hex, 16));
+  const { look: written, captions } = JSON.parse(document.getElementById("data").textContent);
+  const look = readLook(written);
   const page = document.getElementById("page");
   const main = make("main");
   const links = captions.map((entry, i) =>

@@ -8,22 +8,18 @@ other than as text, and its content security policy lets it run no other script 
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import io
-import json
-import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image
 
 from captioner.errors import CaptionerError
-from captioner.visualize.overlay import COLOURS, SPREAD, STRENGTH, top_of_scale, upsample
+from captioner.visualize.document import LOOK, document
+from captioner.visualize.overlay import top_of_scale, upsample
 
 if TYPE_CHECKING:
     from captioner.captioning import Caption
@@ -37,11 +33,12 @@ SCALE_PIXELS = 256  # at which the brightest heat is looked for
 NOTEBOOK_HEIGHT = 760
 
 
-def entry(caption: Caption, name: str = "") -> Entry:
+def entry(caption: Caption, name: str = "", pictures: bool = True) -> Entry:
     """One caption as the plain values that the page's scripts draw.
 
     Args:
         name: what the photo is called; may hold any character.
+        pictures: whether the photo and its thumbnail are among them.
 
     Raises:
         CaptionerError: the caption was made without attention.
@@ -52,8 +49,7 @@ def entry(caption: Caption, name: str = "") -> Entry:
     photo = (caption.photo or caption.image).convert("RGB")
     frame = caption.frame if caption.photo is not None else None
     frame = frame or (0, 0, *photo.size)
-    thumbnail = photo.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC, frame)
-    return {
+    values = {
         "name": name,
         "text": caption.text,
         "log_prob": _short(caption.log_prob),
@@ -69,11 +65,13 @@ def entry(caption: Caption, name: str = "") -> Entry:
             for step in caption.alternatives or ()
         ],
         "beam": [[text, _short(log_prob)] for text, log_prob in caption.beam or ()],
-        "photo": _data_uri(photo),
-        "thumbnail": _data_uri(thumbnail, lossless=False),
         "size": list(photo.size),
         "frame": list(frame),
     }
+    if pictures:
+        thumbnail = photo.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC, frame)
+        values |= {"photo": _data_uri(photo), "thumbnail": _data_uri(thumbnail, lossless=False)}
+    return values
 
 
 def page(entries: Sequence[Entry], title: str = "") -> str:
@@ -83,28 +81,17 @@ def page(entries: Sequence[Entry], title: str = "") -> str:
         entries: from :func:`entry`.
         title: of the page; the first caption where it is empty.
     """
-    folder = files("captioner.visualize")
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    script = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("view.js", "page.js"))
-    colours = colormaps[COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex()
-    look = {"colours": colours, "spread": SPREAD, "strength": STRENGTH}
     captions = "".join(
         f"<li>{html.escape(' - '.join(filter(None, (e['name'], e['text']))))}</li>" for e in entries
     )
-    parts = {
-        "title": html.escape(title or (entries[0]["text"] if entries else "captioner")),
-        "style": style,
-        "style_hash": _hash(style),
-        "script": script,
-        "script_hash": _hash(script),
-        "captions": captions,
-        "data": _json({"look": look, "captions": list(entries)}),
-    }
-    template = folder.joinpath("page.html").read_text(encoding="utf-8")
-    # in one pass, so that braces in a file name stay what they are; half a surrogate pair, which file
-    # names of unknown encoding bring, cannot be written
-    text = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
-    return text.encode("utf-8", "replace").decode()
+    return document(
+        "visualize/page.html",
+        ["visualize/page.css"],
+        ["visualize/view.js", "visualize/page.js"],
+        {"look": LOOK, "captions": list(entries)},
+        title=html.escape(title or (entries[0]["text"] if entries else "captioner")),
+        captions=captions,
+    ).text
 
 
 def save_page(entries: Sequence[Entry], path: str | Path, title: str = "") -> None:
@@ -125,17 +112,6 @@ def notebook_html(caption: Caption) -> str:
         f'<iframe srcdoc="{html.escape(page([entry(caption)]))}" title="{html.escape(caption.text)}" '
         f'sandbox="allow-scripts" width="100%" height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>'
     )
-
-
-def _json(value: object) -> str:
-    """JSON that may stand in a script element, which no ``</script>`` or ``<!--`` within ends early."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
-
-
-def _hash(text: str) -> str:
-    """What a content security policy calls an inline script or style that may be used."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _data_uri(image: Image.Image, lossless: bool = True) -> str:

@@ -11,6 +11,11 @@ const MINIATURE = 128;
 
 // ---- Attention as colours, with the arithmetic of overlay.py ----
 
+/** The look as it is written in a page, with its colours as numbers. */
+function readLook(look) {
+  return { ...look, colours: Uint8Array.from(look.colours.match(/../g), (hex) => parseInt(hex, 16)) };
+}
+
 /** How much each pixel along one side takes from each cell: a Gaussian of their distance. */
 function gaussianWeights(pixels, cells, spread) {
   const weights = new Float32Array(pixels * cells);

@@ -1,0 +1,104 @@
+"""``captioner serve --checkpoint FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from ipaddress import ip_address
+from pathlib import Path
+
+from captioner.errors import CaptionerError, check_range
+
+LIBRARIES = ("starlette", "uvicorn", "python_multipart")
+LEAST = {"max_upload": 0.001, "max_megapixels": 0.001, "timeout": 0.1, "queue": 1, "batch_size": 1}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Serve the page and the endpoint until a signal; 0, as that is how a server ends."""
+    options = _parser().parse_args(arguments)
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise CaptionerError(f"serve: {', '.join(missing)} is not installed: pip install captioner[web]")
+    # not before the arguments are known to be right: torch alone takes seconds
+    from captioner.captioning import load
+    from captioner.hardware import keep_memory
+    from captioner.web.app import create_app
+    from captioner.web.server import listen, make_server, url
+    from captioner.web.upload import Limits
+    from captioner.web.worker import Worker
+
+    for name, low in LEAST.items():
+        check_range(getattr(options, name), f"--{name.replace('_', '-')}", low)
+    limits = Limits(
+        int(options.max_upload * 10**6), int(options.max_megapixels * 10**6), options.timeout, options.queue
+    )
+    with listen(options.host, options.port) as listener:
+        keep_memory()
+        predictor = load(options.checkpoint, options.device)
+        names, hosts = map(_model_name, options.checkpoint), [options.host, *options.allow_host]
+        worker = Worker(predictor, options.batch_size)
+        try:
+            app = create_app(worker, limits, list(names), hosts)
+            if not ip_address(listener.getsockname()[0]).is_loopback:
+                warning = "anyone who reaches this machine can use the server, there is no password"
+                print(f"captioner: {warning}", file=sys.stderr)
+            print(f"captioner: {url(listener)} (Ctrl-C ends it)", flush=True)
+            make_server(app).run([listener])
+        finally:
+            worker.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "captioner serve",
+        description="A web page to drop photos on, and a JSON endpoint, POST /caption.",
+        epilog="The endpoint is described at /docs and /openapi.json.",
+    )
+    add = parser.add_argument
+    add(
+        "--checkpoint",
+        metavar="FILE",
+        required=True,
+        action="append",
+        help="a model.safetensors, or its run folder; given again, the models caption together",
+    )
+    default = " (default: %(default)s)"
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; others than this machine's own loopback open "
+        "the server to the network" + default,
+    )
+    add("--port", type=int, default=8000, help="0 takes one that is free" + default)
+    add(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name by which browsers may call the "
+        "server, beside localhost, addresses and --host; may be given again",
+    )
+    add("--max-upload", type=float, default=20, metavar="MB", help="size of a photo's file" + default)
+    add("--max-megapixels", type=float, default=64, metavar="N", help="size of a photo" + default)
+    add("--timeout", type=float, default=30, metavar="SECONDS", help="that an upload may take" + default)
+    add(
+        "--queue",
+        type=int,
+        default=32,
+        metavar="N",
+        help="photos that are uploaded or wait at a time; more are told to try again" + default,
+    )
+    add(
+        "--batch-size", type=int, default=16, metavar="N", help="photos that are captioned together" + default
+    )
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps" + default)
+    return parser
+
+
+def _model_name(checkpoint: str) -> str:
+    """The name of a model file, or of the run folder where it is called as all are."""
+    path = Path(checkpoint).absolute()
+    return path.parent.name if path.name == "model.safetensors" else path.stem

@@ -1,0 +1,81 @@
+"""A web page in one piece: a template with its styles, scripts and data in it.
+
+Its content security policy names those styles and scripts by their hashes, so that it runs nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+
+from captioner.visualize.overlay import COLOURS, SPREAD, STRENGTH
+
+LOOK = {  # what view.js needs to draw attention as overlay.py does
+    "colours": colormaps[COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex(),
+    "spread": SPREAD,
+    "strength": STRENGTH,
+}
+
+
+class Document(NamedTuple):
+    """A page and the content security policy that it has in it."""
+
+    text: str
+    policy: str
+
+
+def document(
+    template: str,
+    styles: Sequence[str],
+    scripts: Sequence[str] = (),
+    data: object = None,
+    sources: Sequence[str] = (),
+    **parts: str,
+) -> Document:
+    """Fill a template.
+
+    Args:
+        template, styles, scripts: files of this package, as ``package/name``; ``{{name}}`` in the template
+            stands for a part.
+        data: what the page's scripts read as JSON.
+        sources: further directives of the policy.
+        parts: HTML.
+    """
+    style, script = ("".join(map(_read, names)) for names in (styles, scripts))
+    policy = [
+        "default-src 'none'",
+        "img-src data:",
+        f"style-src '{_hash(style)}'",
+        f"script-src '{_hash(script)}'" if script else "script-src 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        *sources,
+    ]
+    parts |= {"policy": "; ".join(policy), "style": style, "script": script, "data": _json(data)}
+    # in one pass, so that braces in a file name stay what they are; half a surrogate pair, which file
+    # names of unknown encoding bring, cannot be written
+    text = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read(template))
+    return Document(text.encode("utf-8", "replace").decode(), parts["policy"])
+
+
+def _read(name: str) -> str:
+    return files("captioner").joinpath(name).read_text(encoding="utf-8")
+
+
+def _json(value: object) -> str:
+    """JSON that may stand in a script element, which no ``</script>`` or ``<!--`` within ends early."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _hash(text: str) -> str:
+    """What a content security policy calls an inline script or style that may be used."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

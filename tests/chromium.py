@@ -1,0 +1,74 @@
+"""A headless Chromium for tests, and what they ask of a caption that it shows."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("selenium", reason="selenium is missing: bash scripts/test.sh --browser installs it")
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+needed = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="Chromium or chromedriver is missing: bash scripts/test.sh --browser"
+)
+
+
+@contextmanager
+def chromium(*flags: str) -> Iterator[Any]:
+    """A driver of a browser that ends with the block."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,1000",
+        *flags,
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(60)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def wait(browser: Any, selector: str) -> None:
+    WebDriverWait(browser, 60).until(lambda b: b.find_elements(By.CSS_SELECTOR, selector))
+
+
+def words(browser: Any) -> list[Any]:
+    return browser.find_elements(By.CSS_SELECTOR, "[role=option]")  # type: ignore[no-any-return]
+
+
+def drawn(browser: Any, expected: str) -> None:
+    """Wait until the canvas shows a word, by its number, or the photo alone, which is ""."""
+    script = "const { dataset, classList } = document.querySelector('.seen canvas');"
+    script += "return [dataset.drawn, classList.contains('on')]"
+    WebDriverWait(browser, 60).until(lambda b: b.execute_script(script) == [expected, expected != ""])
+
+
+def pixels(browser: Any) -> np.ndarray:
+    """What the canvas holds, (height, width, 3)."""
+    uri = browser.execute_script("return document.querySelector('.seen canvas').toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB"), int)
+
+
+def select(browser: Any, i: int) -> None:
+    words(browser)[i].click()
+    drawn(browser, str(i))
