@@ -57,8 +57,8 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"grounding.report"},
     {"grounding.table"},
     {"captioning", "evaluation"},
-    {"visualize.overlay", "visualize.fonts", "visualize.document"},
-    {"visualize.sheet"},
+    {"visualize.overlay", "visualize.fonts"},
+    {"visualize.sheet", "visualize.document"},
     {
         "visualize.figure",
         "visualize.comparison_figure",
