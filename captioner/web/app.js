@@ -16,6 +16,11 @@
     return input;
   });
 
+  const wide = matchMedia("(min-width: 40rem)"); // narrow ones open the options where they are wanted
+  const fit = () => (document.getElementById("search").open = wide.matches);
+  wide.addEventListener("change", fit);
+  fit();
+
   function tell(text, wrong = "") {
     status.textContent = text;
     problem.textContent = wrong;

@@ -174,7 +174,7 @@ def _object(properties: dict[str, Json], optional: tuple[str, ...] = ()) -> Json
 def _range(schema: Json) -> str:
     if schema["type"] == "boolean":
         return "true or false"
-    return f"{schema['minimum']:g} to {schema['maximum']:g}, else {schema['default']:g}"
+    return f"{schema['minimum']:g} to {schema['maximum']:g}; default {schema['default']:g}"
 
 
 def _kind(schema: Json) -> str:
