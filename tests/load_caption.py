@@ -65,7 +65,7 @@ def is_broken(number: int) -> bool:
 
 
 def caption(folder: Path, output: Path) -> list[tuple[int, int]]:
-    """Run the command; returns its resident memory in bytes over the answers written so far."""
+    """Run the command; returns its own memory in bytes over the answers written so far."""
     command = [sys.executable, "-m", "captioner", "caption", str(folder), "--format", "jsonl"]
     command += ["--checkpoint", str(tiny.model_file()), "--device", "cpu", "--output", str(output)]
     found: list[tuple[int, int]] = []
@@ -79,10 +79,13 @@ def caption(folder: Path, output: Path) -> list[tuple[int, int]]:
 
 
 def resident(process: int) -> int:
+    """Bytes that a process has made its own; the pages of libraries come and go as they are used."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096
-    except (OSError, IndexError):
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
         return 0
+    found = [int(line.split()[1]) for line in lines if line.startswith("RssAnon:")]
+    return 1024 * found[0] if found else 0
 
 
 def check(output: Path, folder: Path, count: int) -> list[str]:

@@ -172,7 +172,7 @@ IN_TRAINING: list[tuple[str, object, list[str]]] = [
     ("training.precision", "fp8", ["'fp8'", "fp32", "bf16", "auto"]),
     ("training.epochs", 0, ["0", "at least 1"]),
     ("search.strategy", "best", ["'best'", "greedy", "beam", "sample"]),
-    ("run.workers", -1, ["-1", "at least 0"]),
+    ("run.workers", -1, ["-1", "between 0 and"]),
     ("run.device", "toaster", ["'toaster'", "cpu"]),
 ]
 IN_MODEL_OR_DATA: list[tuple[str, object, list[str]]] = [
@@ -183,7 +183,7 @@ IN_MODEL_OR_DATA: list[tuple[str, object, list[str]]] = [
     ("encoder.mean", [0.5], ["[0.5]", "3"]),
     ("vocabulary.min_count", 10_000, ["10000"]),
     ("vocabulary.unit", "letter", ["'letter'", "word", "character"]),
-    ("data.train", 0, ["0", "at least 1"]),
+    ("data.train", 0, ["0", "between 1 and"]),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +337,40 @@ def test_resumed_run_cannot_change_its_model(tmp_path: Path, capsys: pytest.Capt
     train(tiny.config(tmp_path), tmp_path / "run", report=tiny.silent)
     status, line = told(capsys, f"resume={tmp_path / 'run'}", "cell=gru")
     assert (status, line.count("\n")) == (2, 1) and "cell=gru" in line
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n" for before, after in pairwise("abcdefghijklmno")
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"\0",
+        b"cell: [",
+        b"- 3",
+        b"3",
+        b"cell: !!python/object:os.system {}",
+        BOMB.encode(),
+        b"[" * 5000,
+        b"cell: ${cell}",
+        b"cell: {name: lstm}\nzoom: 2",
+        b"training: {epochs: 1}",
+        b"a: 1\na: 2",
+    ],
+    ids=lambda content: content[:20],
+)
+@pytest.mark.parametrize("key", ["resume", "init"])
+def test_damaged_configuration_of_a_run_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, content: bytes
+) -> None:
+    (tmp_path / "config.yaml").write_bytes(content)
+    status, line = told(capsys, f"{key}={tmp_path}", *tiny.OVERRIDES[:1] * (key == "init"))
+    assert (status, line.count("\n")) == (2, 1)
+    assert line.startswith(f"captioner: {key}: {tmp_path / 'config.yaml'}: ")
 
 
 def test_output_that_cannot_be_written_is_told(

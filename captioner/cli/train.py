@@ -9,9 +9,11 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from captioner.composition import run_command
 from captioner.config import TrainConfig
@@ -85,9 +87,24 @@ def _continued(config: TrainConfig, folder: Path) -> TrainConfig:
 
 def _saved(folder: Path, key: str) -> DictConfig:
     """The configuration that a run was started with."""
-    if not (folder / CONFIG_FILE).is_file():
+    path = folder / CONFIG_FILE
+    if not path.is_file():
         raise CaptionerError(f"{key}: {folder} holds no {CONFIG_FILE}, so it is not a run folder")
-    saved = OmegaConf.load(folder / CONFIG_FILE)
+    try:
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("it has aliases, by which a few lines can stand for any number of them")
+        saved = OmegaConf.load(path)
+        from_plain(TrainConfig, OmegaConf.to_container(saved))
+    except (
+        CaptionerError,
+        OmegaConfBaseException,
+        yaml.YAMLError,
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise CaptionerError(f"{key}: {path}: {str(error).splitlines()[0]}") from error
     assert isinstance(saved, DictConfig)
     return saved
 

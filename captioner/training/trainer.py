@@ -88,6 +88,6 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
         torch.set_rng_state(state["random"])
         if state["cuda_random"] is not None and trainer.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_random"], trainer.device)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise CaptionerError(f"resume: the state is of another run ({reason})") from error
