@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from email.message import Message
 from typing import Any, NamedTuple
 
+import pytest
 import tiny
 
+pytest.importorskip("starlette", reason="the extra web is missing: pip install captioner[web]")
+pytest.importorskip("uvicorn", reason="the extra web is missing: pip install captioner[web]")
+pytest.importorskip("python_multipart", reason="the extra web is missing: pip install captioner[web]")
 from captioner.web.app import create_app
 from captioner.web.server import listen, make_server
 from captioner.web.upload import Limits

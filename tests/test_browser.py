@@ -10,20 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import chromium
 import numpy as np
 import pytest
 from captions import caption_of, drawing
+from chromium import By, WebDriverWait, drawn, pixels, select, wait, words
 from PIL import Image
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 from captioner.captioning import Caption
 from captioner.visualize.overlay import overlay, upsample
 from captioner.visualize.page import entry, notebook_html, save_page
-
-pytest.importorskip("chromium")
-import chromium
-from chromium import By, WebDriverWait, drawn, pixels, select, wait, words
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.keys import Keys
 
 pytestmark = chromium.needed
 NAME = "<img src=x onerror=document.title='hacked'></script><b>photo</b>.jpg"

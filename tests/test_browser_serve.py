@@ -11,20 +11,17 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import chromium
 import numpy as np
 import pytest
-import tiny
-
-import captioner
-from captioner.captioning import Predictor
-
-pytest.importorskip("chromium")
-pytest.importorskip("served", reason="the extra web is missing", exc_type=ImportError)
-import chromium
 import served
+import tiny
 from chromium import By, WebDriverWait, drawn, pixels, select, words
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+
+import captioner
+from captioner.captioning import Predictor
 
 pytestmark = chromium.needed
 MARKUP = "<img src=x onerror=document.title='hacked'><b>photo<b>.png"

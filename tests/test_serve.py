@@ -21,17 +21,12 @@ import pytest
 import tiny
 from captions import caption_of
 from PIL import Image
+from served import FORM, ask, form, photos, post, served
 
 import captioner
 from captioner.captioning import Predictor
 from captioner.config import SearchConfig
 from captioner.visualize.page import entry
-
-pytest.importorskip("starlette", reason="the extra web is missing: pip install captioner[web]")
-pytest.importorskip("uvicorn", reason="the extra web is missing: pip install captioner[web]")
-pytest.importorskip("python_multipart", reason="the extra web is missing: pip install captioner[web]")
-from served import FORM, ask, form, photos, post, served
-
 from captioner.web.upload import Limits
 from captioner.web.worker import Worker
 

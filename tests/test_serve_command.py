@@ -11,12 +11,10 @@ import subprocess
 import sys
 from typing import Any
 
+import load_serve
 import pytest
 
 from captioner.cli.main import main
-
-MISSING = "the extra web is missing: pip install captioner[web]"
-load_serve = pytest.importorskip("load_serve", reason=MISSING, exc_type=ImportError)
 
 STUB = """
 import asyncio, sys
