@@ -256,13 +256,13 @@ def test_two_builds_at_once_are_one(
 ) -> None:
     encoder, waiting = make_encoder(), threading.Event()
     expected = np.array(features(encoder, photos, folder / "alone"))
-    real, built, found = encoder.trunk, [], []
+    real, built, found = Encoder.trunk, [], []
 
-    def trunk(pixels: torch.Tensor) -> torch.Tensor:
+    def trunk(encoder: Encoder, pixels: torch.Tensor) -> torch.Tensor:
         built.append(waiting.wait(timeout=60))  # until the other one waits for this one
-        return real(pixels)
+        return real(encoder, pixels)
 
-    monkeypatch.setattr(encoder, "trunk", trunk)
+    monkeypatch.setattr(Encoder, "trunk", trunk)
     monkeypatch.setattr(cache, "_tell_waiting", waiting.set)
     build = lambda: found.append(np.array(features(encoder, photos, folder / "shared")))  # noqa: E731
     threads = [threading.Thread(target=build) for _ in range(2)]
@@ -278,13 +278,13 @@ def test_build_goes_on_when_the_one_it_waited_for_fails(
     photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder, waiting, outcomes = make_encoder(), threading.Event(), []
-    real, first = encoder.trunk, iter([True])
+    real, first = Encoder.trunk, iter([True])
 
-    def trunk(pixels: torch.Tensor) -> torch.Tensor:
+    def trunk(encoder: Encoder, pixels: torch.Tensor) -> torch.Tensor:
         if next(first, False):
             waiting.wait(timeout=60)
             raise MemoryError
-        return real(pixels)
+        return real(encoder, pixels)
 
     def build() -> None:
         try:
@@ -292,7 +292,7 @@ def test_build_goes_on_when_the_one_it_waited_for_fails(
         except MemoryError:
             outcomes.append(0)
 
-    monkeypatch.setattr(encoder, "trunk", trunk)
+    monkeypatch.setattr(Encoder, "trunk", trunk)
     monkeypatch.setattr(cache, "_tell_waiting", waiting.set)
     threads = [threading.Thread(target=build) for _ in range(2)]
     for thread in threads:

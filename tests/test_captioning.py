@@ -159,7 +159,7 @@ def test_options_reach_the_search(predictor: Predictor, images: list[Image.Image
     ("options", "named"),
     [
         ({"beams": 3}, ["'beams'", "beam_size", "max_length"]),
-        ({"beam_size": 0}, ["beam_size", "0", "at least 1"]),
+        ({"beam_size": 0}, ["beam_size", "0", "between 1 and"]),
         ({"strategy": "best"}, ["strategy", "'best'", "greedy", "sample"]),
         ({"max_length": -1}, ["max_length"]),
         ({"top_p": 2.0}, ["top_p", "between 0 and 1"]),
