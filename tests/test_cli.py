@@ -332,6 +332,19 @@ def test_letters_that_the_terminal_has_not_are_escaped(photos: Path, monkeypatch
     assert b"fj\\xe4ll.png\t" in printed.getvalue()
 
 
+def test_closed_streams_are_no_bug(
+    run: Command, photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "standard input is closed" in one_line(
+        run("caption", "-", "--checkpoint", tiny.model_file(), "--device", "cpu")
+    )
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SystemExit) as caught:
+        main(["caption", str(photos), "--checkpoint", str(tiny.model_file()), "--device", "cpu"])
+    assert caught.value.code == 0 and capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("columns", ["1", "0", "-5", "wide"])
 def test_help_is_told_in_a_window_of_any_width(
     run: Command, monkeypatch: pytest.MonkeyPatch, columns: str

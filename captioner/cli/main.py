@@ -70,7 +70,8 @@ def _run(given: list[str]) -> int:
 def _settle_output() -> None:
     """Write what is still to be printed, or forget it where nobody takes it, before Python would complain."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as where it is closed from the beginning
+            sys.stdout.flush()
     except (OSError, ValueError):
         sys.stdout = io.StringIO()
 

@@ -40,6 +40,8 @@ def find_images(paths: Iterable[str]) -> Iterator[Path]:
 
 
 def _standard_input() -> Iterator[str]:
+    if sys.stdin is None:
+        raise CaptionerError("-: standard input is closed")
     # bytes, as a file name need not be valid in any encoding; what has no line ends is no list of paths
     for line in iter(lambda: sys.stdin.buffer.readline(LONGEST_PATH), b""):
         if name := line.rstrip(b"\r\n"):
