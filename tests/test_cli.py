@@ -333,7 +333,7 @@ def test_letters_that_the_terminal_has_not_are_escaped(photos: Path, monkeypatch
 
 
 def test_closed_streams_are_no_bug(
-    run: Command, photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    run: Command, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert "standard input is closed" in one_line(
@@ -342,7 +342,7 @@ def test_closed_streams_are_no_bug(
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(SystemExit) as caught:
         main(["caption", str(photos), "--checkpoint", str(tiny.model_file()), "--device", "cpu"])
-    assert caught.value.code == 0 and capfd.readouterr().err == ""
+    assert caught.value.code == 0 and capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("columns", ["1", "0", "-5", "wide"])
