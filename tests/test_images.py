@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from captioner.data.finding import LONGEST_PATH, find_images
-from captioner.data.images import load_image
+from captioner.data.images import TooManyPixels, UnknownFormat, check_pixels, load_image
 from captioner.data.preprocess import Preprocess
 from captioner.errors import CaptionerError
 
@@ -355,3 +355,18 @@ def test_pixels_are_channels_first_bytes() -> None:
 def test_unknown_resize_is_refused_with_the_choices() -> None:
     with pytest.raises(CaptionerError, match=r"encoder\.resize: 'fit' is not one of crop, squash"):
         Preprocess(224, "fit")
+
+
+# --- what a header tells --------------------------------------------------------------------------
+
+
+def test_pixels_are_counted_without_decoding_them() -> None:
+    data = encoded(Image.new("RGB", (30, 20)), "png")
+    check_pixels(data, 600)
+    check_pixels(data[:60], 600)  # its pixels are cut off
+    with pytest.raises(TooManyPixels, match="image: has 30 x 20 pixels, more than 599"):
+        check_pixels(data, 599)
+    with pytest.raises(UnknownFormat, match="image: is not an image of a known format"):
+        check_pixels(b"text", 600)
+    with pytest.raises(CaptionerError, match="image: is empty"):
+        check_pixels(b"", 600)

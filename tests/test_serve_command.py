@@ -62,10 +62,14 @@ def test_help_does_not_import_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--queue", "0"], "--queue: 0 is out of range, it must be at least 1"),
-        (["--max-upload", "0"], "--max-upload: 0 is out of range, it must be at least 0.001"),
-        (["--max-megapixels", "nan"], "--max-megapixels: nan is out of range, it must be at least 0.001"),
-        (["--batch-size", "-1"], "--batch-size: -1 is out of range, it must be at least 1"),
+        (["--queue", "0"], "--queue: 0 is out of range, it must be between 1 and 1e+06"),
+        (["--max-upload", "0"], "--max-upload: 0 is out of range, it must be between 0.001 and 1e+06"),
+        (
+            ["--max-megapixels", "nan"],
+            "--max-megapixels: nan is out of range, it must be between 0.001 and 1e+06",
+        ),
+        (["--timeout", "inf"], "--timeout: inf is out of range, it must be between 0.1 and 1e+06"),
+        (["--batch-size", "-1"], "--batch-size: -1 is out of range, it must be between 1 and 1e+06"),
         (["--port", "70000"], "--port: 70000 is out of range, it must be between 0 and 65535"),
         (["--device", "cpu"], "checkpoint: there is no "),
         (["--host", "no.such.host.invalid"], "--host: 'no.such.host.invalid' is no address "),

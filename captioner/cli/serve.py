@@ -13,6 +13,7 @@ from captioner.errors import CaptionerError, check_range
 
 LIBRARIES = ("starlette", "uvicorn", "python_multipart")
 LEAST = {"max_upload": 0.001, "max_megapixels": 0.001, "timeout": 0.1, "queue": 1, "batch_size": 1}
+MOST = 10**6
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -30,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     from captioner.web.worker import Worker
 
     for name, low in LEAST.items():
-        check_range(getattr(options, name), f"--{name.replace('_', '-')}", low)
+        check_range(getattr(options, name), f"--{name.replace('_', '-')}", low, MOST)
     limits = Limits(
         int(options.max_upload * 10**6), int(options.max_megapixels * 10**6), options.timeout, options.queue
     )
