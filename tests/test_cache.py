@@ -256,13 +256,13 @@ def test_two_builds_at_once_are_one(
 ) -> None:
     encoder, waiting = make_encoder(), threading.Event()
     expected = np.array(features(encoder, photos, folder / "alone"))
-    real, built, found = encoder.trunk, [], []
+    real, built, found = Encoder.trunk, [], []
 
-    def trunk(pixels: torch.Tensor) -> torch.Tensor:
+    def trunk(self: Encoder, pixels: torch.Tensor) -> torch.Tensor:
         built.append(waiting.wait(timeout=60))  # until the other one waits for this one
-        return real(pixels)
+        return real(self, pixels)
 
-    monkeypatch.setattr(encoder, "trunk", trunk)
+    monkeypatch.setattr(Encoder, "trunk", trunk)
     monkeypatch.setattr(cache, "_tell_waiting", waiting.set)
     build = lambda: found.append(np.array(features(encoder, photos, folder / "shared")))  # noqa: E731
     threads = [threading.Thread(target=build) for _ in range(2)]

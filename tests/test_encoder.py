@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from functools import lru_cache
 
 import pytest
@@ -106,7 +107,7 @@ def test_folded_for_inference_the_annotations_are_the_same(name, monkeypatch):
     middle = {"small": "stage2", "squeezenet1_1": "features1"}.get(name)
     middle = middle or ("layer3" if name.startswith("resnet") else "features5")
     encoder = small(fine_tune=middle) if name == "small" else encoder_of(name, monkeypatch, fine_tune=middle)
-    encoder, pixels = encoder.double().eval(), photos()
+    encoder, pixels = deepcopy(encoder).double().eval(), photos()  # its network serves other tests too
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
     folded = encoder.folded()
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
