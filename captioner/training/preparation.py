@@ -64,6 +64,10 @@ def prepare(config: TrainConfig, device: torch.device) -> Material:
     Raises:
         CaptionerError: whatever is wrong with the data or the configuration.
     """
+
+    def encoded(records: list[Record], title: str, mirrored: bool = False) -> Split:
+        return encode_split(model.encoder, config.encoder, records, config.run, device, title, mirrored)
+
     train, val = load_split(config.data, "train"), load_split(config.data, "val")
     if config.init is not None:
         vocabulary, model = _trained(config, config.init)
@@ -72,18 +76,13 @@ def prepare(config: TrainConfig, device: torch.device) -> Material:
         model = build_model(config, len(vocabulary))
     model.to(device)
     captions = encode_captions(train, vocabulary, config.training.max_caption_length)
-    train_split, val_split = (
-        encode_split(model.encoder, config.encoder, records, config.run, device, title)
-        for records, title in ((train, "encoding train"), (val, "encoding val"))
-    )
+    train_split, val_split = encoded(train, "encoding train"), encoded(val, "encoding val")
     mirrored = None
     if config.training.flip:
         if model.encoder.first_trained == 0:  # the features are the pixels
             turned = Split(train, train_split.features[..., ::-1])
         else:
-            turned = encode_split(
-                model.encoder, config.encoder, train, config.run, device, "encoding mirrored", mirrored=True
-            )
+            turned = encoded(train, "encoding mirrored", mirrored=True)
         mirrored = turned, mirrored_captions(captions, vocabulary)
     references = References(val, vocabulary)
     return Material(model, vocabulary, train_split, captions, val_split, references, mirrored)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from captioner.errors import CaptionerError
 from captioner.visualize.document import LOOK, document
-from captioner.visualize.overlay import top_of_scale, upsample
+from captioner.visualize.overlay import maps_and_square, top_of_scale, upsample
 
 if TYPE_CHECKING:
     from captioner.captioning import Caption
@@ -43,10 +43,9 @@ def entry(caption: Caption, name: str = "", pictures: bool = True) -> Entry:
     Raises:
         CaptionerError: the caption was made without attention.
     """
-    if caption.attention is None or caption.image is None:
-        raise CaptionerError("page: the caption has no attention, caption with attention=True")
-    _, rows, columns = caption.attention.shape
-    photo = (caption.photo or caption.image).convert("RGB")
+    maps, square = maps_and_square(caption, "page")
+    _, rows, columns = maps.shape
+    photo = (caption.photo or square).convert("RGB")
     frame = caption.frame if caption.photo is not None else None
     frame = frame or (0, 0, *photo.size)
     values = {
@@ -57,8 +56,8 @@ def entry(caption: Caption, name: str = "", pictures: bool = True) -> Entry:
         "probabilities": _short(np.exp(caption.word_log_probs)),
         "betas": None if caption.betas is None else _short(caption.betas),
         "grid": [rows, columns],
-        "attention": np.round(caption.attention.reshape(-1, rows * columns).astype(float), 6).tolist(),
-        "top": top_of_scale(upsample(caption.attention, SCALE_PIXELS)),
+        "attention": np.round(maps.reshape(-1, rows * columns).astype(float), 6).tolist(),
+        "top": top_of_scale(upsample(maps, SCALE_PIXELS)),
         "gates": {gate: _short(values) for gate, values in (caption.gates or {}).items()},
         "alternatives": [
             [[word, _short(np.exp(log_prob))] for word, log_prob in step]
