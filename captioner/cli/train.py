@@ -24,6 +24,8 @@ from captioner.stopping import Stopped
 from captioner.training.loop import train
 from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE
 
+LARGEST_CONFIG, DEEPEST_CONFIG = 100_000, 20  # bytes; levels
+
 
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration and train, once or for every combination of a multirun."""
@@ -91,9 +93,7 @@ def _saved(folder: Path, key: str) -> DictConfig:
     if not path.is_file():
         raise CaptionerError(f"{key}: {folder} holds no {CONFIG_FILE}, so it is not a run folder")
     try:
-        text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("it has aliases, by which a few lines can stand for any number of them")
+        _check_plain(path)
         saved = OmegaConf.load(path)
         from_plain(TrainConfig, OmegaConf.to_container(saved))
     except (
@@ -107,6 +107,17 @@ def _saved(folder: Path, key: str) -> DictConfig:
         raise CaptionerError(f"{key}: {path}: {str(error).splitlines()[0]}") from error
     assert isinstance(saved, DictConfig)
     return saved
+
+
+def _check_plain(path: Path) -> None:
+    """Refuse a YAML file that would take its reader for ever: aliases stand for copies of copies."""
+    if path.stat().st_size > LARGEST_CONFIG:
+        raise ValueError(f"it is larger than {LARGEST_CONFIG:,} bytes")
+    depth = 0
+    for event in yaml.parse(path.read_text(encoding="utf-8"), yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_CONFIG or isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has aliases, or is nested too deeply")
 
 
 def _run_folder(config: TrainConfig) -> Path:
