@@ -46,19 +46,21 @@ def reward(captions: list[list[str]], images: list[int]) -> np.ndarray:
     return np.array([reward_of([WORDS.index(word) for word in caption]) for caption in captions])
 
 
-def log_prob(decoder, annotations, caption):
+def log_prob(decoder, annotations, caption, temperature=1.0):
     """Log probability of a caption among those that may be said, from the textbook equations."""
     logits = read(decoder, annotations, caption).logits
     total = logits.new_zeros(())
     for t, word in enumerate(caption):
         forbidden = [PAD, START, UNKNOWN] + [END] * (t == 0)
-        total = total + logits[t].index_fill(0, torch.tensor(forbidden), float("-inf")).log_softmax(0)[word]
+        allowed = logits[t].index_fill(0, torch.tensor(forbidden), float("-inf"))
+        total = total + (allowed / temperature).log_softmax(0)[word]
     return total
 
 
 @torch.no_grad()
-def expected_reward(decoder, annotations):
-    return sum(log_prob(decoder, annotations, c).exp() * reward_of(c) for c in every_caption()).item()
+def expected_reward(decoder, annotations, temperature=1.0):
+    captions = every_caption()
+    return sum(log_prob(decoder, annotations, c, temperature).exp() * reward_of(c) for c in captions).item()
 
 
 def direction_of(decoder, seed):
@@ -66,13 +68,13 @@ def direction_of(decoder, seed):
     return [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in decoder.parameters()]
 
 
-def slope(decoder, annotations, direction, step=1e-5):
+def slope(decoder, annotations, direction, temperature=1.0, step=1e-5):
     """The expected reward's derivative along a direction, by central differences."""
     values = []
     for sign in (1, -2):
         for parameter, part in zip(decoder.parameters(), direction):
             parameter.data += sign * step * part
-        values.append(expected_reward(decoder, annotations))
+        values.append(expected_reward(decoder, annotations, temperature))
     for parameter, part in zip(decoder.parameters(), direction):
         parameter.data += step * part
     return (values[0] - values[1]) / (2 * step)
@@ -122,10 +124,11 @@ def test_loss_over_all_captions_has_the_gradient_of_the_expected_reward(
     assert nll.sum().item() == pytest.approx(sum(given), abs=1e-6)
 
 
-@pytest.mark.parametrize("baseline", ["mean", "greedy"])
-def test_sampled_gradient_is_unbiased(make_decoder, make_annotations, baseline) -> None:
+@pytest.mark.parametrize(("baseline", "temperature"), [("mean", 1.0), ("greedy", 1.0), ("mean", 0.5)])
+def test_sampled_gradient_is_unbiased(make_decoder, make_annotations, baseline, temperature) -> None:
     decoder, annotations = make_decoder(vocabulary=VOCABULARY), make_annotations(images=1)
-    critic = SelfCritical(SelfCriticalConfig(samples=50, baseline=baseline), SEARCH, WORDS, reward)
+    options = SelfCriticalConfig(samples=50, baseline=baseline, temperature=temperature)
+    critic = SelfCritical(options, SEARCH, WORDS, reward)
     direction, found = direction_of(decoder, 1), []
     for _ in range(40):
         decoder.zero_grad()
@@ -133,7 +136,7 @@ def test_sampled_gradient_is_unbiased(make_decoder, make_annotations, baseline) 
         (loss.total / loss.captions).backward()
         found.append(-along(decoder, direction))
     error = np.std(found) / len(found) ** 0.5
-    wanted = slope(decoder, annotations[0], direction)
+    wanted = slope(decoder, annotations[0], direction, temperature)
     assert abs(wanted) > 8 * error  # or the next line would say little
     assert np.mean(found) == pytest.approx(wanted, abs=4 * error)
 

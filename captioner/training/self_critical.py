@@ -11,7 +11,9 @@ has the n-grams of "a dog in a field" but the last, and captions learn to stop a
 
 There is no dropout, neither where captions are drawn nor where their gradient is taken: both passes must
 be the same policy for the loss to have the gradient of the expected reward, and it is the policy that
-captions photos later. Likewise p counts only the words that the search may say.
+captions photos later. Likewise p counts only the words that the search may say, and has the temperature
+that they are drawn at: below 1 for a model that was trained with label smoothing, whose own distribution is
+so flat that its samples are far from the captions that its beam search finds.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ def check_self_critical(options: SelfCriticalConfig) -> None:
     # the mean of the others needs others
     check_range(options.samples, "phase.samples", low=2 if options.baseline == "mean" else 1, high=1000)
     check_range(options.bleu_weight, "phase.bleu_weight", low=0)
+    check_range(options.temperature, "phase.temperature", low=0.01, high=100)
 
 
 def caption_reward(records: Sequence[Record], vocabulary: Vocabulary, bleu_weight: float = 0.0) -> Reward:
@@ -88,7 +91,12 @@ class SelfCritical:
     ) -> None:
         check_self_critical(options)
         self.options = options
-        self.search = SearchConfig("sample", max_length=search.max_length, allow_unknown=search.allow_unknown)
+        self.search = SearchConfig(
+            "sample",
+            max_length=search.max_length,
+            allow_unknown=search.allow_unknown,
+            temperature=options.temperature,
+        )
         self.words = words
         self.reward = reward
 
@@ -144,13 +152,13 @@ def policy_loss(
         The loss, and each word's negative log probability, ``(words,)``, without a gradient.
     """
     captions, layer = unrolled.captions, decoder.word_output
-    deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context)
+    deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context) / options.temperature
     share = captions.pack(advantage[:, None].expand(-1, captions.words.shape[1]))
     total, nll = at_least_single(deep.new_zeros(())), []
     first = captions.alive[0]
     for step, part in enumerate((slice(first), slice(first, None))):  # the first words, and the others
         never = torch.tensor(forbidden(step, len(layer.bias), options), device=deep.device)
-        bias = layer.bias.index_fill(0, never, NEVER)
+        bias = (layer.bias / options.temperature).index_fill(0, never, NEVER)
         loss, surprise = word_loss(deep[part], layer.weight, bias, unrolled.targets[part], share=share[part])
         total = total + loss
         nll.append(surprise)
