@@ -18,7 +18,9 @@ from matplotlib import colormaps
 
 from captioner.visualize.overlay import COLOURS, SPREAD, STRENGTH
 
-LOOK = {  # what view.js needs to draw attention as overlay.py does
+STYLES = ["visualize/page.css", "visualize/caption.css", "visualize/words.css"]
+SCRIPTS = ["visualize/painter.js", "visualize/elements.js", "visualize/view.js"]  # of one caption's view
+LOOK = {  # what painter.js needs to draw attention as overlay.py does
     "colours": colormaps[COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex(),
     "spread": SPREAD,
     "strength": STRENGTH,

@@ -1,7 +1,7 @@
 """Captions as one self-contained web page, with the attention of the word under the pointer over the photo.
 
-The page is ``page.html`` with ``page.css``, ``view.js`` (one caption) and ``page.js`` (the index) in it;
-the captions are JSON that those scripts read. Nothing that a photo or a caption is called reaches the page
+The page is ``page.html`` with its styles, the scripts of one caption and ``page.js`` (the index) in it; the
+captions are JSON that those scripts read. Nothing that a photo or a caption is called reaches the page
 other than as text, and its content security policy lets it run no other script and load nothing.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from captioner.errors import CaptionerError
-from captioner.visualize.document import LOOK, document
+from captioner.visualize.document import LOOK, SCRIPTS, STYLES, document
 from captioner.visualize.overlay import maps_and_square, top_of_scale, upsample
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def page(entries: Sequence[Entry], title: str = "") -> str:
     )
     return document(
         "visualize/page.html",
-        ["visualize/page.css"],
-        ["visualize/view.js", "visualize/page.js"],
+        STYLES,
+        [*SCRIPTS, "visualize/page.js"],
         {"look": LOOK, "captions": list(entries)},
         title=html.escape(title or (entries[0]["text"] if entries else "captioner")),
         captions=captions,

@@ -25,7 +25,7 @@ from captioner import __version__
 from captioner.captioning import Caption
 from captioner.data.images import known_formats
 from captioner.errors import CaptionerError
-from captioner.visualize.document import LOOK, Document, document
+from captioner.visualize.document import LOOK, SCRIPTS, STYLES, Document, document
 from captioner.visualize.page import entry
 from captioner.web.describe import describe, docs
 from captioner.web.guard import Guard
@@ -140,8 +140,8 @@ def _page(limits: Limits, models: Sequence[str]) -> Document:
     fields = [{**option._asdict(), "default": option.default, "whole": option.whole} for option in OPTIONS]
     return document(
         "web/app.html",
-        ["visualize/page.css", "web/app.css"],
-        ["visualize/view.js", "web/app.js"],
+        [*STYLES, "web/app.css"],
+        [*SCRIPTS, "web/app.js"],
         {"look": LOOK, "options": fields, "upload": limits.upload},
         ["connect-src 'self'"],
         models=html.escape(" + ".join(models)),

@@ -6,7 +6,7 @@ import html
 from typing import Any
 
 from captioner import __version__
-from captioner.visualize.document import Document, document
+from captioner.visualize.document import STYLES, Document, document
 from captioner.web.options import OPTIONS, PICTURES
 from captioner.web.upload import FIELD, Limits
 
@@ -153,7 +153,7 @@ def docs(description: Json) -> Document:
     fields = description["components"]["schemas"]["Caption"]["properties"]
     return document(
         "web/docs.html",
-        ["visualize/page.css", "web/docs.css"],
+        [*STYLES, "web/docs.css"],
         field=FIELD,
         options=_rows((name, _range(schema), schema["description"]) for name, schema in options.items()),
         answer=_rows((name, _kind(schema), schema["description"]) for name, schema in fields.items()),
