@@ -135,7 +135,7 @@ def test_an_image_too_small_is_refused(monkeypatch):
 
 
 def test_small_encoders_annotations_are_local():
-    """Kernels of 4, 4, 4 and 3, strides of 2, 2, 2 and 1: 1 + 3 (1 + 2 + 4) + 2 * 8 = 38 pixels.
+    """Kernels of 4, 4, 3, 4 and 3, strides of 2, 2, 1, 2 and 1: 1 + 3 (1 + 2 + 4) + 2 (4 + 8) = 46 pixels.
 
     They lie around the middle of the annotation's cell of 8 x 8 pixels.
     """
@@ -144,8 +144,8 @@ def test_small_encoders_annotations_are_local():
     feature_map = encoder.stages(pixels)
     seen = torch.autograd.grad(feature_map[0, :, 4, 4].sum(), pixels)[0][0].abs().sum(0)
     ys, xs = seen.nonzero(as_tuple=True)
-    assert (ys.min().item(), ys.max().item()) == (4 * 8 - 15, 4 * 8 + 7 + 15)
-    assert (xs.min().item(), xs.max().item()) == (4 * 8 - 15, 4 * 8 + 7 + 15)
+    assert (ys.min().item(), ys.max().item()) == (4 * 8 - 19, 4 * 8 + 7 + 19)
+    assert (xs.min().item(), xs.max().item()) == (4 * 8 - 19, 4 * 8 + 7 + 19)
 
 
 def test_a_far_away_pixel_does_not_change_an_annotation():
