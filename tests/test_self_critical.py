@@ -155,7 +155,8 @@ def test_a_baseline_makes_equal_rewards_move_nothing(make_decoder, make_annotati
 def test_neither_pass_has_dropout(make_decoder, make_annotations) -> None:
     decoder, annotations = make_decoder(dropout=0.5).train(), make_annotations(images=5)
     words = list("abcdefghi")
-    critic = SelfCritical(SelfCriticalConfig(samples=4), SEARCH, words, lambda said, _: np.zeros(len(said)))
+    options = SelfCriticalConfig(samples=4, temperature=1.0)
+    critic = SelfCritical(options, SEARCH, words, lambda said, _: np.zeros(len(said)))
     torch.manual_seed(7)
     loss = critic(as_model(decoder), annotations, range(5))
     torch.manual_seed(7)
