@@ -145,8 +145,8 @@ class SoftAttention(nn.Module):
 class HardAttention(SoftAttention):
     """Stochastic attention: one location a step, drawn from alpha (section 4.1).
 
-    Training draws a location, or with probability one half an image takes the expectation instead; the
-    loss adds the REINFORCE term. At test time the location is ``inference``: the most likely one
+    Training draws a location, or with ``expectation_probability`` an image takes the expectation instead;
+    the loss adds the REINFORCE term. At test time the location is ``inference``: the most likely one
     (argmax), a drawn one (sample), or the expectation, which is soft attention's context.
     """
 

@@ -70,8 +70,9 @@ class HardAttentionConfig(AttentionConfig):
     penalty: float = 0.0
     inference: str = "argmax"  # location at test time: argmax, expectation or sample
     expectation_probability: float = 0.5  # how often training replaces a sample by its expectation
+    soft_start: float = 0.5  # share of the epochs, the first ones, in which it always does
     baseline_decay: float = 0.9
-    reinforce_weight: float = 1.0  # lambda_r of section 4.1
+    reinforce_weight: float = 0.1  # lambda_r of section 4.1
     entropy_weight: float = 0.002  # lambda_e of section 4.1
 
 

@@ -255,6 +255,7 @@ def test_absurd_value_is_refused_before_anything_is_made_of_it(
     ("name", "value"),
     [
         ("expectation_probability", 1.5),
+        ("soft_start", -0.5),
         ("baseline_decay", -0.1),
         ("reinforce_weight", -1.0),
         ("entropy_weight", float("nan")),

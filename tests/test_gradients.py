@@ -176,7 +176,7 @@ def test_reinforce_over_all_paths_is_the_gradient_of_the_expected_reward(
     annotations = make_annotations(images=1, locations=locations)
     weights = list(decoder.parameters())
     wanted = torch.autograd.grad(-expected_log_likelihood(decoder, annotations[0], text), weights)
-    config = HardAttentionConfig(penalty=0.0, entropy_weight=0.0, baseline_decay=1.0)
+    config = HardAttentionConfig(penalty=0.0, reinforce_weight=1.0, entropy_weight=0.0, baseline_decay=1.0)
     total, whole = [torch.zeros_like(weight) for weight in weights], 0.0
     for path in product(range(locations), repeat=len(text)):
         steps = iter(path)

@@ -78,7 +78,7 @@ def test_reported_nll_is_without_label_smoothing(make_decoder, make_annotations)
 
 
 def hard(**options):
-    return HardAttentionConfig(**{"penalty": 0.0, "entropy_weight": 0.0, **options})
+    return HardAttentionConfig(**{"penalty": 0.0, "reinforce_weight": 1.0, "entropy_weight": 0.0, **options})
 
 
 def expected_log_likelihood(decoder, annotations, text):

@@ -14,6 +14,7 @@ import tiny
 import torch
 from torch import nn
 
+from captioner.attention import Glimpse, HardAttention
 from captioner.checkpoint import load_checkpoint
 from captioner.cli.main import main
 from captioner.config import (
@@ -177,6 +178,29 @@ def test_loss_falls_with_every_attention_and_gate(tmp_path: Path, attention: str
     material, trainer = started(config)
     first, second = (train_epoch(config, material, trainer)["train_nll"] for _ in range(2))
     assert second < first
+
+
+def test_hard_attention_starts_soft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No location is drawn in the first half of the epochs, some are in the second."""
+    drawn: list[bool] = []
+    epochs: list[bool] = []
+    look = HardAttention.forward
+
+    def watched(self: HardAttention, *arguments: Any) -> Glimpse:
+        glimpse = look(self, *arguments)
+        if glimpse.surprise is not None:
+            drawn.append(bool((glimpse.surprise < 0).any()))
+        return glimpse
+
+    def epoch_ended(_: str) -> None:
+        epochs.append(any(drawn))
+        drawn.clear()
+
+    monkeypatch.setattr(HardAttention, "forward", watched)
+    config = tiny.config(tmp_path, epochs=4)
+    config.attention = HardAttentionConfig(size=16)
+    train(config, tmp_path / "run", report=epoch_ended)
+    assert epochs == [False, False, False, True, True]  # the first report tells what there is
 
 
 def test_loss_falls_far_in_the_end() -> None:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from captioner.attention import HardAttention, SoftAttention
 from captioner.checkpoint import Checkpoint
-from captioner.config import ModelConfig, TrainConfig
+from captioner.config import AttentionConfig, HardAttentionConfig, ModelConfig, TrainConfig
 from captioner.data.batches import epoch_batches
 from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
@@ -114,6 +115,7 @@ def train_epoch(
     """One pass over the training split, or what is left of it; returns means over the whole of it."""
     model, options, sums = trainer.model.train(), config.training, trainer.progress.sums
     epoch = trainer.progress.epoch
+    set_expectation(model.decoder.attention, config.attention, epoch / options.epochs)
     batches = epoch_batches(
         material.train,
         material.captions,
@@ -162,6 +164,19 @@ def train_epoch(
         **sums.means(),
         "learning_rate": trainer.optimizer.param_groups[0]["lr"],
     }
+
+
+def set_expectation(attention: SoftAttention, config: AttentionConfig, done: float) -> None:
+    """Hard attention learns where to look as soft attention does before its locations are drawn.
+
+    Drawn from the start, they are noise to the decoder, which learns to write without them.
+
+    Args:
+        done: share of the training that is over.
+    """
+    if isinstance(attention, HardAttention) and isinstance(config, HardAttentionConfig):
+        soft = done < config.soft_start
+        attention.expectation_probability = 1.0 if soft else config.expectation_probability
 
 
 def batch_loss(

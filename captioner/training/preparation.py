@@ -173,6 +173,7 @@ def check_attention(config: AttentionConfig) -> None:
     check_range(config.penalty, "attention.penalty", low=0)
     if isinstance(config, HardAttentionConfig):
         check_range(config.expectation_probability, "attention.expectation_probability", low=0, high=1)
+        check_range(config.soft_start, "attention.soft_start", low=0, high=1)
         check_range(config.baseline_decay, "attention.baseline_decay", low=0, high=1)
         check_range(config.reinforce_weight, "attention.reinforce_weight", low=0)
         check_range(config.entropy_weight, "attention.entropy_weight", low=0)
