@@ -189,6 +189,7 @@ class SelfCriticalConfig(PhaseConfig):
     samples: int = 5  # captions an image
     baseline: str = "mean"  # mean: of an image's other samples; greedy: the paper's
     bleu_weight: float = 0.0  # of BLEU-4 beside CIDEr-D in the reward
+    annotation_dropout: float = 0.0  # the same for an image's samples and their gradient
     temperature: float = 0.6  # of the distribution that is sampled and trained
 
 

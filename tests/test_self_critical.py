@@ -152,14 +152,18 @@ def test_a_baseline_makes_equal_rewards_move_nothing(make_decoder, make_annotati
     assert max(p.grad.abs().max().item() for p in decoder.parameters() if p.grad is not None) < 1e-6
 
 
-def test_neither_pass_has_dropout(make_decoder, make_annotations) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_only_annotations_have_dropout_and_the_same_in_both_passes(
+    make_decoder, make_annotations, share
+) -> None:
     decoder, annotations = make_decoder(dropout=0.5).train(), make_annotations(images=5)
     words = list("abcdefghi")
-    options = SelfCriticalConfig(samples=4, temperature=1.0)
+    options = SelfCriticalConfig(samples=4, annotation_dropout=share, temperature=1.0)
     critic = SelfCritical(options, SEARCH, words, lambda said, _: np.zeros(len(said)))
     torch.manual_seed(7)
     loss = critic(as_model(decoder), annotations, range(5))
     torch.manual_seed(7)
+    annotations = torch.nn.functional.dropout(annotations, share)
     drawn = SearchConfig("sample", max_length=LENGTH, seed=int(torch.randint(2**31, ())))
     wanted = 0.0
     for image, hypotheses in zip(annotations, search(decoder, annotations, drawn, copies=4)):

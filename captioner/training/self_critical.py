@@ -9,11 +9,13 @@
 ``<end>`` is a word of samples and references alike, as in the authors' later code. Without it "a dog in a"
 has the n-grams of "a dog in a field" but the last, and captions learn to stop after such words.
 
-There is no dropout, neither where captions are drawn nor where their gradient is taken: both passes must
-be the same policy for the loss to have the gradient of the expected reward, and it is the policy that
-captions photos later. Likewise p counts only the words that the search may say, and has the temperature
-that they are drawn at: below 1 for a model that was trained with label smoothing, whose own distribution is
-so flat that its samples are far from the captions that its beam search finds.
+The model has no dropout, neither where captions are drawn nor where their gradient is taken: both passes
+must be the same policy for the loss to have the gradient of the expected reward. Annotations may have some:
+what is dropped of an image is dropped from both passes, so it is as if the photo were another.
+
+Likewise p counts only the words that the search may say, and has the temperature that they are drawn at:
+below 1 for a model that was trained with label smoothing, whose own distribution is so flat that its samples
+are far from the captions that its beam search finds.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from torch import Tensor
+from torch.nn import functional as F
 
 from captioner.config import SearchConfig, SelfCriticalConfig
 from captioner.data.records import Record
@@ -53,6 +56,7 @@ def check_self_critical(options: SelfCriticalConfig) -> None:
     # the mean of the others needs others
     check_range(options.samples, "phase.samples", low=2 if options.baseline == "mean" else 1, high=1000)
     check_range(options.bleu_weight, "phase.bleu_weight", low=0)
+    check_range(options.annotation_dropout, "phase.annotation_dropout", low=0, high=0.99)
     check_range(options.temperature, "phase.temperature", low=0.01, high=100)
 
 
@@ -108,7 +112,7 @@ class SelfCritical:
             images: what the reward calls the images.
         """
         model.eval()
-        annotations = model.encoder.tail(features)
+        annotations = F.dropout(model.encoder.tail(features), self.options.annotation_dropout)
         samples = self.captions(model.decoder, annotations, "sample")
         rewards = self.rewards(samples, images)
         if self.options.baseline == "greedy":
