@@ -205,6 +205,19 @@ def set_inference(attention: SoftAttention, inference: str) -> None:
     attention.inference = inference
 
 
+def set_expectation(attention: SoftAttention, config: AttentionConfig, done: float) -> None:
+    """Let hard attention learn where to look as soft attention does before its locations are drawn.
+
+    Drawn from the start, they are noise to the decoder, which learns to write without them.
+
+    Args:
+        done: share of the training that is over.
+    """
+    if isinstance(attention, HardAttention) and isinstance(config, HardAttentionConfig):
+        soft = done < config.soft_start
+        attention.expectation_probability = 1.0 if soft else config.expectation_probability
+
+
 ATTENTIONS: dict[str, type[SoftAttention]] = {"soft": SoftAttention, "hard": HardAttention}
 
 

@@ -18,6 +18,7 @@ from captioner.checkpoint import load_checkpoint
 from captioner.cli import train as command
 from captioner.config import PhaseConfig, SearchConfig, SelfCriticalConfig, TrainConfig
 from captioner.data.records import Record
+from captioner.dropout import Dropout
 from captioner.errors import CaptionerError
 from captioner.packing import Captions
 from captioner.search import search
@@ -163,7 +164,7 @@ def test_only_annotations_have_dropout_and_the_same_in_both_passes(
     torch.manual_seed(7)
     loss = critic(as_model(decoder), annotations, range(5))
     torch.manual_seed(7)
-    annotations = torch.nn.functional.dropout(annotations, share)
+    annotations = Dropout(share)(annotations)
     drawn = SearchConfig("sample", max_length=LENGTH, seed=int(torch.randint(2**31, ())))
     wanted = 0.0
     for image, hypotheses in zip(annotations, search(decoder, annotations, drawn, copies=4)):

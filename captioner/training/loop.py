@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captioner.attention import HardAttention, SoftAttention
+from captioner.attention import set_expectation
 from captioner.checkpoint import Checkpoint
-from captioner.config import AttentionConfig, HardAttentionConfig, ModelConfig, TrainConfig
+from captioner.config import ModelConfig, TrainConfig
 from captioner.data.batches import epoch_batches
 from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
@@ -164,19 +164,6 @@ def train_epoch(
         **sums.means(),
         "learning_rate": trainer.optimizer.param_groups[0]["lr"],
     }
-
-
-def set_expectation(attention: SoftAttention, config: AttentionConfig, done: float) -> None:
-    """Hard attention learns where to look as soft attention does before its locations are drawn.
-
-    Drawn from the start, they are noise to the decoder, which learns to write without them.
-
-    Args:
-        done: share of the training that is over.
-    """
-    if isinstance(attention, HardAttention) and isinstance(config, HardAttentionConfig):
-        soft = done < config.soft_start
-        attention.expectation_probability = 1.0 if soft else config.expectation_probability
 
 
 def batch_loss(

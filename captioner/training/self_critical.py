@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from torch import Tensor
-from torch.nn import functional as F
 
 from captioner.config import SearchConfig, SelfCriticalConfig
 from captioner.data.records import Record
 from captioner.decoder import Decoder, Unrolled
 from captioner.deferred import at_least_single
+from captioner.dropout import Dropout
 from captioner.errors import check_choice, check_range
 from captioner.metrics.cider import CiderD
 from captioner.model import Captioner
@@ -101,6 +101,7 @@ class SelfCritical:
             allow_unknown=search.allow_unknown,
             temperature=options.temperature,
         )
+        self.dropout = Dropout(options.annotation_dropout)
         self.words = words
         self.reward = reward
 
@@ -112,7 +113,7 @@ class SelfCritical:
             images: what the reward calls the images.
         """
         model.eval()
-        annotations = F.dropout(model.encoder.tail(features), self.options.annotation_dropout)
+        annotations = self.dropout(model.encoder.tail(features))
         samples = self.captions(model.decoder, annotations, "sample")
         rewards = self.rewards(samples, images)
         if self.options.baseline == "greedy":
