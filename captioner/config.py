@@ -212,6 +212,7 @@ class TrainingConfig:
     clip_norm: float = 5.0
     label_smoothing: float = 0.1
     flip: float = 0.0  # share of images that are seen mirrored
+    crop: float = 1.0  # least share of an image's rows, and of its columns, that a step sees; 1: all
     average: float = 0.0  # decay of the weights' moving average, which is then validated and kept; 0: none
     precision: str = "auto"  # fp32, bf16, or auto: bf16 where the hardware has it
     select: str = "BLEU-4"  # validation score that the best weights are chosen by: BLEU-4 or CIDEr-D

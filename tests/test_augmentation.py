@@ -1,7 +1,8 @@
-"""Mirrored images and averaged weights: what they are, and that a run with both goes on to the bit."""
+"""Mirrored and cropped images, averaged weights: what they are, and that such a run goes on to the bit."""
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from captioner.checkpoint import load_checkpoint
 from captioner.config import EncoderConfig
-from captioner.data.batches import Split, encode_captions, epoch_batches
+from captioner.data.batches import Split, encode_captions, epoch_batches, windows
 from captioner.data.cache import cached_features
 from captioner.data.mirroring import mirrored_captions
 from captioner.data.preprocess import Preprocess
@@ -100,6 +101,36 @@ def test_an_epoch_mixes_mirrored_images_with_their_own_captions() -> None:
     assert rest == {image: whole[image] for image in rest} and len(rest) == count - 4
 
 
+def test_windows_are_parts_of_their_own_maps_of_every_size_and_place_allowed() -> None:
+    maps = torch.arange(3 * 2 * 5 * 4.0).view(3, 2, 5, 4)
+    sizes, corners = set(), set()
+    for seed in range(300):
+        cut = windows(maps, 0.6, random.Random(seed))
+        height, width = cut.shape[2:]
+        sizes.add((height, width))
+        for image, part in zip(maps, cut, strict=True):
+            y, x = divmod(int(part[0, 0, 0]) % 20, 4)
+            corners.add((y, x))
+            assert torch.equal(part, image[:, y : y + height, x : x + width])
+    assert sizes == {(height, width) for height in (3, 4, 5) for width in (3, 4)}
+    assert corners == {(y, x) for y in range(3) for x in range(2)}
+
+
+def test_an_interrupted_epoch_goes_on_with_the_windows_it_would_have_had() -> None:
+    records = tiny.records("train")
+    vocabulary = Vocabulary.build((c for r in records for c in r.captions), "word", 1)
+    split = Split(records, np.random.default_rng(0).random((len(records), 1, 9, 9)))
+    captions = encode_captions(records, vocabulary, 50)
+
+    def seen(epoch: int, skip: int = 0) -> list[torch.Tensor]:
+        return [f for f, _, _ in epoch_batches(split, captions, 4, 0, epoch, skip=skip, crop=0.5)]
+
+    whole, rest = seen(0), seen(0, skip=4)
+    assert all(torch.equal(a, b) for a, b in zip(whole[1:], rest, strict=True))
+    assert len({part.shape[2:] for part in whole}) > 1
+    assert [part.shape for part in seen(1)] != [part.shape for part in whole]
+
+
 def test_average_is_the_exponential_one_of_the_weights_met(tmp_path: Path) -> None:
     model = build_model(tiny.config(tmp_path), 12)
     average, weight = averaged(model, 0.5), model.decoder.word_output.weight
@@ -113,8 +144,8 @@ def test_average_is_the_exponential_one_of_the_weights_met(tmp_path: Path) -> No
     torch.testing.assert_close(average.module.decoder.word_output.weight, expected)
 
 
-def test_a_run_with_both_is_kept_averaged_and_goes_on_to_the_bit(tmp_path: Path) -> None:
-    options = {"epochs": 2, "flip": 0.5, "average": 0.9}
+def test_a_run_with_all_is_kept_averaged_and_goes_on_to_the_bit(tmp_path: Path) -> None:
+    options = {"epochs": 2, "flip": 0.5, "crop": 0.5, "average": 0.9}
     train(tiny.config(tmp_path, **options), tmp_path / "whole", report=tiny.silent)
 
     def stop(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ def epoch_batches(
     skip: int = 0,
     mirrored: tuple[Split, Sequence[Sequence[Sequence[int]]]] | None = None,
     flip: float = 0.0,
+    crop: float = 1.0,
 ) -> Iterator[tuple[Tensor, Captions, list[int]]]:
     """One pass over the images in an order that only seed and epoch decide.
 
@@ -81,6 +83,7 @@ def epoch_batches(
         skip: images that the pass has seen before, when it was interrupted.
         mirrored: split and captions that stand in for the others, image by image.
         flip: how often they do, a share from 0 to 1.
+        crop: the least share of a feature map's rows, and of its columns, that is seen; see :func:`windows`.
 
     Yields:
         The trunk's output for the batch's images, their captions, and which images of the split they are.
@@ -105,4 +108,24 @@ def epoch_batches(
         if mirrored is not None:
             places = [i for i, turn in enumerate(turned) if turn]
             features[places] = gather(mirrored[0].features, [chosen[i] for i in places])
+        if crop < 1:
+            features = windows(features, crop, random.Random(f"{seed} {epoch} {first}"))
         yield features, Captions.build(said), chosen
+
+
+def windows(features: Tensor, least: float, draw: random.Random) -> Tensor:
+    """A part at random of every feature map: random crops that cost the frozen encoder nothing.
+
+    Args:
+        features: ``(images, channels, rows, columns)``.
+        least: share of the rows, and of the columns, that a window has at the least. All windows of a
+            batch are of one size; where an image's stands is its own.
+
+    Returns:
+        ``(images, channels, fewer rows, fewer columns)``.
+    """
+    height, width = (draw.randint(math.ceil(least * side), side) for side in features.shape[2:])
+    tops = (draw.randint(0, features.shape[2] - height) for _ in features)
+    corners = [(top, draw.randint(0, features.shape[3] - width)) for top in tops]
+    cut = [one[:, y : y + height, x : x + width] for one, (y, x) in zip(features, corners)]
+    return torch.stack(cut).contiguous(memory_format=torch.channels_last)

@@ -126,6 +126,7 @@ def train_epoch(
         skip=sums.images,
         mirrored=material.mirrored,
         flip=options.flip,
+        crop=options.crop,
     )
     steps = math.ceil((len(material.train) - sums.images) / options.batch_size)
     title = f"epoch {epoch + 1}/{options.epochs}"

@@ -157,6 +157,7 @@ def check_training(config: TrainConfig) -> None:
     check_range(options.clip_norm, "training.clip_norm", low=0)
     check_range(options.label_smoothing, "training.label_smoothing", low=0, high=0.99)
     check_range(options.flip, "training.flip", low=0, high=1)
+    check_range(options.crop, "training.crop", low=0.01, high=1)
     check_range(options.average, "training.average", low=0, high=0.99999)
     check_range(options.max_caption_length, "training.max_caption_length", low=1)
     check_range(options.save_minutes, "training.save_minutes", low=0)
