@@ -240,7 +240,7 @@ class RunConfig:
     """Where and on what a command runs."""
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    workers: int = 2  # threads that decode images
+    workers: int = 2  # threads that decode images; 0: none beside the one that computes
     cache: str | None = None  # null: $CAPTIONER_CACHE or ~/.cache/captioner
     compile: bool = True  # fuse the attention's loops with torch.compile, where a compiler is found
     progress: bool = True

@@ -32,7 +32,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
         "data.mirroring",
         "data.summary",
     },
-    {"data.scene_captions"},
+    {"data.scene_captions", "data.encoding"},
     {"data.scenes", "data.coco", "data.flickr8k", "data.karpathy", "data.table", "data.cache"},
     {"data.formats", "data.inspection"},
     {"data.doctor"},

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kill_anywhere import ended, forked
 from PIL import Image
 
 from captioner.config import EncoderConfig
-from captioner.data import cache
+from captioner.data import cache, encoding
 from captioner.data.cache import cached_features
 from captioner.data.images import load_image
 from captioner.data.preprocess import Preprocess
@@ -100,8 +101,36 @@ def test_many_batches_are_served_as_one(
     photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = np.array(features(make_encoder(), photos, folder))
-    monkeypatch.setattr(cache, "BATCH", 4)  # the last batch is short
+    monkeypatch.setattr(encoding, "BATCH", 4)  # the last batch is short
     np.testing.assert_allclose(features(make_encoder(), photos, folder / "other"), whole, atol=1e-3)
+
+
+def test_passes_side_by_side_serve_what_one_after_another_does(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = np.array(features(make_encoder(), photos, folder, workers=0))
+    encoder, passes, both = make_encoder(), set(), threading.Barrier(2, timeout=30)
+    real = encoder.trunk
+
+    def trunk(pixels: torch.Tensor) -> torch.Tensor:
+        if threading.get_ident() not in passes:
+            passes.add(threading.get_ident())
+            both.wait()  # breaks unless two passes run at once
+        return real(pixels)
+
+    cores = torch.get_num_threads()
+    monkeypatch.setattr(encoder, "trunk", trunk)
+    monkeypatch.setattr(encoding, "SMALL_BATCH", 1)
+    torch.set_num_threads(2)
+    try:
+        served = features(encoder, photos, folder / "other", workers=1)
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(cores)
+    assert len(passes) == 2 and threading.get_ident() not in passes
+    np.testing.assert_allclose(served, whole, atol=1e-3)
 
 
 def test_training_does_not_feel_that_a_cache_is_built(photos: list[Record], folder: Path) -> None:
@@ -221,7 +250,7 @@ def test_interrupted_build_leaves_nothing(
             raise blow
         return real(pixels)
 
-    monkeypatch.setattr(cache, "BATCH", 2)
+    monkeypatch.setattr(encoding, "BATCH", 2)
     monkeypatch.setattr(encoder, "trunk", trunk)
     with pytest.raises((blow, CaptionerError)):
         features(encoder, photos, folder)

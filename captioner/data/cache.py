@@ -10,17 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from captioner.data.loading import loaded
+from captioner.data.encoding import encoded
 from captioner.data.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.encoder import Encoder
@@ -29,7 +27,6 @@ from captioner.locking import owned
 from captioner.writing import UNFINISHED, make_folder, remove_unfinished, whole_file
 
 ARRAY = "features.npy"
-BATCH = 16  # images a forward pass of the encoder
 
 
 def cached_features(
@@ -49,7 +46,7 @@ def cached_features(
         encoder: its ``trunk`` is run; with no stage frozen the cache holds the uint8 pixels, otherwise
             float16 feature maps.
         folder: where all caches live.
-        workers: threads that decode images.
+        workers: as of :func:`captioner.data.encoding.encoded`.
         title: what the progress bar says.
         mirrored: whether left and right of the images are swapped.
 
@@ -64,11 +61,11 @@ def cached_features(
         with suppress(FileNotFoundError), owned(place, wait=_tell_waiting):
             if (place / ARRAY).is_file():  # by now
                 break
-            batches = loaded(records, partial(_pixels, preprocess, mirrored), BATCH, workers)
-            total = -(-len(records) // BATCH)
-            bar = tqdm(batches, title, total, unit="batch", leave=False, disable=not progress)
+            batches = encoded(encoder, preprocess, records, device, workers, mirrored)
+            bar = tqdm(desc=title, total=len(records), unit="photo", leave=False, disable=not progress)
             try:
-                _write(place / ARRAY, len(records), _run(encoder, bar, device))
+                with bar, closing(batches):
+                    _write(place / ARRAY, len(records), batches, bar.update)
             except BaseException:
                 _remove_empty(place)
                 raise
@@ -78,20 +75,7 @@ def cached_features(
         raise CaptionerError(f"run.cache: {place} is damaged ({error}); delete it") from error
 
 
-def _pixels(preprocess: Preprocess, mirrored: bool, record: Record) -> Tensor:
-    pixels = preprocess.pixels(preprocess.view(record.source).square)
-    return pixels.flip(-1) if mirrored else pixels
-
-
-def _run(encoder: Encoder, batches: Iterable[list[Tensor]], device: torch.device) -> Iterator[np.ndarray]:
-    encoder = encoder.folded()
-    for batch in batches:
-        with torch.inference_mode():
-            features = encoder.trunk(torch.stack(batch).to(device)).cpu()
-        yield features.numpy() if features.dtype == torch.uint8 else features.half().numpy()
-
-
-def _write(path: Path, count: int, batches: Iterator[np.ndarray]) -> None:
+def _write(path: Path, count: int, batches: Iterator[np.ndarray], written: Callable[[int], object]) -> None:
     """All batches as one array in numpy's format. (On a full disk a memory map would end the process.)"""
     with whole_file(path, "run.cache") as file:
         for i, batch in enumerate(batches):
@@ -100,6 +84,7 @@ def _write(path: Path, count: int, batches: Iterator[np.ndarray]) -> None:
                 header = {"descr": np.lib.format.dtype_to_descr(batch.dtype), "fortran_order": False}
                 np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
             file.write(np.ascontiguousarray(batch).data)
+            written(len(batch))
 
 
 def _remove_abandoned(folder: Path) -> None:
