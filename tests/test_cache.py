@@ -109,27 +109,27 @@ def test_passes_side_by_side_serve_what_one_after_another_does(
     photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = np.array(features(make_encoder(), photos, folder, workers=0))
-    encoder, passes, both = make_encoder(), set(), threading.Barrier(2, timeout=30)
+    encoder, passes, together = make_encoder(), set(), threading.Barrier(3, timeout=30)
     real = encoder.trunk
 
     def trunk(pixels: torch.Tensor) -> torch.Tensor:
         if threading.get_ident() not in passes:
             passes.add(threading.get_ident())
-            both.wait()  # breaks unless two passes run at once
+            together.wait()  # breaks unless three passes run at once
         return real(pixels)
 
     cores = torch.get_num_threads()
     monkeypatch.setattr(encoder, "trunk", trunk)
     monkeypatch.setattr(encoding, "SMALL_BATCH", 1)
-    torch.set_num_threads(2)
+    torch.set_num_threads(3)
     try:
         served = features(encoder, photos, folder / "other", workers=1)
-        assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 3
         with ThreadPoolExecutor(1) as later:
-            assert later.submit(torch.get_num_threads).result() == 2
+            assert later.submit(torch.get_num_threads).result() == 3
     finally:
         torch.set_num_threads(cores)
-    assert len(passes) == 2 and threading.get_ident() not in passes
+    assert len(passes) == 3 and threading.get_ident() not in passes
     np.testing.assert_allclose(served, whole, atol=1e-3)
 
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def loaded(sources: Iterable[S], load: Callable[[S], T], batch_size: int, workers: int) -> Iterator[list[T]]:
-    """Batches of ``load(source)`` in order; at most two batches are held.
+    """Batches of ``load(source)`` in order; at most two batches are held, or two sources a worker.
 
     Args:
         workers: threads; with 0 each batch is loaded when it is asked for.
@@ -30,11 +30,11 @@ def loaded(sources: Iterable[S], load: Callable[[S], T], batch_size: int, worker
         while batch := [load(source) for source in islice(remaining, batch_size)]:
             yield batch
         return
-    pool = ThreadPoolExecutor(workers)
+    pool, ahead = ThreadPoolExecutor(workers), 2 * max(batch_size, workers)
     waiting: deque[Future[T]] = deque()
 
     def fill() -> None:
-        for source in islice(remaining, 2 * batch_size - len(waiting)):
+        for source in islice(remaining, ahead - len(waiting)):
             waiting.append(pool.submit(load, source))
 
     try:
