@@ -210,6 +210,20 @@ def test_bleu_is_added_with_its_weight() -> None:
     assert mixed == plain == 0
 
 
+def test_mirror_images_are_judged_by_mirrored_references() -> None:
+    records = [Record(0, Path("0"), ("A dog left of a ball.",)), *RECORDS[1:]]
+    left, right, other = (
+        said.split() for said in ("a dog left of a ball <end>", "a dog right of a ball <end>", "a child")
+    )
+    plain, mirrored = caption_reward(records, KNOWN), caption_reward(records, KNOWN, mirrored=True)
+    right_way, wrong_way, whole, twin = mirrored([left, right, other, other], [0, 0, 1, 4])
+    assert right_way > 2 * wrong_way
+    assert mirrored([right, left], [3, 3]).tolist() == [right_way, wrong_way]
+    assert mirrored([left], [0]).tolist() == [right_way]
+    assert plain([left, right, other], [0, 0, 1]).tolist() == [right_way, wrong_way, whole]
+    assert twin == whole
+
+
 def test_dangling_captions_are_counted() -> None:
     captions = ["a dog in a", "a dog", "dogs and", "", "the", "a band"]
     assert dangling([caption.split() for caption in captions]) == 3
@@ -289,7 +303,7 @@ def test_init_takes_the_run_s_configuration_and_the_phase_s_values(
     assert config.phase == SelfCriticalConfig(samples=3)
     assert (config.decoder.hidden_size, config.attention.size) == (32, 32)  # the run's
     assert (config.data, config.training.precision) == (tiny.SCENES, "fp32")
-    assert (config.optimizer.name, config.optimizer.learning_rate) == ("adam", 5e-5)  # the phase's
+    assert (config.optimizer.name, config.optimizer.learning_rate) == ("adam", 8e-5)  # the phase's
     assert (config.training.select, config.training.batch_size) == ("CIDEr-D", 7)
     assert (config.init, config.output, config.run.workers) == (str(folder), f"{tmp_path}/o", 1)
 

@@ -86,7 +86,8 @@ def epoch_batches(
         crop: the least share of a feature map's rows, and of its columns, that is seen; see :func:`windows`.
 
     Yields:
-        The trunk's output for the batch's images, their captions, and which images of the split they are.
+        The trunk's output for the batch's images, their captions, and their numbers: which of the split's
+        each is, and as much more as the split has images where it is mirrored.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(split), generator=generator).tolist()
@@ -110,7 +111,7 @@ def epoch_batches(
             features[places] = gather(mirrored[0].features, [chosen[i] for i in places])
         if crop < 1:
             features = windows(features, crop, random.Random(f"{seed} {epoch} {first}"))
-        yield features, Captions.build(said), chosen
+        yield features, Captions.build(said), [i + turn * len(split) for i, turn in zip(chosen, turned)]
 
 
 def windows(features: Tensor, least: float, draw: random.Random) -> Tensor:

@@ -10,8 +10,14 @@ SIDES = ("left", "right")  # the English words that a mirror swaps
 Captions = Sequence[Sequence[Sequence[int]]]  # of every image, as word indices
 
 
+def mirrored_words(words: Sequence[str]) -> list[str]:
+    """What a caption would say of the mirrored image."""
+    swapped = dict(zip(SIDES, SIDES[::-1]))
+    return [swapped.get(word, word) for word in words]
+
+
 def mirrored_captions(captions: Captions, vocabulary: Vocabulary) -> list[list[list[int]]]:
-    """What the captions would say of the mirrored images."""
+    """The same of captions as word indices; unless the vocabulary has both sides it changes none."""
     swapped = list(range(len(vocabulary)))
     left, right = (vocabulary.index.get(word, UNKNOWN) for word in SIDES)
     if UNKNOWN not in (left, right):

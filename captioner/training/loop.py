@@ -170,7 +170,7 @@ def train_epoch(
 def batch_loss(
     config: TrainConfig, trainer: Trainer, features: Tensor, captions: Captions, images: list[int]
 ) -> Loss:
-    """What the phase minimises; ``images`` says which of the training split's the batch holds."""
+    """What the phase minimises; ``images`` are the numbers that :func:`epoch_batches` gives."""
     model = trainer.model
     if trainer.self_critical is not None:
         return trainer.self_critical(model, features, images)

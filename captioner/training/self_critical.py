@@ -29,6 +29,7 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from torch import Tensor
 
 from captioner.config import SearchConfig, SelfCriticalConfig
+from captioner.data.mirroring import mirrored_words
 from captioner.data.records import Record
 from captioner.decoder import Decoder, Unrolled
 from captioner.deferred import at_least_single
@@ -60,19 +61,30 @@ def check_self_critical(options: SelfCriticalConfig) -> None:
     check_range(options.temperature, "phase.temperature", low=0.01, high=100)
 
 
-def caption_reward(records: Sequence[Record], vocabulary: Vocabulary, bleu_weight: float = 0.0) -> Reward:
+def caption_reward(
+    records: Sequence[Record], vocabulary: Vocabulary, bleu_weight: float = 0.0, mirrored: bool = False
+) -> Reward:
     """CIDEr-D, plus BLEU-4 times its weight, against all references of a training record.
+
+    Records are called by their place; with ``mirrored`` the mirror image of each by that plus their number.
 
     References keep the words that the vocabulary does not know. A single caption seldom has all of BLEU-4's
     n-grams, so 1 is added to their counts (Lin and Och 2004).
     """
     end = SPECIALS[END]
     references = [[[*tokenize(c, vocabulary.unit), end] for c in record.captions] for record in records]
-    cider = CiderD(references)
+    if mirrored:
+        references += [[mirrored_words(words) for words in captions] for captions in references]
+    count = len(records)
+    sides = [CiderD(references[i : i + count]) for i in range(0, len(references), count)]
     smoothing = SmoothingFunction().method2
 
     def reward(captions: Sequence[Sequence[str]], images: Sequence[int]) -> np.ndarray:
-        rewards = cider.scores(captions, images)
+        rewards, (side, place) = np.empty(len(captions)), np.divmod(images, count)
+        for number, cider in enumerate(sides):
+            here = np.flatnonzero(side == number).tolist()
+            if here:
+                rewards[here] = cider.scores([captions[i] for i in here], place[here].tolist())
         if bleu_weight:
             pairs = zip(captions, images)
             bleu = [sentence_bleu(references[i], c, smoothing_function=smoothing) for c, i in pairs]

@@ -54,7 +54,8 @@ def build_trainer(config: TrainConfig, material: Material, device: torch.device)
     baseline = torch.full((), math.nan, device=device)
     phase, critic = config.phase, None
     if isinstance(phase, SelfCriticalConfig):
-        reward = caption_reward(material.train.records, material.vocabulary, phase.bleu_weight)
+        mirrored = material.mirrored is not None
+        reward = caption_reward(material.train.records, material.vocabulary, phase.bleu_weight, mirrored)
         critic = SelfCritical(phase, config.search, material.vocabulary.words, reward)
     average = averaged(model, options.average) if options.average else None
     return Trainer(model, optimizer, schedule, baseline, Progress(), device, critic, average)
