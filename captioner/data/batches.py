@@ -125,8 +125,7 @@ def windows(features: Tensor, least: float, draw: random.Random) -> Tensor:
     Returns:
         ``(images, channels, fewer rows, fewer columns)``.
     """
-    height, width = (draw.randint(math.ceil(least * side), side) for side in features.shape[2:])
-    tops = (draw.randint(0, features.shape[2] - height) for _ in features)
-    corners = [(top, draw.randint(0, features.shape[3] - width)) for top in tops]
-    cut = [one[:, y : y + height, x : x + width] for one, (y, x) in zip(features, corners)]
-    return torch.stack(cut).contiguous(memory_format=torch.channels_last)
+    rows, columns = features.shape[2:]
+    height, width = (draw.randint(math.ceil(least * side), side) for side in (rows, columns))
+    corners = [(draw.randint(0, rows - height), draw.randint(0, columns - width)) for _ in features]
+    return torch.stack([one[:, y : y + height, x : x + width] for one, (y, x) in zip(features, corners)])

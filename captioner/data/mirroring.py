@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from captioner.vocabulary import UNKNOWN, Vocabulary
 
-SIDES = ("left", "right")  # the English words that a mirror swaps
+SIDES = {"left": "right", "right": "left"}  # the English words that a mirror swaps
 Captions = Sequence[Sequence[Sequence[int]]]  # of every image, as word indices
 
 
 def mirrored_words(words: Sequence[str]) -> list[str]:
     """What a caption would say of the mirrored image."""
-    swapped = dict(zip(SIDES, SIDES[::-1]))
-    return [swapped.get(word, word) for word in words]
+    return [SIDES.get(word, word) for word in words]
 
 
 def mirrored_captions(captions: Captions, vocabulary: Vocabulary) -> list[list[list[int]]]:
