@@ -74,10 +74,10 @@ def from_files(predictor: Predictor, photos: list[Path], options: argparse.Names
     contenders: dict[str, Callable[[], object]] = {
         "torchvision's network": lambda: torchvision_forward(batches, predictor.device),
         "encoder": lambda: forward(predictor.encoders[0], batches, predictor.device),
-        "captions from files": lambda: list(predictor.caption_many(photos, search, batch_size=BATCH)),
+        "captions from files": lambda: list(predictor.caption_many(photos, search)),
         "decoding JPEGs, one thread": lambda: [predictor.preprocess.view(photo) for photo in photos],
     }
-    print(f"\n{len(photos)} photos, beam {options.beam_size}, batches of {BATCH}")
+    print(f"\n{len(photos)} photos, beam {options.beam_size}, the encoder in batches of {BATCH}")
     report(measure(contenders, options.runs, warmups=1), against="torchvision's network")
 
 

@@ -124,7 +124,7 @@ class Predictor:
         images: Iterable[Source],
         options: SearchConfig | None = None,
         attention: bool = False,
-        batch_size: int = 32,
+        batch_size: int = 64,
         workers: int = 2,
     ) -> Iterator[Caption | CaptionerError]:
         """Caption many photos in batches, in their order, each as soon as its batch is done.

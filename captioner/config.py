@@ -282,7 +282,7 @@ class EvaluateConfig:
     split: str = "test"
     inference: str | None = None  # of hard attention: argmax, expectation or sample; null: the model's
     output: str | None = None  # folder for scores.json and captions.json
-    batch_size: int = 32
+    batch_size: int = 64
     grounding: bool = False  # measure whether the attention maps can be believed
     deletion_images: int = 1000  # images at the most that locations are deleted from
     deletion_seed: int = 0

@@ -41,7 +41,7 @@ def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
         metavar="X",
         help="rank captions by log_prob / words ** X",
     )
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="images at a time")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="threads that decode")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     for action in parser._actions:
