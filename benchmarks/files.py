@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -71,8 +71,7 @@ def main() -> None:
 
 def from_files(predictor: Predictor, photos: list[Path], options: argparse.Namespace) -> None:
     search = SearchConfig(beam_size=options.beam_size, max_length=12)
-    pixels = [predictor.preprocess.pixels(predictor.preprocess.view(photo).square) for photo in photos]
-    batches = [torch.stack(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)]
+    batches = decoded(predictor, photos, BATCH)
     encoder, device = predictor.encoders[0], predictor.device
 
     contenders: dict[str, Callable[[], object]] = {
@@ -85,7 +84,13 @@ def from_files(predictor: Predictor, photos: list[Path], options: argparse.Names
     report(measure(contenders, options.runs, warmups=1), against="torchvision's network")
 
 
-def forward(encoder: Encoder, batches: list[Tensor], device: torch.device) -> None:
+def decoded(predictor: Predictor, photos: list[Path], size: int) -> tuple[Tensor, ...]:
+    """Batches of ``size`` photos' pixels."""
+    preprocess = predictor.preprocess
+    return torch.stack([preprocess.pixels(preprocess.view(photo).square) for photo in photos]).split(size)
+
+
+def forward(encoder: Encoder, batches: Sequence[Tensor], device: torch.device) -> None:
     with torch.inference_mode():
         for batch in batches:
             encoder(batch.to(device))
@@ -97,7 +102,7 @@ def torchvision_network(stages: int) -> nn.Module:
     return network.eval()
 
 
-def torchvision_forward(encoder: Encoder, batches: list[Tensor], device: torch.device) -> None:
+def torchvision_forward(encoder: Encoder, batches: Sequence[Tensor], device: torch.device) -> None:
     """As far as the encoder goes."""
     network = torchvision_network(STAGES[encoder.features]).to(device)
     with torch.inference_mode():
@@ -108,8 +113,7 @@ def torchvision_forward(encoder: Encoder, batches: list[Tensor], device: torch.d
 def caching(predictor: Predictor, photos: list[Path], folder: Path, options: argparse.Namespace) -> None:
     encoder, device = predictor.model.encoder, predictor.device
     records = [Record(photo.name, photo, ("a",)) for photo in photos]
-    pixels = [predictor.preprocess.pixels(predictor.preprocess.view(photo).square) for photo in photos]
-    batches = [torch.stack(pixels[i : i + 16]) for i in range(0, len(pixels), 16)]
+    batches = decoded(predictor, photos, 16)
 
     def build_cache() -> np.ndarray:
         shutil.rmtree(folder, ignore_errors=True)

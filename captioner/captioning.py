@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from captioner.checkpoint import Checkpoint, load_members
-from captioner.config import SearchConfig
+from captioner.config import SEARCHED_TOGETHER, SearchConfig
 from captioner.data.images import Source
 from captioner.data.loading import LARGEST_BATCH, MOST_WORKERS, loaded
 from captioner.data.preprocess import Preprocess, View
@@ -124,7 +124,7 @@ class Predictor:
         images: Iterable[Source],
         options: SearchConfig | None = None,
         attention: bool = False,
-        batch_size: int = 64,
+        batch_size: int = SEARCHED_TOGETHER,
         workers: int = 2,
     ) -> Iterator[Caption | CaptionerError]:
         """Caption many photos in batches, in their order, each as soon as its batch is done.

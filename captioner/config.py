@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 REQUIRED = "???"  # omegaconf's mark for a value that the user must give
+SEARCHED_TOGETHER = 64  # images; with fewer a search step's matrix products are small, and slower a row
 
 
 # --- the model ---------------------------------------------------------------------------------------
@@ -282,7 +283,7 @@ class EvaluateConfig:
     split: str = "test"
     inference: str | None = None  # of hard attention: argmax, expectation or sample; null: the model's
     output: str | None = None  # folder for scores.json and captions.json
-    batch_size: int = 64
+    batch_size: int = SEARCHED_TOGETHER
     grounding: bool = False  # measure whether the attention maps can be believed
     deletion_images: int = 1000  # images at the most that locations are deleted from
     deletion_seed: int = 0

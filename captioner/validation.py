@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from tqdm import tqdm
 
-from captioner.config import SearchConfig
+from captioner.config import SEARCHED_TOGETHER, SearchConfig
 from captioner.data.batches import Split
 from captioner.data.records import Record
 from captioner.ensemble import Ensemble
@@ -27,7 +27,7 @@ def caption_split(
     split: Split,
     options: SearchConfig,
     device: torch.device,
-    batch_size: int = 64,
+    batch_size: int = SEARCHED_TOGETHER,
     progress: bool = False,
     after_batch: Callable[[], None] = lambda: None,
 ) -> list[Hypothesis]:
@@ -41,7 +41,7 @@ def caption_together(
     splits: Sequence[Split],
     options: SearchConfig,
     device: torch.device,
-    batch_size: int = 64,
+    batch_size: int = SEARCHED_TOGETHER,
     progress: bool = False,
     after_batch: Callable[[], None] = lambda: None,
     attention: bool = False,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from captioner.captioning import Caption, load, search_options
-from captioner.config import SearchConfig
+from captioner.config import SEARCHED_TOGETHER, SearchConfig
 from captioner.data.finding import find_images
 from captioner.data.loading import LARGEST_BATCH, MOST_WORKERS
 from captioner.errors import CaptionerError, check_range
@@ -41,7 +41,9 @@ def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
         metavar="X",
         help="rank captions by log_prob / words ** X",
     )
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="images at a time")
+    parser.add_argument(
+        "--batch-size", type=int, default=SEARCHED_TOGETHER, metavar="N", help="images at a time"
+    )
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="threads that decode")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     for action in parser._actions:
