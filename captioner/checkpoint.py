@@ -138,7 +138,7 @@ def _repeatable(data: bytes) -> bytes:
 
 
 def load_members(paths: Any, device: torch.device | str = "cpu") -> list[Checkpoint]:
-    """Read the model file ``paths``, or the several of a list, which are to caption together.
+    """Read the model file ``paths``, or the several of a list, which are to work together.
 
     Raises:
         CaptionerError: as in :func:`load_checkpoint`; or the models have not the same vocabulary.
@@ -154,8 +154,8 @@ def load_members(paths: Any, device: torch.device | str = "cpu") -> list[Checkpo
         if (member.vocabulary.words, member.vocabulary.unit) != (first.words, first.unit):
             sizes = f"{len(member.vocabulary)} words, {len(first)} words"
             raise CaptionerError(
-                f"checkpoint: {path} has another vocabulary than {paths[0]} ({sizes}); the models of an "
-                "ensemble must share theirs"
+                f"checkpoint: {path} has another vocabulary than {paths[0]} ({sizes}); models "
+                "that work together must share theirs"
             )
     return members
 

@@ -22,6 +22,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"model", "hypotheses", "ensemble", "replay"},
     {"search"},
     {"checkpoint", "explanation"},
+    {"soup"},
     {"data.rgb", "data.scans"},
     {"data.records", "data.images", "data.files", "data.loading"},
     {
@@ -78,6 +79,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
         "cli.caption",
         "cli.attend",
         "cli.scenes",
+        "cli.average",
         "cli.check",
         "cli.serve",
     },

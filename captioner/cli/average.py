@@ -1,0 +1,35 @@
+"""``captioner average MODEL MODEL ... --output FILE``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Write the mean of several models' weights as one model."""
+    parser = argparse.ArgumentParser(
+        "captioner average",
+        description="Average the weights of models that were trained on from the same start (a model soup, "
+        "Wortsman et al. 2022): several self-critical runs from one model, or that model and such a run. The "
+        "mean is often better than its best member, and as fast as one model. Models with nothing in common "
+        "make nonsense; let those caption together instead: captioner caption --checkpoint A --checkpoint B.",
+    )
+    parser.add_argument("models", metavar="MODEL", nargs="+", help="model files, or folders of runs")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="of the mean")
+    parser.add_argument(
+        "-w",
+        "--weights",
+        metavar="W",
+        type=float,
+        nargs="+",
+        help="how much each model counts, of whatever sum (default: all alike)",
+    )
+    options = parser.parse_args(arguments)
+    from captioner.checkpoint import load_members, save_checkpoint
+    from captioner.soup import soup
+
+    save_checkpoint(soup(load_members(options.models), options.weights), options.output)
+    print(f"written: {options.output}")
+    return 0
