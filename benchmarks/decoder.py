@@ -18,11 +18,11 @@ from timing import machine, measure, ratio, report
 
 from captioner.attention import SoftAttention
 from captioner.cells import LSTMCell
+from captioner.compiling import use_compiler
 from captioner.config import SearchConfig, SoftAttentionConfig
 from captioner.decoder import Decoder
 from captioner.hardware import autocast, choose_device, has_bf16, keep_memory
 from captioner.packing import Captions
-from captioner.scoring import use_compiler
 from captioner.search import search
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END

@@ -25,6 +25,7 @@ from torchvision.models import get_model
 
 from captioner.captioning import Predictor
 from captioner.checkpoint import Checkpoint
+from captioner.compiling import use_compiler
 from captioner.config import (
     DecoderConfig,
     EncoderConfig,
@@ -40,7 +41,6 @@ from captioner.encoder import Encoder
 from captioner.hardware import choose_device, keep_memory
 from captioner.model import build_model
 from captioner.packing import Captions
-from captioner.scoring import use_compiler
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END, Vocabulary
 

@@ -20,10 +20,10 @@ import torch
 from decoder import WIDTH, build, captions
 from timing import machine
 
+from captioner.compiling import use_compiler
 from captioner.config import SearchConfig, SoftAttentionConfig
 from captioner.hardware import choose_device, keep_memory
 from captioner.packing import Captions
-from captioner.scoring import use_compiler
 from captioner.search import search
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END

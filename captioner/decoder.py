@@ -15,6 +15,7 @@ from captioner.deferred import Linear, Tape
 from captioner.dropout import Dropout
 from captioner.errors import CaptionerError, check_choice
 from captioner.packing import Captions
+from captioner.products import linear
 
 GATES = ("none", "scalar", "vector")
 
@@ -124,9 +125,9 @@ class Decoder(nn.Module):
         of_word, of_context = self._input_weights()
         distinct, place = words.unique(return_inverse=True)  # hypotheses often go on from the same word
         embedding = self.embedding(distinct)
-        share = F.linear(embedding, of_word, self.cell.input_map.bias)[place]
+        share = linear(embedding, of_word, self.cell.input_map.bias)[place]
         embedding = embedding[place]
-        step, _, state = self._advance(embedding, share, of_context, state, memory, rows, F.linear)
+        step, _, state = self._advance(embedding, share, of_context, state, memory, rows, linear)
         return step, state
 
     def predict(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Tensor, Step, State]:
@@ -164,8 +165,7 @@ class Decoder(nn.Module):
 
     def logits(self, embedding: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
         """Word scores ``(rows, vocabulary)``: L_o deep(...) plus a bias."""
-        logits: Tensor = self.word_output(self.deep(embedding, hidden, context))
-        return logits
+        return linear(self.deep(embedding, hidden, context), self.word_output.weight, self.word_output.bias)
 
     def deep(self, embedding: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
         """What the output layer reads: dropout(tanh(E y + L_h dropout(h) + L_z beta z)).
@@ -176,7 +176,8 @@ class Decoder(nn.Module):
         hidden = self.dropout(hidden)
         if not self.deep_output:
             return hidden
-        deep = embedding + self.hidden_output(hidden) + self.context_output(context)
+        deep = embedding + linear(hidden, self.hidden_output.weight, self.hidden_output.bias)
+        deep = deep + linear(context, self.context_output.weight)
         return self.dropout(torch.tanh(deep))
 
     def _input_weights(self) -> tuple[Tensor, Tensor]:

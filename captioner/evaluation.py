@@ -11,6 +11,7 @@ from typing import Any
 import captioner
 from captioner.attention import set_inference
 from captioner.checkpoint import Checkpoint, load_members
+from captioner.compiling import use_compiler
 from captioner.config import EvaluateConfig
 from captioner.data.formats import load_split
 from captioner.data.loading import LARGEST_BATCH
@@ -22,7 +23,6 @@ from captioner.grounding.table import as_lines
 from captioner.hardware import autocast, choose_device
 from captioner.hypotheses import Hypothesis
 from captioner.metrics.coco import coco_scores
-from captioner.scoring import use_compiler
 from captioner.search import check_search
 from captioner.training.preparation import encode_split
 from captioner.validation import References, caption_together, dangling

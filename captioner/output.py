@@ -1,21 +1,24 @@
 """The output layer and its loss in one piece, so that logits are never held for all words at once.
 
 A batch has more logits than weights and activations together. Here they are made for a few hundred words
-at a time in one reused buffer, which turns in place into the loss's gradient and is spent at once on the
-gradients of the layer's input and weights: what backward would do later from stored logits.
+at a time in one reused buffer, which turns in place into the loss's gradient (in one loop where there is a
+compiler) and is spent at once on the gradients of the layer's input and weights: what backward would do
+later from stored logits.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from captioner.compiling import compiled
 from captioner.deferred import operand
 
-CHUNK = 256  # words
+CHUNK = 640  # words at the most
 
 
 def word_loss(
@@ -58,20 +61,22 @@ class _WordLoss(torch.autograd.Function):
         nll = deep.new_empty(len(deep), dtype=exact)
         total = deep.new_zeros((), dtype=exact)
         d_deep, d_weight, d_bias = torch.empty_like(deep), torch.zeros_like(weight), torch.zeros_like(bias)
-        for start in range(0, len(deep), CHUNK):
-            chunk = slice(start, start + CHUNK)
+        step = math.ceil(len(deep) / max(1, math.ceil(len(deep) / CHUNK)))  # chunks of one size
+        for start in range(0, len(deep), step):
+            chunk = slice(start, start + step)
             x, target = deep[chunk], targets[chunk, None]
             logits = torch.addmm(bias.to(x.dtype), x, weight.T).to(exact)
-            log_total = logits.logsumexp(dim=-1, keepdim=True)
-            surprise = log_total - logits.gather(-1, target)
+            right = logits.gather(-1, target)
+            errors = compiled(_errors, logits) or _errors
+            log_total, mean = errors(logits, smoothing / len(weight))
+            surprise = log_total - right
             nll[chunk] = surprise.squeeze(-1)
             loss = (1 - smoothing) * surprise
-            if smoothing:
-                loss += smoothing * (log_total - logits.mean(dim=-1, keepdim=True))
+            if smoothing:  # without it a logit may be -inf
+                loss += smoothing * (log_total - mean)
             total += (loss if share is None else share[chunk, None] * loss).sum()
             if any(ctx.needs_input_grad):
-                error = logits.sub_(log_total).exp_().sub_(smoothing / len(weight))
-                error.scatter_add_(-1, target, error.new_full((len(x), 1), smoothing - 1))
+                error = logits.scatter_add_(-1, target, logits.new_full((len(x), 1), smoothing - 1))
                 if share is not None:
                     error *= share[chunk, None]
                 d_bias += error.sum(0)
@@ -87,3 +92,11 @@ class _WordLoss(torch.autograd.Function):
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         d_deep, d_weight, d_bias = ctx.saved_tensors
         return d_deep * scale, d_weight * scale, d_bias * scale, None, None, None
+
+
+def _errors(logits: Tensor, uniform: float) -> tuple[Tensor, Tensor]:
+    """Turn logits in place into what softmax has more than ``uniform``; their logsumexp and mean before."""
+    log_total = logits.logsumexp(dim=-1, keepdim=True)
+    mean = logits.mean(dim=-1, keepdim=True)
+    logits.sub_(log_total).exp_().sub_(uniform)
+    return log_total, mean

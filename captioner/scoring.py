@@ -16,14 +16,14 @@ and backward computes them again. Where a compiler is found, torch.compile fuses
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from captioner.compiling import compiled
 
 LIMIT = 40.0
 
@@ -130,26 +130,5 @@ def _image_by_image(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-@cache
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function, dynamic=True)
-
-
-@cache
-def _has_compiler() -> bool:
-    return bool(shutil.which("g++") or shutil.which("clang++"))
-
-
 def _kernel(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
-    if _compiling and (like.is_cuda or _has_compiler()):
-        return _compiled(function)
-    return _image_by_image(function)
-
-
-_compiling = False
-
-
-def use_compiler(use: bool) -> None:
-    """Whether scores are computed by compiled kernels, which takes some seconds to begin with."""
-    global _compiling
-    _compiling = use
+    return compiled(function, like) or _image_by_image(function)

@@ -7,8 +7,8 @@ import torch
 
 from captioner.attention import HardAttention, SoftAttention
 from captioner.cells import CELLS
+from captioner.compiling import use_compiler
 from captioner.decoder import Decoder
-from captioner.scoring import use_compiler
 
 FEATURES, LOCATIONS = 5, 4
 

@@ -12,8 +12,8 @@ import captioner
 ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
     {"errors", "stopping"},
-    {"config", "vocabulary", "deferred", "scoring", "hardware", "fingerprint", "dropout"},
-    {"writing", "locking"},
+    {"config", "vocabulary", "compiling", "products", "hardware", "fingerprint", "dropout"},
+    {"writing", "locking", "deferred", "scoring"},
     {"plain", "output", "weights"},
     {"composition", "networks"},
     {"cells", "attention", "encoder"},
@@ -129,7 +129,17 @@ def test_commands_are_imported_by_name_alone() -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_only_captioning_and_the_commands_know_pixels_and_words(name: str) -> None:
-    model = {"cells", "attention", "encoder", "decoder", "model", "packing", "deferred", "scoring"}
+    model = {
+        "cells",
+        "attention",
+        "encoder",
+        "decoder",
+        "model",
+        "packing",
+        "deferred",
+        "scoring",
+        "products",
+    }
     if name in model:
         assert not any(other.startswith("data.") for other in imports(name))
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from oracle import attend
 
-from captioner import scoring
 from captioner.attention import HardAttention, Rows, SoftAttention, build_attention
+from captioner.compiling import use_compiler
 from captioner.config import AttentionConfig, HardAttentionConfig
 from captioner.errors import CaptionerError
 from captioner.scoring import Tally, additive_scores, exponentials
@@ -105,7 +105,7 @@ def test_compiled_kernels_equal_eager_ones():
     tensors = operands(dtype=torch.float32)
     eager = our_scores(*tensors)
     wanted = gradients(eager, tensors)
-    scoring.use_compiler(True)
+    use_compiler(True)
     compiled = our_scores(*tensors)
     torch.testing.assert_close(compiled, eager)
     torch.testing.assert_close(gradients(compiled, tensors), wanted)

@@ -10,7 +10,9 @@ import torch
 from oracle import attend, read
 from torch.nn import functional as F
 
+from captioner.compiling import use_compiler
 from captioner.config import HardAttentionConfig, SoftAttentionConfig
+from captioner.output import CHUNK, word_loss
 from captioner.packing import Captions
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END
@@ -44,6 +46,22 @@ def test_nll_is_summed_over_words_end_and_captions(make_decoder, make_annotation
     assert loss.nll.item() == pytest.approx(wanted, rel=1e-6)
     assert loss.total.item() == pytest.approx(wanted, rel=1e-6)
     assert (loss.words, loss.captions) == (6, 3)
+
+
+@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("words", [1, CHUNK, CHUNK + 1])
+def test_word_loss_is_torchs(compile, words):
+    use_compiler(compile)
+    operands = torch.randn(words, 8), torch.randn(30, 8), torch.randn(30)
+    given = [x.requires_grad_() for x in operands]
+    targets = torch.randint(30, (words,))
+    ours, nll = word_loss(*given, targets, 0.1)
+    logits = F.linear(*given)
+    wanted = F.cross_entropy(logits, targets, label_smoothing=0.1, reduction="sum")
+    torch.testing.assert_close(nll, F.cross_entropy(logits, targets, reduction="none"))
+    torch.testing.assert_close(ours, wanted)
+    gradients = [torch.autograd.grad(loss, given, retain_graph=True) for loss in (ours, wanted)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])

@@ -11,6 +11,7 @@ from tempfile import mkdtemp
 
 import torch
 
+from captioner.compiling import use_compiler
 from captioner.config import (
     CellConfig,
     DecoderConfig,
@@ -27,7 +28,6 @@ from captioner.config import (
 )
 from captioner.data.formats import load_split
 from captioner.data.records import Record
-from captioner.scoring import use_compiler
 from captioner.training.loop import train
 from captioner.training.run_folder import MODEL_FILE
 

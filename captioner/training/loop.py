@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from captioner.attention import set_expectation
 from captioner.checkpoint import Checkpoint
+from captioner.compiling import use_compiler
 from captioner.config import ModelConfig, TrainConfig
 from captioner.data.batches import epoch_batches
 from captioner.errors import CaptionerError
 from captioner.hardware import autocast, choose_device
 from captioner.packing import Captions
-from captioner.scoring import use_compiler
 from captioner.stopping import Stop, Stopped
 from captioner.training.loss import Loss, caption_loss
 from captioner.training.preparation import Material, check_training, prepare
