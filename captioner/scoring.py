@@ -26,6 +26,7 @@ from torch.autograd.function import once_differentiable
 from captioner.compiling import compiled
 
 LIMIT = 40.0
+PIECE = 2**19  # combinations at a time without a compiler
 
 
 def exponentials(x: Tensor) -> Tensor:
@@ -68,7 +69,9 @@ class _Scores(torch.autograd.Function):
         ctx.save_for_backward(exp_keys, exp_queries, score)
         ctx.tally, ctx.first = tally, tally.steps == 0
         tally.steps += 1
-        return _kernel(_forward, exp_keys)(exp_keys, exp_queries, score)
+        kernel = compiled(_forward, exp_keys) or _in_pieces(_forward_in_passes)
+        result: Tensor = kernel(exp_keys, exp_queries, score)
+        return result
 
     @staticmethod
     @once_differentiable
@@ -78,7 +81,7 @@ class _Scores(torch.autograd.Function):
         if tally.gradient is None:
             tally.gradient = torch.zeros_like(exp_keys)
         grad = grad.contiguous()
-        _kernel(_add_key_gradient, exp_keys)(tally.gradient, exp_keys, exp_queries, score, grad)
+        _kernel(_add_key_gradient, exp_keys)(exp_keys, exp_queries, score, grad, tally.gradient)
         queries, per_row = _kernel(_query_gradient, exp_keys)(exp_keys, exp_queries, score, grad)
         keys = None
         if ctx.first:
@@ -99,8 +102,13 @@ def _forward(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
     return (-2 * score * r).sum(-1)
 
 
+def _forward_in_passes(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
+    """The same where nothing fuses them: a product with a vector reads the combinations once."""
+    return _reciprocals(exp_keys, exp_queries) @ (-2 * score)
+
+
 def _add_key_gradient(
-    total: Tensor, exp_keys: Tensor, exp_queries: Tensor, score: Tensor, grad: Tensor
+    exp_keys: Tensor, exp_queries: Tensor, score: Tensor, grad: Tensor, total: Tensor
 ) -> None:
     r = _reciprocals(exp_keys, exp_queries)
     total += (grad[..., None] * r * r * exp_queries[:, :, None]).sum(1) * (2 * score)
@@ -115,20 +123,19 @@ def _query_gradient(
     return queries, -2 * weighted.sum(2)  # the latter's sum over rows is v's gradient
 
 
-def _image_by_image(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same functions without a compiler: an image at a time, so that the combinations stay in cache."""
+def _in_pieces(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The functions without a compiler: a few images at a time, so that the combinations stay in cache."""
 
-    def run(*tensors: Tensor) -> Any:
-        images = range(len(tensors[-2] if function is _forward else tensors[-1]))
-        parts = [function(*(t if t.ndim == 1 else t[i : i + 1] for t in tensors)) for i in images]
-        if function is _add_key_gradient:
-            return None
-        if function is _query_gradient:
+    def run(exp_keys: Tensor, exp_queries: Tensor, score: Tensor, *others: Tensor) -> Any:
+        step = max(1, PIECE // (exp_keys[0].numel() * exp_queries.shape[1]))
+        pieces = [slice(start, start + step) for start in range(0, len(exp_keys), step)]
+        parts = [function(exp_keys[p], exp_queries[p], score, *(t[p] for t in others)) for p in pieces]
+        if isinstance(parts[0], tuple):
             return tuple(torch.cat(part) for part in zip(*parts))
-        return torch.cat(parts)
+        return None if parts[0] is None else torch.cat(parts)
 
     return run
 
 
 def _kernel(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
-    return compiled(function, like) or _image_by_image(function)
+    return compiled(function, like) or _in_pieces(function)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from oracle import attend
 
+from captioner import scoring
 from captioner.attention import HardAttention, Rows, SoftAttention, build_attention
 from captioner.compiling import use_compiler
 from captioner.config import AttentionConfig, HardAttentionConfig
@@ -65,9 +66,11 @@ def test_scores_are_the_plain_formula_up_to_a_constant(scales, dtype):
     torch.testing.assert_close(centred(our_scores(*tensors)), centred(plain_scores(*tensors)))
 
 
+@pytest.mark.parametrize("piece", [1, scoring.PIECE], ids=["image by image", "all images"])
 @pytest.mark.parametrize("scales", SCALES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_score_gradients_are_those_of_the_plain_formula(scales, dtype):
+def test_score_gradients_are_those_of_the_plain_formula(scales, dtype, piece, monkeypatch):
+    monkeypatch.setattr(scoring, "PIECE", piece)
     tensors = operands(*scales, dtype)
     ours = gradients(our_scores(*tensors), tensors)
     torch.testing.assert_close(ours, gradients(plain_scores(*tensors), tensors))
