@@ -17,7 +17,9 @@ def run(arguments: Sequence[str]) -> int:
         "make nonsense; let those caption together instead: captioner caption --checkpoint A --checkpoint B.",
     )
     parser.add_argument("models", metavar="MODEL", nargs="+", help="model files, or folders of runs")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="of the mean")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, required=True, help="the model file to write"
+    )
     parser.add_argument(
         "-w",
         "--weights",
