@@ -255,12 +255,12 @@ def test_a_run_raises_its_reward_and_is_never_worse_than_its_start(tmp_path: Pat
     first.optimizer = replace(config.optimizer, learning_rate=0.01)
     train(first, tmp_path / "first", report=tiny.silent)
     config.init = str(tmp_path / "first")
-    config.optimizer.learning_rate = 5e-3
+    config.training.epochs = 10
     train(config, tmp_path / "run", report=report.append)
     entries = metrics(tmp_path / "run")
-    assert [entry["epoch"] for entry in entries] == [0, 1, 2, 3, 4, 5, 6]
+    assert [entry["epoch"] for entry in entries] == list(range(11))
     rewards = [entry["reward"] for entry in entries[1:]]
-    assert np.mean(rewards[3:]) > 1.1 * rewards[0]
+    assert np.mean(rewards[5:]) > 1.1 * rewards[0]  # 1.2 to 1.5 with other seeds
     best = load_checkpoint(tmp_path / "run")
     assert best.scores["CIDEr-D"] == max(entry["CIDEr-D"] for entry in entries)
     assert best.vocabulary.words == load_checkpoint(config.init).vocabulary.words
