@@ -42,31 +42,27 @@ def soup(members: Sequence[Checkpoint], shares: Sequence[float] | None = None) -
     for number, member in enumerate(members[1:], 2):
         if difference := _difference(first, member):
             raise CaptionerError(f"average: model {number} has {difference} than model 1")
-    states = [member.model.state_dict() for member in members]
-    mean = {key: tensor.clone() for key, tensor in states[0].items()}
+    total, states = sum(shares), [member.model.state_dict() for member in members]
+    mean = dict(states[0])
     for key, tensor in mean.items():
         if tensor.is_floating_point():  # not the counters of batch normalization
-            terms = [share / sum(shares) * state[key].double() for share, state in zip(shares, states)]
-            tensor.copy_(torch.stack(terms).sum(dim=0))
+            terms = [share / total * state[key].double() for share, state in zip(shares, states)]
+            mean[key] = torch.stack(terms).sum(dim=0)
     first.model.load_state_dict(mean)
     return replace(first, scores={}, digest="")
 
 
 def _difference(one: Checkpoint, other: Checkpoint) -> str | None:
     """What keeps two models' weights from having a mean that means anything."""
-    for key, what in (
-        ("encoder", "another encoder"),
-        ("cell", "another cell"),
-        ("attention", "another attention"),
-    ):
-        if _form(one.config, key) != _form(other.config, key):
-            return what
+    forms = _forms(other.config)
+    for part, form in _forms(one.config).items():
+        if form != forms[part]:
+            return f"another {part}"
     shapes, others = ({k: v.shape for k, v in c.model.state_dict().items()} for c in (one, other))
     return None if shapes == others else "weights of other shapes"
 
 
-def _form(config: ModelConfig, key: str) -> object:
-    """A part's configuration without what only matters to its training."""
-    if key == "encoder":
-        return replace(config.encoder, weights=None, fine_tune=False)
-    return config.cell if key == "cell" else config.attention.name
+def _forms(config: ModelConfig) -> dict[str, object]:
+    """The parts' configurations without what only matters to their training or shows in the shapes."""
+    encoder = replace(config.encoder, weights=None, fine_tune=False)
+    return {"encoder": encoder, "cell": config.cell, "attention": config.attention.name}
