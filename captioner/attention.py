@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from captioner.config import AttentionConfig, HardAttentionConfig
-from captioner.deferred import Linear, at_least_single
+from captioner.deferred import Linear, at_least_single, operand
 from captioner.errors import CaptionerError, check_choice, choose
-from captioner.scoring import Tally, additive_scores, exponentials
+from captioner.expectation import expectation
+from captioner.scoring import additive_scores, exponentials
+from captioner.tally import Tally
 
 
 class Rows(NamedTuple):
@@ -24,7 +26,7 @@ class Rows(NamedTuple):
     Attributes:
         owner: image of every row, ``(rows,)``.
         cell: place of every row in the flattened grid, ``owner * width + rank``.
-        images: how many images there are.
+        images: how many images there are; a memory may hold more, after them.
         width: the most rows that one image has.
     """
 
@@ -61,7 +63,7 @@ class Memory(NamedTuple):
         annotations: ``(images, locations, features)``.
         keys: their share of the scoring network, e^2(W_a a + b), ``(images, locations, size)``; see
             ``scoring``.
-        tally: sums the keys' gradient over the steps.
+        keys_tally, annotations_tally: sum their gradients over the steps.
         expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
             (hard attention in training only).
         generator: draws the locations of hard attention.
@@ -71,7 +73,8 @@ class Memory(NamedTuple):
 
     annotations: Tensor
     keys: Tensor
-    tally: Tally
+    keys_tally: Tally
+    annotations_tally: Tally
     expected: Tensor | None = None
     generator: torch.Generator | None = None
     deleted: Tensor | None = None
@@ -81,9 +84,7 @@ class Memory(NamedTuple):
         expected = None if self.expected is None else self.expected[images]
         deleted = None if self.deleted is None else self.deleted[images]
         annotations, keys = self.annotations[images], self.keys[images]
-        return self._replace(
-            annotations=annotations, keys=keys, tally=Tally(), expected=expected, deleted=deleted
-        )
+        return Memory(annotations, keys, Tally(), Tally(), expected, self.generator, deleted)
 
 
 class Glimpse(NamedTuple):
@@ -123,7 +124,7 @@ class SoftAttention(nn.Module):
     def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
         """Compute once an image what every step needs."""
         keys = exponentials(self.annotation_map(annotations))
-        return Memory(annotations, keys, Tally(), generator=generator)
+        return Memory(operand(annotations), keys, Tally(), Tally(), generator=generator)
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
         """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``.
@@ -131,12 +132,13 @@ class SoftAttention(nn.Module):
         ``linear`` takes the product with the hidden state.
         """
         alpha = self.weights(hidden, memory, rows, linear)
-        return Glimpse(rows.collect(alpha @ memory.annotations), rows.collect(alpha))
+        context = expectation(alpha, memory.annotations, memory.annotations_tally)
+        return Glimpse(rows.collect(context), rows.collect(alpha))
 
     def weights(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear) -> Tensor:
         """The attention distributions on the grid, ``(images, width, locations)``."""
         queries = exponentials(rows.spread(linear(hidden, self.hidden_map)))
-        scores = additive_scores(memory.keys, queries, self.score, memory.tally)
+        scores = additive_scores(memory.keys, queries, self.score, memory.keys_tally)
         if memory.deleted is not None:
             scores = scores.masked_fill(memory.deleted, float("-inf"))
         return scores.softmax(dim=-1)
@@ -174,10 +176,10 @@ class HardAttention(SoftAttention):
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
         alpha = self.weights(hidden, memory, rows, linear)
-        expectation = rows.collect(alpha @ memory.annotations)
+        context = rows.collect(expectation(alpha, memory.annotations, memory.annotations_tally))
         alpha = rows.collect(alpha)
         if memory.expected is None and self.inference == "expectation":
-            return Glimpse(expectation, alpha)
+            return Glimpse(context, alpha)
         if memory.expected is None and self.inference == "argmax":
             location = alpha.argmax(dim=-1)
         else:
@@ -189,7 +191,7 @@ class HardAttention(SoftAttention):
         log_alpha = at_least_single(alpha).clamp_min(1e-20).log()
         expected = memory.expected[rows.owner]
         surprise = log_alpha.gather(-1, location[:, None]).squeeze(-1).masked_fill(expected, 0.0)
-        context = torch.where(expected[:, None], expectation, drawn)
+        context = torch.where(expected[:, None], context, drawn)
         return Glimpse(context, alpha, surprise, -(alpha * log_alpha).sum(-1))
 
 

@@ -138,8 +138,8 @@ class Decoder(nn.Module):
 
     def forward(self, annotations: Tensor, captions: Captions) -> Unrolled:
         """Teacher forcing: every word is predicted from the reference's words before it."""
-        memory, initial = self.begin(annotations)
-        state: State = tuple(part[captions.owner] for part in initial)
+        memory, initial = self.begin(annotations[captions.order])
+        state: State = tuple(part[captions.place] for part in initial)
         embedding = self.input_dropout(self.embedding(captions.previous()))
         of_word, of_context = self._input_weights()
         share = F.linear(embedding, of_word, self.cell.input_map.bias)

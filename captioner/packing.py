@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,23 +18,28 @@ from captioner.vocabulary import PAD, START
 class Captions:
     """The captions of a batch of images, longest first.
 
-    Captions that have ended leave the step: step t works on the first ``alive[t]`` captions. A packed
-    tensor holds the words of all steps in one dimension, step after step.
+    Captions that have ended leave the step, and so do images whose captions all have: step t works on the
+    first ``alive[t]`` captions and, in the order of their longest captions, on the first ``live[t]`` images.
+    A packed tensor holds the words of all steps in one dimension, step after step.
 
     Attributes:
         words: indices, each caption closed by ``<end>``, then padded, ``(captions, steps)``.
         owner: image of each caption, ``(captions,)``.
         rank: how many captions of the same image are as long or longer, ``(captions,)``.
-        images: how many images the batch holds.
+        order: the images, the one of the longest caption first, ``(images,)``.
+        place: of each caption's image in that order, ``(captions,)``.
         alive: captions that have a word at each step, falling.
+        live: images that have such a caption at each step, falling.
         widths: the most captions that one image has alive at each step, falling.
     """
 
     words: Tensor
     owner: Tensor
     rank: Tensor
-    images: int
+    order: Tensor
+    place: Tensor
     alive: Sequence[int]
+    live: Sequence[int]
     widths: Sequence[int]
 
     @classmethod
@@ -51,31 +57,46 @@ class Captions:
         words = torch.tensor([[*caption, *[PAD] * (steps - len(caption))] for _, caption in flat])
         seen = [0] * len(images)
         rank = []
-        for owner, _ in flat:
-            rank.append(seen[owner])
-            seen[owner] += 1
+        for image, _ in flat:
+            rank.append(seen[image])
+            seen[image] += 1
         alive = [sum(len(caption) > t for _, caption in flat) for t in range(steps)]
+        owner = torch.tensor([image for image, _ in flat])
+        longest = torch.tensor([max(map(len, captions), default=0) for captions in images])
+        order = longest.argsort(descending=True, stable=True)
         return cls(
             words,
-            torch.tensor([owner for owner, _ in flat]),
+            owner,
             torch.tensor(rank),
-            len(images),
+            order,
+            order.argsort()[owner],
             alive,
+            [int((longest > t).sum()) for t in range(steps)],
             [max(rank[:count]) + 1 for count in alive],
         )
+
+    @property
+    def images(self) -> int:
+        """How many images the batch holds."""
+        return len(self.order)
 
     def __len__(self) -> int:
         return len(self.words)
 
     def to(self, device: torch.device) -> Captions:
         """The same captions on another device."""
-        words, owner, rank = (part.to(device) for part in (self.words, self.owner, self.rank))
-        return replace(self, words=words, owner=owner, rank=rank)
+        tensors: dict[str, Any] = {
+            name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
+        }
+        return replace(self, **tensors)
 
     def rows(self, step: int) -> Rows:
-        """The captions that are alive at a step, as rows of their images."""
+        """The captions that are alive at a step, as rows of a memory of the images in ``order``."""
         count, width = self.alive[step], self.widths[step]
-        return Rows.of(self.owner[:count], self.rank[:count], self.images, width)
+        images = max(self.live[step], min(2, self.images))
+        # kernels are compiled for each width, and for a single image
+        width = self.widths[0] if width > 2 else 2
+        return Rows.of(self.place[:count], self.rank[:count], images, width)
 
     def pack(self, padded: Tensor) -> Tensor:
         """``(captions, steps, ...)`` to ``(words, ...)``."""

@@ -24,27 +24,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from captioner.compiling import compiled
+from captioner.tally import Tally
 
 LIMIT = 40.0
 PIECE = 2**19  # combinations at a time without a compiler
+UNROLLED = 8  # rows at a time in backward
 
 
 def exponentials(x: Tensor) -> Tensor:
     """e^2x in float32 or better, for :func:`additive_scores`."""
     return (2 * (x if x.dtype == torch.float64 else x.float()).clamp(-LIMIT, LIMIT)).exp()
-
-
-class Tally:
-    """Sums the keys' gradient over the steps of an unrolled decoder, in place.
-
-    Every step scores the same keys. Autograd would make a gradient of their size at each step and add
-    them up; here each step's backward adds to one buffer, and the first step's, which runs last, hands
-    it over.
-    """
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.gradient: Tensor | None = None
 
 
 def additive_scores(
@@ -54,10 +43,9 @@ def additive_scores(
 
     Args:
         exp_keys: ``exponentials`` of the keys, ``(images, locations, size)``.
-        exp_queries: of the queries, ``(images, width, size)``.
+        exp_queries: of the queries, ``(images, width, size)``; of the first images only, it may be.
         score: v, ``(size,)``.
-        tally: shared by the steps that score the same keys, each step's hidden state depending on the
-            scores of the step before; None for a single call.
+        tally: shared by the steps that score the same keys; None for a single call.
     """
     scores: Tensor = _Scores.apply(exp_keys, exp_queries, score.to(exp_keys.dtype), tally or Tally())
     return scores
@@ -67,26 +55,23 @@ class _Scores(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, exp_keys: Tensor, exp_queries: Tensor, score: Tensor, tally: Tally) -> Tensor:
         ctx.save_for_backward(exp_keys, exp_queries, score)
-        ctx.tally, ctx.first = tally, tally.steps == 0
-        tally.steps += 1
+        ctx.tally, ctx.first = tally, tally.begin()
         kernel = compiled(_forward, exp_keys) or _in_pieces(_forward_in_passes)
-        result: Tensor = kernel(exp_keys, exp_queries, score)
+        result: Tensor = kernel(exp_keys[: len(exp_queries)], exp_queries, score)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         exp_keys, exp_queries, score = ctx.saved_tensors
-        tally: Tally = ctx.tally
-        if tally.gradient is None:
-            tally.gradient = torch.zeros_like(exp_keys)
-        grad = grad.contiguous()
-        _kernel(_add_key_gradient, exp_keys)(exp_keys, exp_queries, score, grad, tally.gradient)
-        queries, per_row = _kernel(_query_gradient, exp_keys)(exp_keys, exp_queries, score, grad)
-        keys = None
-        if ctx.first:
-            keys, tally.gradient = tally.gradient, None
-        return keys, queries, per_row.sum((0, 1)), None
+        images, width, _ = exp_queries.shape
+        keys, of_keys = exp_keys[:images], ctx.tally.part(exp_keys, images)
+        of_queries, of_score = torch.empty_like(exp_queries), torch.zeros_like(exp_queries[:, 0])
+        kernel = compiled(_add_gradients, exp_keys) or _in_pieces(_add_gradients)
+        for start in range(0, width, UNROLLED):
+            rows = slice(start, start + UNROLLED)
+            kernel(keys, exp_queries[:, rows], score, grad[:, rows], of_keys, of_queries[:, rows], of_score)
+        return ctx.tally.hand_over(ctx.first), of_queries, of_score.sum(0), None
 
 
 # Written with whole combinations, which only the compiled form affords; it never stores them.
@@ -94,33 +79,39 @@ class _Scores(torch.autograd.Function):
 
 def _reciprocals(exp_keys: Tensor, exp_queries: Tensor) -> Tensor:
     """1 / (1 + e^2k e^2q), in two passes where nothing fuses them."""
-    return torch.addcmul(exp_keys.new_ones(()), exp_keys[:, None], exp_queries[:, :, None]).reciprocal_()
+    return torch.addcmul(exp_keys.new_ones(()), exp_keys, exp_queries).reciprocal_()
 
 
 def _forward(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
-    r = _reciprocals(exp_keys, exp_queries)
+    r = _reciprocals(exp_keys[:, None], exp_queries[:, :, None])
     return (-2 * score * r).sum(-1)
 
 
 def _forward_in_passes(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
     """The same where nothing fuses them: a product with a vector reads the combinations once."""
-    return _reciprocals(exp_keys, exp_queries) @ (-2 * score)
+    return _reciprocals(exp_keys[:, None], exp_queries[:, :, None]) @ (-2 * score)
 
 
-def _add_key_gradient(
-    exp_keys: Tensor, exp_queries: Tensor, score: Tensor, grad: Tensor, total: Tensor
+def _add_gradients(
+    exp_keys: Tensor,
+    exp_queries: Tensor,
+    score: Tensor,
+    grad: Tensor,
+    of_keys: Tensor,
+    of_queries: Tensor,
+    of_score: Tensor,
 ) -> None:
-    r = _reciprocals(exp_keys, exp_queries)
-    total += (grad[..., None] * r * r * exp_queries[:, :, None]).sum(1) * (2 * score)
+    """Add to the gradients of keys and score, and write that of the queries.
 
-
-def _query_gradient(
-    exp_keys: Tensor, exp_queries: Tensor, score: Tensor, grad: Tensor
-) -> tuple[Tensor, Tensor]:
-    r = _reciprocals(exp_keys, exp_queries)
-    weighted = grad[..., None] * r
-    queries = (weighted * r * exp_keys[:, None]).sum(2) * (2 * score)
-    return queries, -2 * weighted.sum(2)  # the latter's sum over rows is v's gradient
+    Row by row: a reciprocal of one row is all that its share of the three gradients needs.
+    """
+    for row, (query, of_row) in enumerate(zip(exp_queries.unbind(1), grad.unbind(1))):
+        r = _reciprocals(exp_keys, query[:, None])
+        weighted = of_row[..., None] * r
+        of_score.sub_(2 * weighted.sum(1))
+        r = weighted * r
+        of_keys.addcmul_(r, (2 * score * query)[:, None])
+        of_queries[:, row] = (r * exp_keys).sum(1) * (2 * score)
 
 
 def _in_pieces(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,12 +121,6 @@ def _in_pieces(function: Callable[..., Any]) -> Callable[..., Any]:
         step = max(1, PIECE // (exp_keys[0].numel() * exp_queries.shape[1]))
         pieces = [slice(start, start + step) for start in range(0, len(exp_keys), step)]
         parts = [function(exp_keys[p], exp_queries[p], score, *(t[p] for t in others)) for p in pieces]
-        if isinstance(parts[0], tuple):
-            return tuple(torch.cat(part) for part in zip(*parts))
         return None if parts[0] is None else torch.cat(parts)
 
     return run
-
-
-def _kernel(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
-    return compiled(function, like) or _in_pieces(function)

@@ -12,9 +12,9 @@ import captioner
 ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
     {"errors", "stopping"},
-    {"config", "vocabulary", "compiling", "products", "hardware", "fingerprint", "dropout"},
+    {"config", "vocabulary", "compiling", "products", "tally", "hardware", "fingerprint", "dropout"},
     {"writing", "locking", "deferred", "scoring"},
-    {"plain", "output", "weights"},
+    {"plain", "output", "expectation", "weights"},
     {"composition", "networks"},
     {"cells", "attention", "encoder"},
     {"packing"},

@@ -47,17 +47,30 @@ def test_total_sums_each_captions_words(captions):
     assert captions.total(packed).tolist() == [15.0, 70.0, 300.0]
 
 
+def test_images_stand_by_their_longest_captions(captions):
+    assert captions.order.tolist() == [2, 0, 1]
+    assert captions.order[captions.place].tolist() == captions.owner.tolist()
+    assert list(captions.live) == [2, 2, 2, 1]
+
+
 def test_rows_place_each_live_caption_with_its_image(captions):
     rows = captions.rows(0)
     grid = rows.spread(torch.tensor([[1.0], [2.0], [3.0]]))
-    assert grid.squeeze(-1).tolist() == [[2.0, 3.0], [0.0, 0.0], [1.0, 0.0]]
+    assert grid.squeeze(-1).tolist() == [[1.0, 0.0], [2.0, 3.0]]  # images 2 and 0; the other is not looked at
     assert rows.collect(grid).squeeze(-1).tolist() == [1.0, 2.0, 3.0]
 
 
 def test_rows_shrink_with_the_captions_that_are_left(captions):
     rows = captions.rows(3)
-    assert (rows.owner.tolist(), rows.images) == ([2], 3)
-    assert rows.width == 2  # one would do, but would be compiled for anew
+    assert rows.owner.tolist() == [0]
+    assert (rows.images, rows.width) == (2, 2)  # one would do, but would be compiled for anew
+
+
+def test_rows_have_few_widths():
+    """Each is compiled for."""
+    captions = Captions.build([[[4] * length for length in (9, 8, 6, 5, 2)], [[4] * 7]])
+    assert list(captions.widths) == [5, 5, 4, 4, 4, 3, 2, 2, 1]
+    assert [captions.rows(step).width for step in range(9)] == [5, 5, 5, 5, 5, 5, 2, 2, 2]
 
 
 @pytest.mark.parametrize("images", [[], [[], []]])

@@ -90,8 +90,8 @@ def gradient_norms(decoder: Decoder, annotations: Tensor, captions: Captions) ->
         ``(captions, T + 1)``.
     """
     with torch.no_grad():
-        memory, initial = decoder.begin(annotations)
-        state = tuple(part[captions.owner] for part in initial)
+        memory, initial = decoder.begin(annotations[captions.order])
+        state = tuple(part[captions.place] for part in initial)
     start = torch.full_like(captions.words[:, :1], START)
     read = torch.cat([start, captions.words[:, :-1]], dim=1)
     states = []
