@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from captioner.config import AttentionConfig, HardAttentionConfig
-from captioner.deferred import Linear, at_least_single, operand
+from captioner.deferred import at_least_single
 from captioner.errors import CaptionerError, check_choice, choose
 from captioner.expectation import expectation
+from captioner.products import Linear, Weights, operand
 from captioner.scoring import additive_scores, exponentials
 from captioner.tally import Tally
 
@@ -64,6 +65,7 @@ class Memory(NamedTuple):
         keys: their share of the scoring network, e^2(W_a a + b), ``(images, locations, size)``; see
             ``scoring``.
         keys_tally, annotations_tally: sum their gradients over the steps.
+        weights: the decoder's, as free-running steps multiply by them.
         expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
             (hard attention in training only).
         generator: draws the locations of hard attention.
@@ -75,6 +77,7 @@ class Memory(NamedTuple):
     keys: Tensor
     keys_tally: Tally
     annotations_tally: Tally
+    weights: Weights
     expected: Tensor | None = None
     generator: torch.Generator | None = None
     deleted: Tensor | None = None
@@ -84,7 +87,7 @@ class Memory(NamedTuple):
         expected = None if self.expected is None else self.expected[images]
         deleted = None if self.deleted is None else self.deleted[images]
         annotations, keys = self.annotations[images], self.keys[images]
-        return Memory(annotations, keys, Tally(), Tally(), expected, self.generator, deleted)
+        return Memory(annotations, keys, Tally(), Tally(), self.weights, expected, self.generator, deleted)
 
 
 class Glimpse(NamedTuple):
@@ -124,7 +127,7 @@ class SoftAttention(nn.Module):
     def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
         """Compute once an image what every step needs."""
         keys = exponentials(self.annotation_map(annotations))
-        return Memory(operand(annotations), keys, Tally(), Tally(), generator=generator)
+        return Memory(operand(annotations), keys, Tally(), Tally(), Weights(), generator=generator)
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
         """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``.

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from captioner.config import CellConfig, GRUConfig, LSTMConfig
-from captioner.deferred import Linear
 from captioner.errors import choose
+from captioner.products import Linear
 
 State = tuple[Tensor, ...]
 

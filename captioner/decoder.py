@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from captioner.attention import Glimpse, Memory, Rows, SoftAttention
 from captioner.cells import Cell, State
-from captioner.deferred import Linear, Tape
+from captioner.deferred import Tape
 from captioner.dropout import Dropout
 from captioner.errors import CaptionerError, check_choice
 from captioner.packing import Captions
-from captioner.products import linear
+from captioner.products import Linear
 
 GATES = ("none", "scalar", "vector")
 
@@ -122,6 +122,7 @@ class Decoder(nn.Module):
 
     def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
         """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""
+        linear = memory.weights.linear
         of_word, of_context = self._input_weights()
         distinct, place = words.unique(return_inverse=True)  # hypotheses often go on from the same word
         embedding = self.embedding(distinct)
@@ -133,7 +134,7 @@ class Decoder(nn.Module):
     def predict(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Tensor, Step, State]:
         """A step with the log probability of every next word, ``(rows, vocabulary)`` float32."""
         step, state = self.step(words, state, memory, rows)
-        logits = self.logits(step.embedding, step.hidden, step.context)
+        logits = self.logits(step.embedding, step.hidden, step.context, memory.weights.linear)
         return logits.float().log_softmax(dim=-1), step, state
 
     def forward(self, annotations: Tensor, captions: Captions) -> Unrolled:
@@ -163,11 +164,12 @@ class Decoder(nn.Module):
             _total(captions, [glimpse.entropy for glimpse in glimpses]),
         )
 
-    def logits(self, embedding: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+    def logits(self, embedding: Tensor, hidden: Tensor, context: Tensor, linear: Linear = F.linear) -> Tensor:
         """Word scores ``(rows, vocabulary)``: L_o deep(...) plus a bias."""
-        return linear(self.deep(embedding, hidden, context), self.word_output.weight, self.word_output.bias)
+        deep = self.deep(embedding, hidden, context, linear)
+        return linear(deep, self.word_output.weight, self.word_output.bias)
 
-    def deep(self, embedding: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+    def deep(self, embedding: Tensor, hidden: Tensor, context: Tensor, linear: Linear = F.linear) -> Tensor:
         """What the output layer reads: dropout(tanh(E y + L_h dropout(h) + L_z beta z)).
 
         The tanh stands in the authors' code, not in the paper's equation 7. Without deep output it is

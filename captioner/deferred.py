@@ -7,7 +7,6 @@ remembers the inputs and output gradients of all steps instead, and takes one la
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from captioner.products import linear
-
-Linear = Callable[[Tensor, Tensor], Tensor]  # like torch.nn.functional.linear without a bias
+from captioner.products import Weights, operand
 
 
 @dataclass
@@ -39,6 +36,7 @@ class Tape:
 
     def __init__(self) -> None:
         self._uses: dict[tuple[int, torch.Size], _Uses] = {}
+        self._weights = Weights()
 
     def linear(self, x: Tensor, weight: Tensor) -> Tensor:
         """``(rows, inputs)`` times ``weight``, ``(outputs, inputs)``: ``(rows, outputs)``."""
@@ -46,14 +44,8 @@ class Tape:
         if key not in self._uses:
             self._uses[key] = _Uses(operand(weight))
         uses = self._uses[key]
-        product: Tensor = _Product.apply(operand(x), uses.weight, uses)
+        product: Tensor = _Product.apply(operand(x), uses.weight, uses, self._weights)
         return product
-
-
-def operand(x: Tensor) -> Tensor:
-    """What autocast would make of an operand of a matrix product, for functions that it does not know."""
-    kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 def at_least_single(x: Tensor) -> Tensor:
@@ -63,11 +55,11 @@ def at_least_single(x: Tensor) -> Tensor:
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, uses: _Uses) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, uses: _Uses, weights: Weights) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.uses, ctx.first = uses, uses.count == 0
+        ctx.uses, ctx.weights, ctx.first = uses, weights, uses.count == 0
         uses.count += 1
-        return linear(x, weight)
+        return weights.linear(x, weight)
 
     @staticmethod
     @once_differentiable
@@ -81,4 +73,4 @@ class _Product(torch.autograd.Function):
             total = torch.cat(uses.gradients).T @ torch.cat(uses.inputs)
             uses.inputs.clear()
             uses.gradients.clear()
-        return gradient @ weight, total, None
+        return ctx.weights.linear(gradient, weight.T), total, None, None

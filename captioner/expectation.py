@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from captioner.deferred import operand
+from captioner.products import operand
 from captioner.tally import Tally
 
 

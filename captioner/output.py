@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from captioner.compiling import compiled
-from captioner.deferred import operand
+from captioner.products import Weights, operand
 
 CHUNK = 640  # words at the most
 
@@ -60,12 +60,13 @@ class _WordLoss(torch.autograd.Function):
         exact = torch.promote_types(deep.dtype, torch.float32)
         nll = deep.new_empty(len(deep), dtype=exact)
         total = deep.new_zeros((), dtype=exact)
-        d_deep, d_weight, d_bias = torch.empty_like(deep), torch.zeros_like(weight), torch.zeros_like(bias)
+        d_deep, d_weight, d_bias = torch.empty_like(deep), torch.empty_like(weight), torch.zeros_like(bias)
+        weights = Weights()
         step = math.ceil(len(deep) / max(1, math.ceil(len(deep) / CHUNK)))  # chunks of one size
         for start in range(0, len(deep), step):
             chunk = slice(start, start + step)
             x, target = deep[chunk], targets[chunk, None]
-            logits = torch.addmm(bias.to(x.dtype), x, weight.T).to(exact)
+            logits = weights.linear(x, weight, bias.to(x.dtype)).to(exact)
             right = logits.gather(-1, target)
             errors = compiled(_errors, logits) or _errors
             log_total, mean = errors(logits, smoothing / len(weight))
@@ -82,7 +83,7 @@ class _WordLoss(torch.autograd.Function):
                 d_bias += error.sum(0)
                 error = error.to(x.dtype)
                 torch.mm(error, weight, out=d_deep[chunk])
-                d_weight.addmm_(error.T, x)
+                d_weight.addmm_(error.T, x, beta=int(start > 0))
         ctx.mark_non_differentiable(nll)
         ctx.save_for_backward(d_deep, d_weight, d_bias)
         return total, nll

@@ -11,7 +11,8 @@ from captioner.attention import HardAttention, Rows, SoftAttention, build_attent
 from captioner.compiling import use_compiler
 from captioner.config import AttentionConfig, HardAttentionConfig
 from captioner.errors import CaptionerError
-from captioner.scoring import Tally, additive_scores, exponentials
+from captioner.scoring import additive_scores, exponentials
+from captioner.tally import Tally
 
 FEATURES, HIDDEN, SIZE, LOCATIONS = 5, 4, 6, 7
 CPU = torch.device("cpu")

@@ -1,8 +1,8 @@
 """Every gradient in float64 against finite differences, and REINFORCE's against the exact one.
 
-The decoder takes gradients by hand in three places: the attention's scores, the products of the unrolled loop
-(``deferred``), and the output layer with its loss. They are checked alone and in the whole loss of a batch
-whose captions differ in length and in number.
+The decoder takes gradients by hand in four places: the attention's scores, its expectation, the products of
+the unrolled loop (``deferred``), and the output layer with its loss. They are checked alone and in the whole
+loss of a batch whose captions differ in length and in number.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from test_loss import expected_log_likelihood
 from torch import nn
 from torch.autograd import gradcheck
 
-from captioner import output
+from captioner import output, scoring
 from captioner.cells import CELLS
 from captioner.config import HardAttentionConfig, SearchConfig, SoftAttentionConfig
 from captioner.deferred import Tape
+from captioner.expectation import expectation
 from captioner.output import word_loss
 from captioner.packing import Captions
-from captioner.scoring import Tally, additive_scores, exponentials
+from captioner.scoring import additive_scores, exponentials
+from captioner.tally import Tally
 from captioner.training.loss import caption_loss
 from captioner.training.self_critical import policy_loss
 from captioner.vocabulary import END
@@ -64,16 +66,19 @@ def doubles(*shapes):
     return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
 
-@pytest.mark.parametrize("steps", [1, 3])
-def test_attention_scores(steps):
-    def scores(keys, query, score):
-        exp_keys, tally = exponentials(keys), Tally()
-        for _ in range(steps):  # each looks where the one before it looked
-            found = additive_scores(exp_keys, exponentials(query), score, tally).softmax(-1)
-            query = found @ keys
-        return found
+@pytest.mark.parametrize("width", [2, 3])
+@pytest.mark.parametrize("images", [(2,), (2, 2, 1)], ids=["one step", "three steps, of fewer images"])
+def test_attention(images, width, monkeypatch):
+    monkeypatch.setattr(scoring, "UNROLLED", 2)
 
-    assert gradcheck(scores, doubles((2, 5, 3), (2, 2, 3), (3,)))
+    def attend(annotations, keys, query, score):
+        exp_keys, tallies = exponentials(keys), (Tally(), Tally())
+        for count in images:  # each looks in the light of what the one before it saw
+            alpha = additive_scores(exp_keys, exponentials(query[:count]), score, tallies[0]).softmax(-1)
+            query = expectation(alpha, annotations, tallies[1])
+        return query
+
+    assert gradcheck(attend, doubles((2, 5, 3), (2, 5, 3), (2, width, 3), (3,)))
 
 
 def test_products_of_a_loop():

@@ -1,17 +1,19 @@
-"""Products dealt out by columns are the same products, and are dealt out where it pays."""
+"""Products with weights that were laid out for them are the same products, and are taken where it pays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from captioner.products import ROWS, linear
+from captioner import products
+from captioner.products import ROWS, SMALLEST, Weights
 
-pytestmark = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="torch has no MKL here")
+needs_onednn = pytest.mark.skipif(not products._has_onednn(), reason="torch has no oneDNN for this processor")
 
 
 @pytest.fixture(autouse=True)
@@ -23,57 +25,85 @@ def two_threads() -> Iterator[None]:
 
 
 @pytest.fixture
-def batched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The batched products that were taken, by name."""
-    taken = []
-    for name in ("bmm", "baddbmm"):
-        product = getattr(torch, name)
-        monkeypatch.setattr(
-            torch, name, lambda *x, name=name, product=product: taken.append(name) or product(*x)
-        )
-    return taken
+def laid_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes of the weights that were laid out."""
+    shapes: list[tuple[int, ...]] = []
+    gains = products._gains
+
+    def watch(x: Tensor, weight: Tensor) -> bool:
+        found = gains(x, weight)
+        if found:
+            shapes.append(tuple(weight.shape))
+        return found
+
+    monkeypatch.setattr(products, "_gains", watch)
+    return shapes
 
 
-def operands(rows: int, outputs: int, inputs: int = 40) -> tuple[Tensor, Tensor, Tensor]:
+def operands(rows: int, outputs: int = 1027, inputs: int = 40) -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(rows, inputs), torch.randn(outputs, inputs), torch.randn(outputs)
 
 
-@pytest.mark.parametrize("outputs", [256, 1024, 1027], ids=["narrowest", "even", "with some left over"])
-def test_product_is_torchs(outputs: int, batched: list[str]) -> None:
-    x, weight, bias = operands(60, outputs)
-    torch.testing.assert_close(linear(x, weight), F.linear(x, weight))
-    torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias))
-    assert batched == ["bmm", "baddbmm"]
+@needs_onednn
+@torch.no_grad()
+def test_product_is_torchs_and_its_weight_laid_out_once(laid_out: list[tuple[int, ...]]) -> None:
+    weights, (x, weight, bias) = Weights(), operands(60)
+    for rows in (60, ROWS, 3):
+        torch.testing.assert_close(weights.linear(x[:rows], weight), F.linear(x[:rows], weight))
+        torch.testing.assert_close(weights.linear(x[:rows], weight, bias), F.linear(x[:rows], weight, bias))
+    assert laid_out == [(1027, 40)]
 
 
-def test_weight_may_be_a_slice_or_transposed(batched: list[str]) -> None:
-    x, weight, _ = operands(60, 512, inputs=600)
-    torch.testing.assert_close(linear(x[:, :200], weight[:, 50:250]), x[:, :200] @ weight[:, 50:250].T)
-    gradient = torch.randn(60, 512)
-    torch.testing.assert_close(linear(gradient, weight.T), gradient @ weight)
-    assert batched == ["bmm", "bmm"]
+@needs_onednn
+@torch.no_grad()
+def test_weight_may_be_a_slice_or_transposed(laid_out: list[tuple[int, ...]]) -> None:
+    """Slices and transposes of one weight are weights of their own, also where their shapes are the same."""
+    weights, x, square = Weights(), torch.randn(60, 400), torch.randn(400, 400)
+    check = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
+    for _ in range(2):
+        check(weights.linear(x, square), x @ square.T)
+        check(weights.linear(x, square.T), x @ square)
+        check(weights.linear(x[:, :200], square[:, 100:300]), x[:, :200] @ square[:, 100:300].T)
+    assert laid_out == [(400, 400), (400, 400), (400, 200)]
 
 
-def test_gradients_are_torchs(batched: list[str]) -> None:
-    given = [x.requires_grad_() for x in operands(60, 1027)]
-    ours, wanted = (torch.autograd.grad(f(*given).square().sum(), given) for f in (linear, F.linear))
-    torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4)
-    assert batched == ["baddbmm"]
+def test_gradients_are_torchs() -> None:
+    weights, given = Weights(), [x.requires_grad_() for x in operands(60)]
+    ours, wanted = (torch.autograd.grad(f(*given).square().sum(), given) for f in (weights.linear, F.linear))
+    assert all(map(torch.equal, ours, wanted))
 
 
+@torch.no_grad()
 @pytest.mark.parametrize(
-    ("rows", "outputs"), [(ROWS[0] - 1, 1024), (ROWS[1] + 1, 1024), (60, 255), (60, 1)], ids=str
+    ("rows", "outputs"), [(ROWS - 1, 1027), (60, SMALLEST // 40), (60, 1)], ids=["rows", "outputs", "one"]
 )
-def test_other_shapes_are_left_to_torch(rows: int, outputs: int, batched: list[str]) -> None:
+def test_small_products_are_left_to_torch(rows: int, outputs: int, laid_out: list[tuple[int, ...]]) -> None:
     x, weight, bias = operands(rows, outputs)
-    assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
-    assert batched == []
+    assert torch.equal(Weights().linear(x, weight, bias), F.linear(x, weight, bias))
+    assert laid_out == []
 
 
-def test_one_thread_and_half_precision_are_left_to_torch(batched: list[str]) -> None:
-    x, weight, bias = operands(60, 1024)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert linear(x, weight, bias).dtype == torch.bfloat16
+@torch.no_grad()
+def test_one_thread_is_left_to_torch(laid_out: list[tuple[int, ...]]) -> None:
     torch.set_num_threads(1)
-    assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
-    assert batched == []
+    x, weight, bias = operands(60)
+    assert torch.equal(Weights().linear(x, weight, bias), F.linear(x, weight, bias))
+    assert laid_out == []
+
+
+@torch.no_grad()
+def test_half_precision_is_autocasts_own(laid_out: list[tuple[int, ...]]) -> None:
+    x, weight, bias = operands(60)
+    with torch.autocast("cpu", torch.bfloat16):
+        weights, wanted = Weights(), F.linear(x, weight, bias)
+        assert torch.equal(weights.linear(x, weight, bias), wanted)
+        assert torch.equal(weights.linear(x, weight, bias), wanted)
+    assert wanted.dtype == torch.bfloat16
+    assert laid_out == []
+
+
+@torch.no_grad()
+def test_other_precisions_are_kept(laid_out: list[tuple[int, ...]]) -> None:
+    x, weight, bias = (part.double() for part in operands(60))
+    assert torch.equal(Weights().linear(x, weight, bias), F.linear(x, weight, bias))
+    assert laid_out == []
