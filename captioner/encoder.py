@@ -10,18 +10,15 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterable
 from copy import deepcopy
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from captioner.config import EncoderConfig
 from captioner.errors import CaptionerError, check_range, choose
 from captioner.fingerprint import fingerprint
+from captioner.folding import ACTIVATIONS, fold
 from captioner.networks import Stages, build_stages
-
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
 
 
 class Encoder(nn.Module):
@@ -96,19 +93,10 @@ class Encoder(nn.Module):
         return self
 
     def folded(self) -> Encoder:
-        """A copy for inference that gives the same annotations sooner.
-
-        Each BatchNorm is folded into the convolution before it, and activations overwrite their input,
-        unless that is a stage's input, which is the caller's.
-        """
+        """A copy for inference on the same device, which gives the same annotations sooner."""
         folded = deepcopy(self).eval().requires_grad_(False)
         for stage in folded.stages:
-            for parent in stage.modules():
-                _fold_batch_norms(parent)
-            first = next((m for m in stage.modules() if not list(m.children())), None)
-            for module in stage.modules():
-                if isinstance(module, ACTIVATIONS):
-                    module.inplace = module is not first
+            fold(stage)
         return folded
 
     def trunk(self, pixels: Tensor) -> Tensor:
@@ -152,16 +140,6 @@ class Encoder(nn.Module):
                 ) from error
         super().train(mode)
         return tuple(shape[1:])
-
-
-def _fold_batch_norms(parent: nn.Module) -> None:
-    """Within a module: its children stand in the order in which torchvision's networks run them."""
-    children = list(parent.named_children())
-    for (name, convolution), (norm_name, norm) in pairwise(children):
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            fused = fuse_conv_bn_eval(convolution, norm)
-            setattr(parent, name, fused.to(memory_format=torch.channels_last))
-            setattr(parent, norm_name, nn.Identity())
 
 
 def _first_trained(stages: Stages, fine_tune: bool | str) -> int:

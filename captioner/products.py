@@ -60,14 +60,14 @@ def _gains(x: Tensor, weight: Tensor) -> bool:
         and x.ndim == 2
         and weight.numel() >= SMALLEST
         and torch.get_num_threads() > 1
-        and _has_onednn()
+        and has_onednn()
     )
 
 
 @cache
-def _has_onednn() -> bool:
-    """Whether torch has the operators that its compiler gives frozen weights to."""
-    wanted = ("_reorder_linear_weight", "_linear_pointwise")
+def has_onednn() -> bool:
+    """Whether torch has the operators that its compiler makes of frozen networks."""
+    wanted = ("_linear_pointwise", "_convolution_pointwise")
     return (
         platform.machine() in ("x86_64", "AMD64")
         and torch.backends.mkldnn.is_available()

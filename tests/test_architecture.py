@@ -15,7 +15,7 @@ LAYERS = (  # lowest first; a file may import only from layers below its own
     {"config", "vocabulary", "compiling", "products", "tally", "hardware", "fingerprint", "dropout"},
     {"writing", "locking", "deferred", "scoring"},
     {"plain", "output", "expectation", "weights"},
-    {"composition", "networks"},
+    {"composition", "networks", "folding"},
     {"cells", "attention", "encoder"},
     {"packing"},
     {"decoder"},

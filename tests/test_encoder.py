@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 from captioner.config import EncoderConfig
 from captioner.encoder import Encoder, build_encoder
 from captioner.errors import CaptionerError
+from captioner.folding import ACTIVATIONS, FoldedConvolution
 from captioner.networks import TORCHVISION, small_stages
+from captioner.products import has_onednn
 
 NODES = {  # the name of the module whose output is the feature map
     "resnet18": "layer4",
@@ -101,23 +103,53 @@ def test_annotations_are_the_feature_map_row_after_row(name, monkeypatch):
     assert (encoder.grid, encoder.features) == ((rows, columns), features)
 
 
+def apart(ours, wanted):
+    return ((ours - wanted).norm() / wanted.norm()).item()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", [*NODES, "small"])
-def test_folded_for_inference_the_annotations_are_the_same(name, monkeypatch):
+def test_folded_for_inference_the_annotations_are_the_same(name, dtype, monkeypatch):
     """And the encoder stays as it was, and what it is given too: the trunk's output may be a cache."""
     middle = {"small": "stage2", "squeezenet1_1": "features1"}.get(name)
     middle = middle or ("layer3" if name.startswith("resnet") else "features5")
     encoder = small(fine_tune=middle) if name == "small" else encoder_of(name, monkeypatch, fine_tune=middle)
-    encoder, pixels = deepcopy(encoder).double().eval(), photos()
+    encoder, pixels = deepcopy(encoder).to(dtype).eval(), photos()
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
     folded = encoder.folded()
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     with torch.no_grad():
         features = folded.trunk(pixels)
         kept = features.clone()
-        torch.testing.assert_close(features, encoder.trunk(pixels))
-        torch.testing.assert_close(folded.tail(features), encoder.tail(features))
+        near = 1e-4 if dtype == torch.float32 else 1e-9
+        assert apart(features, encoder.trunk(pixels)) < near
+        assert apart(folded.tail(features), encoder.tail(features)) < near
     assert torch.equal(features, kept)
     torch.testing.assert_close(dict(encoder.state_dict()), before, rtol=0, atol=0)
+
+
+@pytest.mark.skipif(not has_onednn(), reason="torch has no oneDNN for this processor")
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0"])
+def test_folded_convolutions_take_their_activations(name, monkeypatch):
+    encoder = encoder_of(name, monkeypatch)
+    pairs = [
+        (c, a)
+        for block in encoder.modules()
+        if isinstance(block, torchvision.ops.Conv2dNormActivation)
+        for c, a in [(block[0], block[-1])]
+        if isinstance(a, ACTIVATIONS)
+    ]
+    folded = [m for m in encoder.folded().modules() if isinstance(m, FoldedConvolution) and m.activation]
+    assert len(pairs) > 10
+    assert [type(m.activation) for m in folded] == [type(a) for _, a in pairs]
+
+
+def test_folded_in_half_precision_is_torchs_autocast(monkeypatch):
+    encoder, pixels = encoder_of("mobilenet_v2", monkeypatch), photos()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        ours, wanted = encoder.folded()(pixels), encoder(pixels)
+    assert ours.dtype == wanted.dtype == torch.bfloat16
+    assert apart(ours.float(), wanted.float()) < 0.1
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from captioner import products
 from captioner.products import ROWS, SMALLEST, Weights
 
-needs_onednn = pytest.mark.skipif(not products._has_onednn(), reason="torch has no oneDNN for this processor")
+needs_onednn = pytest.mark.skipif(not products.has_onednn(), reason="torch has no oneDNN for this processor")
 
 
 @pytest.fixture(autouse=True)
