@@ -124,10 +124,7 @@ class Decoder(nn.Module):
         """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""
         linear = memory.weights.linear
         of_word, of_context = self._input_weights()
-        distinct, place = words.unique(return_inverse=True)  # hypotheses often go on from the same word
-        embedding = self.embedding(distinct)
-        share = linear(embedding, of_word, self.cell.input_map.bias)[place]
-        embedding = embedding[place]
+        embedding, share = self._read(words, of_word, linear)
         step, _, state = self._advance(embedding, share, of_context, state, memory, rows, linear)
         return step, state
 
@@ -141,9 +138,8 @@ class Decoder(nn.Module):
         """Teacher forcing: every word is predicted from the reference's words before it."""
         memory, initial = self.begin(annotations[captions.order])
         state: State = tuple(part[captions.place] for part in initial)
-        embedding = self.input_dropout(self.embedding(captions.previous()))
         of_word, of_context = self._input_weights()
-        share = F.linear(embedding, of_word, self.cell.input_map.bias)
+        embedding, share = self._read(captions.previous(), of_word)
         alive, linear = list(captions.alive), Tape().linear
         steps: list[Step] = []
         glimpses: list[Glimpse] = []
@@ -187,6 +183,18 @@ class Decoder(nn.Module):
         weight = self.cell.input_map.weight
         of_word, of_context = weight.split((self.embedding_size, weight.shape[1] - self.embedding_size), 1)
         return of_word, of_context
+
+    def _read(self, words: Tensor, of_word: Tensor, linear: Linear = F.linear) -> tuple[Tensor, Tensor]:
+        """E y of words ``(rows,)``, and what the cell's input map makes of it, its bias included."""
+        bias = self.cell.input_map.bias
+        if self.input_dropout.active:
+            embedding = self.input_dropout(self.embedding(words))
+            return embedding, linear(embedding, of_word, bias)
+        # a word is multiplied once, however often it is read
+        distinct, place = words.unique(return_inverse=True)
+        embedding = self.embedding(distinct)
+        share = linear(embedding, of_word, bias)
+        return F.embedding(place, embedding), F.embedding(place, share)
 
     def _advance(
         self,
