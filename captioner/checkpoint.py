@@ -123,6 +123,8 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
     for key, tensor in state.items():
         if not tensor.isfinite().all():
             raise CaptionerError(f"checkpoint: the weights of {name} are not all finite numbers ({key})")
+    if not (model.encoder.std > 0).all():
+        raise CaptionerError(f"checkpoint: the weights of {name} are damaged (encoder.std is not positive)")
     model.encoder.stages.to(memory_format=torch.channels_last)
     digest = hashlib.sha256(data).hexdigest()
     return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest)

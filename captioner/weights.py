@@ -15,7 +15,11 @@ CLASSIFIERS = ("classifier.", "fc.", "head.")
 
 
 def load_weights_into(network: nn.Module, path: str) -> None:
-    """Load a state dict; entries of the classifier may be missing, others may not."""
+    """Load a state dict; entries of the classifier may be missing, others may not.
+
+    Raises:
+        CaptionerError: the file cannot be read, is of another network, or holds what is no number.
+    """
     state, wanted = read_state_dict(path), network.state_dict()
     # the classifier is never used, so one for other classes is no reason to refuse the rest
     state = {k: v for k, v in state.items() if not (k.startswith(CLASSIFIERS) and k in wanted)}
@@ -29,6 +33,9 @@ def load_weights_into(network: nn.Module, path: str) -> None:
     ):
         if keys:
             raise CaptionerError(f"encoder.weights: {path} is of another network, it {problem} {keys[0]}")
+    broken = [k for k, tensor in state.items() if not tensor.isfinite().all()]
+    if broken:
+        raise CaptionerError(f"encoder.weights: {path} does not hold finite numbers only ({broken[0]})")
     network.load_state_dict(state, strict=False)
 
 

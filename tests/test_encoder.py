@@ -415,6 +415,17 @@ def test_weights_of_another_network_are_refused(tmp_path, change, culprit):
         build_encoder(config(weights=str(tmp_path / "weights.pth")))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    state = small().stages.state_dict()
+    state["stage3.1.weight"][0] = value
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.raises(
+        CaptionerError, match=r"encoder\.weights: .*finite numbers only \(stage3\.1\.weight\)"
+    ):
+        build_encoder(config(weights=str(tmp_path / "weights.pth")))
+
+
 # --- wrong options -----------------------------------------------------------------------------------
 
 
