@@ -9,6 +9,7 @@ from pathlib import Path
 PARTS = {
     "decoder": "training step and beam search against a textbook implementation and the arithmetic",
     "files": "captioning from files, and the annotation cache, against the bare encoder",
+    "precision": "the loss curve of bf16 beside that of fp32",
     "growth": "time and memory of a step against locations, beam, vocabulary and batch",
     "startup": "how long commands take to begin",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -24,7 +25,7 @@ class Weights:
     """What a loop multiplies by, as it multiplies by it. They must not change meanwhile."""
 
     def __init__(self) -> None:
-        self._ready: dict[tuple[object, ...], tuple[Tensor, Tensor | None]] = {}
+        self._ready: dict[tuple[object, ...], _Ready] = {}
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """``x @ weight.T + bias`` of ``x`` ``(rows, inputs)`` and ``weight`` ``(outputs, inputs)``.
@@ -34,17 +35,22 @@ class Weights:
         if torch.is_grad_enabled():
             return F.linear(x, weight, bias)
         key = (weight.data_ptr(), weight.shape, weight.stride())  # a slice taken anew is the same weight
-        plain, laid_out = self._ready.get(key, (None, None))
-        if plain is None:
-            plain = operand(weight)
-        x = operand(x)
-        if laid_out is None and len(x) >= ROWS and _gains(x, plain):
-            laid_out = torch.ops.mkldnn._reorder_linear_weight(plain, len(x))
-        self._ready[key] = plain, laid_out
-        if laid_out is None:
-            return F.linear(x, plain, bias)
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, laid_out, bias, "none", [], "")
+        if key not in self._ready:
+            self._ready[key] = _Ready(weight, operand(weight))
+        ready, x = self._ready[key], operand(x)
+        if ready.laid_out is None and len(x) >= ROWS and _gains(x, ready.weight):
+            ready.laid_out = torch.ops.mkldnn._reorder_linear_weight(ready.weight, len(x))
+        if ready.laid_out is None:
+            return F.linear(x, ready.weight, bias)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, ready.laid_out, bias, "none", [], "")
         return product
+
+
+@dataclass
+class _Ready:
+    given: Tensor  # held, so that no other weight can take its place in memory
+    weight: Tensor  # in the precision of its products
+    laid_out: Tensor | None = None
 
 
 def operand(x: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ clamped to +-40 so that nothing overflows: beyond that only a key and a query th
 tell the difference.
 
 The combinations ``(images, width, locations, size)`` are never stored: forward reduces them as it goes,
-and backward computes them again. Where a compiler is found, torch.compile fuses each into one loop.
+and backward computes them again. Where a compiler is found, torch.compile makes one loop of forward and two
+of backward.
 """
 
 from __future__ import annotations
@@ -74,15 +75,13 @@ class _Scores(torch.autograd.Function):
         return ctx.tally.hand_over(ctx.first), of_queries, of_score.sum(0), None
 
 
-# Written with whole combinations, which only the compiled form affords; it never stores them.
-
-
 def _reciprocals(exp_keys: Tensor, exp_queries: Tensor) -> Tensor:
     """1 / (1 + e^2k e^2q), in two passes where nothing fuses them."""
     return torch.addcmul(exp_keys.new_ones(()), exp_keys, exp_queries).reciprocal_()
 
 
 def _forward(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
+    """Written with whole combinations, which only the compiled form affords; it never stores them."""
     r = _reciprocals(exp_keys[:, None], exp_queries[:, :, None])
     return (-2 * score * r).sum(-1)
 
