@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from captioner import products
 from captioner.cells import CELLS
 from captioner.config import SearchConfig, SoftAttentionConfig
 from captioner.packing import Captions
@@ -15,6 +16,7 @@ from captioner.vocabulary import END
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+import precision
 import textbook
 
 CAPTIONS = [[[4, 5, 6, END], [7, END]], [[8, 4, END]], [[5, 5, 7, 8, 6, END], [6, END], [4, 8, END]]]
@@ -31,6 +33,28 @@ def test_textbook_has_our_loss_and_gradients(make_decoder, make_annotations, cel
     torch.testing.assert_close(torch.autograd.grad(ours, weights), torch.autograd.grad(theirs, weights))
 
 
+@pytest.mark.skipif(not products.has_onednn(), reason="torch has no oneDNN for this processor")
+@pytest.mark.parametrize("cell", [*CELLS, "gru-after"])
+def test_textbook_has_our_loss_and_gradients_with_weights_laid_out(
+    make_decoder, make_annotations, cell, monkeypatch
+):
+    """As those of the usual size are, in float32 and with several threads."""
+    monkeypatch.setattr(products, "ROWS", 1)
+    monkeypatch.setattr(products, "SMALLEST", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    gains, taken = products._gains, []
+    monkeypatch.setattr(products, "_gains", lambda x, weight: taken.append(gains(x, weight)) or taken[-1])
+    decoder, annotations = make_decoder(cell).float(), make_annotations(images=3).float()
+    ours = caption_loss(decoder, decoder(annotations, Captions.build(CAPTIONS)), SoftAttentionConfig()).total
+    theirs = textbook.loss(decoder, annotations, CAPTIONS, penalty=SoftAttentionConfig().penalty)
+    torch.testing.assert_close(ours / 6, theirs)
+    weights = list(decoder.parameters())
+    gradients = (torch.autograd.grad(loss, weights) for loss in (ours / 6, theirs))
+    for our, their in zip(*gradients):
+        torch.testing.assert_close(our, their, rtol=1e-4, atol=1e-6)
+    assert taken and all(taken)
+
+
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 def test_textbook_finds_our_captions(make_decoder, make_annotations, beam_size):
     decoder, annotations = make_decoder(), make_annotations(images=12)
@@ -39,3 +63,16 @@ def test_textbook_finds_our_captions(make_decoder, make_annotations, beam_size):
     theirs = [tuple(textbook.beam_search(decoder, a, beam_size, 7, 0.7)) for a in annotations]
     assert ours == theirs
     assert len(set(ours)) > 1
+
+
+def test_emulated_bf16_is_exact_products_rounded():
+    a, b, c = (torch.randn(*shape).bfloat16() for shape in ((5, 300), (300, 7), (5, 7)))
+    exact = (a.double() @ b.double()).float()
+    with precision.emulated_bf16():
+        given = [a @ b, (a[None] @ b[None])[0], torch.mm(a, b, out=torch.empty_like(c))]
+        added = [torch.addmm(c, a, b), torch.baddbmm(c[None], a[None], b[None])[0], c.clone().addmm_(a, b)]
+        kept = torch.full_like(c, float("nan")).addmm_(a, b, beta=0)
+    for product in (*given, kept):
+        torch.testing.assert_close(product, exact.bfloat16())
+    for product in added:
+        torch.testing.assert_close(product, (exact + c.float()).bfloat16())

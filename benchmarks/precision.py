@@ -1,0 +1,118 @@
+"""The loss curve of bf16 beside those of fp32, over an epoch of training.
+
+    python benchmarks/precision.py                          # generated scenes, minutes
+    python benchmarks/precision.py experiment=flickr8k_mobilenet data.root=DIR encoder.weights=FILE
+
+takes what ``captioner train`` takes. Where the processor does not multiply bfloat16, products are made as
+those make them that do: of rounded operands, summed in float32, and rounded.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import pairwise
+from statistics import mean
+
+import torch
+from timing import machine
+from torch import Tensor
+
+from captioner.compiling import use_compiler
+from captioner.composition import run_command
+from captioner.config import TrainConfig
+from captioner.hardware import choose_device, has_bf16, keep_memory
+from captioner.training.loop import train_epoch
+from captioner.training.preparation import prepare
+from captioner.training.trainer import build_trainer
+
+ROWS = 10
+
+
+def main() -> None:
+    keep_memory()
+    run_command("train", TrainConfig, compare, sys.argv[1:] or ["experiment=quickstart"])
+
+
+def compare(config: TrainConfig) -> None:
+    device, seed = choose_device(config.run.device), config.training.seed
+    print(machine(device))
+    use_compiler(config.run.compile)
+    config.training.epochs, config.run.progress = 1, False
+    again, fp32 = curve(config, "fp32", seed + 1), curve(config, "fp32", seed)
+    with nullcontext() if has_bf16(device) else emulated_bf16():
+        bf16 = curve(config, "bf16", seed)
+    edges = [round(i * len(fp32) / ROWS) for i in range(ROWS + 1)]
+    rows = [[mean(losses[a:b]) for losses in (again, fp32, bf16)] for a, b in pairwise(edges)]
+    print("\nnats a word       fp32, another seed    fp32    bf16")
+    for end, values in zip(edges[1:], rows):
+        print(f"  steps to {end:<6,}{values[0]:>17.4f}{values[1]:>10.4f}{values[2]:>8.4f}")
+    for i, name in enumerate(("another seed", "bf16")):
+        apart = [values[2 * i] - values[1] for values in rows]
+        print(f"  {name} against fp32: {mean(apart):+.4f}, in a row {max(map(abs, apart)):.4f} at most")
+
+
+def curve(config: TrainConfig, precision: str, seed: int) -> list[float]:
+    """The negative log likelihood of a word, in nats, at every step of an epoch."""
+    config.training.precision, config.training.seed = precision, seed
+    torch.manual_seed(seed)
+    device = choose_device(config.run.device)
+    material = prepare(config, device)
+    trainer = build_trainer(config, material, device)
+    sums = [(0.0, 0)]
+    train_epoch(
+        config,
+        material,
+        trainer,
+        lambda: sums.append((trainer.progress.sums.nll, trainer.progress.sums.words)),
+    )
+    return [(nll - before) / (words - read) for (before, read), (nll, words) in pairwise(sums)]
+
+
+@contextmanager
+def emulated_bf16() -> Iterator[None]:
+    """Products of bfloat16 matrices on a processor without them."""
+    library = torch.library.Library("aten", "IMPL")
+
+    def product(a: Tensor, b: Tensor) -> Tensor:
+        wide = (a.float(), b.float()) if a.ndim == 3 else (a.float()[None], b.float()[None])
+        out = wide[0].new_empty(len(wide[0]), a.shape[-2], b.shape[-1])
+        torch.bmm(*wide, out=out)  # whose kernel is not replaced
+        return out if a.ndim == 3 else out[0]
+
+    def plain(a: Tensor, b: Tensor) -> Tensor:
+        return product(a, b).to(a.dtype)
+
+    def added(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        total = alpha * product(a, b)
+        return (total.add_(c, alpha=beta) if beta else total).to(a.dtype)
+
+    def into(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
+        return out.copy_(product(a, b))
+
+    def onto(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        return c.copy_(added(c, a, b, beta=beta, alpha=alpha))
+
+    kernels = {
+        "mm": plain,
+        "bmm": plain,
+        "mm.out": into,
+        "addmm": added,
+        "baddbmm": added,
+        "addmm_": onto,
+        "baddbmm_": onto,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # kernels are replaced on purpose
+        for name, kernel in kernels.items():
+            library.impl(name, kernel, "CPU")
+    try:
+        yield
+    finally:
+        library._destroy()
+
+
+if __name__ == "__main__":
+    main()
