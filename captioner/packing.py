@@ -92,11 +92,9 @@ class Captions:
 
     def rows(self, step: int) -> Rows:
         """The captions that are alive at a step, as rows of a memory of the images in ``order``."""
-        count, width = self.alive[step], self.widths[step]
-        images = max(self.live[step], min(2, self.images))
-        # kernels are compiled for each width, and for a single image
-        width = self.widths[0] if width > 2 else 2
-        return Rows.of(self.place[:count], self.rank[:count], images, width)
+        count = self.alive[step]
+        images = max(self.live[step], min(2, self.images))  # for one, kernels would be compiled anew
+        return Rows.of(self.place[:count], self.rank[:count], images, self.widths[step])
 
     def pack(self, padded: Tensor) -> Tensor:
         """``(captions, steps, ...)`` to ``(words, ...)``."""

@@ -11,8 +11,7 @@ clamped to +-40 so that nothing overflows: beyond that only a key and a query th
 tell the difference.
 
 The combinations ``(images, width, locations, size)`` are never stored: forward reduces them as it goes,
-and backward computes them again. Where a compiler is found, torch.compile makes one loop of forward and two
-of backward.
+and backward computes them again. Where a compiler is found, torch.compile makes each into one loop.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from captioner.tally import Tally
 
 LIMIT = 40.0
 PIECE = 2**19  # combinations at a time without a compiler
-UNROLLED = 8  # rows at a time in backward
 
 
 def exponentials(x: Tensor) -> Tensor:
@@ -65,52 +63,46 @@ class _Scores(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         exp_keys, exp_queries, score = ctx.saved_tensors
-        images, width, _ = exp_queries.shape
-        keys, of_keys = exp_keys[:images], ctx.tally.part(exp_keys, images)
-        of_queries, of_score = torch.empty_like(exp_queries), torch.zeros_like(exp_queries[:, 0])
-        kernel = compiled(_add_gradients, exp_keys) or _in_pieces(_add_gradients)
-        for start in range(0, width, UNROLLED):
-            rows = slice(start, start + UNROLLED)
-            kernel(keys, exp_queries[:, rows], score, grad[:, rows], of_keys, of_queries[:, rows], of_score)
-        return ctx.tally.hand_over(ctx.first), of_queries, of_score.sum(0), None
+        keys, grad = exp_keys[: len(exp_queries)], grad.contiguous()
+        of_keys = ctx.tally.part(exp_keys, len(exp_queries))
+        _kernel(_add_key_gradient, exp_keys)(keys, exp_queries, score, grad, of_keys)
+        of_queries, of_score = _kernel(_query_gradient, exp_keys)(keys, exp_queries, score, grad)
+        return ctx.tally.hand_over(ctx.first), of_queries, of_score.sum((0, 1)), None
+
+
+# Written with whole combinations, which only the compiled form affords; it never stores them.
 
 
 def _reciprocals(exp_keys: Tensor, exp_queries: Tensor) -> Tensor:
     """1 / (1 + e^2k e^2q), in two passes where nothing fuses them."""
-    return torch.addcmul(exp_keys.new_ones(()), exp_keys, exp_queries).reciprocal_()
+    return torch.addcmul(exp_keys.new_ones(()), exp_keys[:, None], exp_queries[:, :, None]).reciprocal_()
 
 
 def _forward(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
-    """Written with whole combinations, which only the compiled form affords; it never stores them."""
-    r = _reciprocals(exp_keys[:, None], exp_queries[:, :, None])
+    r = _reciprocals(exp_keys, exp_queries)
     return (-2 * score * r).sum(-1)
 
 
 def _forward_in_passes(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
     """The same where nothing fuses them: a product with a vector reads the combinations once."""
-    return _reciprocals(exp_keys[:, None], exp_queries[:, :, None]) @ (-2 * score)
+    return _reciprocals(exp_keys, exp_queries) @ (-2 * score)
 
 
-def _add_gradients(
-    exp_keys: Tensor,
-    exp_queries: Tensor,
-    score: Tensor,
-    grad: Tensor,
-    of_keys: Tensor,
-    of_queries: Tensor,
-    of_score: Tensor,
+def _add_key_gradient(
+    exp_keys: Tensor, exp_queries: Tensor, score: Tensor, grad: Tensor, total: Tensor
 ) -> None:
-    """Add to the gradients of keys and score, and write that of the queries.
+    r = _reciprocals(exp_keys, exp_queries)
+    total += (grad[..., None] * r * r * exp_queries[:, :, None]).sum(1) * (2 * score)
 
-    Row by row: a reciprocal of one row is all that its share of the three gradients needs.
-    """
-    for row, (query, of_row) in enumerate(zip(exp_queries.unbind(1), grad.unbind(1))):
-        r = _reciprocals(exp_keys, query[:, None])
-        weighted = of_row[..., None] * r
-        of_score.sub_(2 * weighted.sum(1))
-        r = weighted * r
-        of_keys.addcmul_(r, (2 * score * query)[:, None])
-        of_queries[:, row] = (r * exp_keys).sum(1) * (2 * score)
+
+def _query_gradient(
+    exp_keys: Tensor, exp_queries: Tensor, score: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    """And the score's, ``(images, width, size)``, to be summed over rows."""
+    r = _reciprocals(exp_keys, exp_queries)
+    weighted = grad[..., None] * r
+    queries = (weighted * r * exp_keys[:, None]).sum(2) * (2 * score)
+    return queries, -2 * weighted.sum(2)
 
 
 def _in_pieces(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,6 +112,12 @@ def _in_pieces(function: Callable[..., Any]) -> Callable[..., Any]:
         step = max(1, PIECE // (exp_keys[0].numel() * exp_queries.shape[1]))
         pieces = [slice(start, start + step) for start in range(0, len(exp_keys), step)]
         parts = [function(exp_keys[p], exp_queries[p], score, *(t[p] for t in others)) for p in pieces]
+        if isinstance(parts[0], tuple):
+            return tuple(torch.cat(part) for part in zip(*parts))
         return None if parts[0] is None else torch.cat(parts)
 
     return run
+
+
+def _kernel(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
+    return compiled(function, like) or _in_pieces(function)

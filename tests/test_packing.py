@@ -66,13 +66,6 @@ def test_rows_shrink_with_the_captions_that_are_left(captions):
     assert (rows.images, rows.width) == (2, 2)  # one would do, but would be compiled for anew
 
 
-def test_rows_have_few_widths():
-    """Each is compiled for."""
-    captions = Captions.build([[[4] * length for length in (9, 8, 6, 5, 2)], [[4] * 7]])
-    assert list(captions.widths) == [5, 5, 4, 4, 4, 3, 2, 2, 1]
-    assert [captions.rows(step).width for step in range(9)] == [5, 5, 5, 5, 5, 5, 2, 2, 2]
-
-
 @pytest.mark.parametrize("images", [[], [[], []]])
 def test_batch_without_captions_is_refused(images):
     with pytest.raises(CaptionerError, match="without a single caption"):
