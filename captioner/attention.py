@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from captioner.config import AttentionConfig, HardAttentionConfig
 from captioner.deferred import at_least_single
 from captioner.errors import CaptionerError, check_choice, choose
-from captioner.expectation import expectation
+from captioner.expectation import Looks, expectation
 from captioner.products import Linear, Weights, operand
 from captioner.scoring import additive_scores, exponentials
 from captioner.tally import Tally
@@ -64,7 +64,8 @@ class Memory(NamedTuple):
         annotations: ``(images, locations, features)``.
         keys: their share of the scoring network, e^2(W_a a + b), ``(images, locations, size)``; see
             ``scoring``.
-        keys_tally, annotations_tally: sum their gradients over the steps.
+        tally: sums the keys' gradient over the steps.
+        looks: of the steps at the annotations.
         weights: the decoder's, as free-running steps multiply by them.
         expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
             (hard attention in training only).
@@ -75,8 +76,8 @@ class Memory(NamedTuple):
 
     annotations: Tensor
     keys: Tensor
-    keys_tally: Tally
-    annotations_tally: Tally
+    tally: Tally
+    looks: Looks
     weights: Weights
     expected: Tensor | None = None
     generator: torch.Generator | None = None
@@ -87,7 +88,7 @@ class Memory(NamedTuple):
         expected = None if self.expected is None else self.expected[images]
         deleted = None if self.deleted is None else self.deleted[images]
         annotations, keys = self.annotations[images], self.keys[images]
-        return Memory(annotations, keys, Tally(), Tally(), self.weights, expected, self.generator, deleted)
+        return Memory(annotations, keys, Tally(), Looks(), self.weights, expected, self.generator, deleted)
 
 
 class Glimpse(NamedTuple):
@@ -127,7 +128,7 @@ class SoftAttention(nn.Module):
     def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
         """Compute once an image what every step needs."""
         keys = exponentials(self.annotation_map(annotations))
-        return Memory(operand(annotations), keys, Tally(), Tally(), Weights(), generator=generator)
+        return Memory(operand(annotations), keys, Tally(), Looks(), Weights(), generator=generator)
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
         """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``.
@@ -135,13 +136,13 @@ class SoftAttention(nn.Module):
         ``linear`` takes the product with the hidden state.
         """
         alpha = self.weights(hidden, memory, rows, linear)
-        context = expectation(alpha, memory.annotations, memory.annotations_tally)
+        context = expectation(alpha, memory.annotations, memory.looks)
         return Glimpse(rows.collect(context), rows.collect(alpha))
 
     def weights(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear) -> Tensor:
         """The attention distributions on the grid, ``(images, width, locations)``."""
         queries = exponentials(rows.spread(linear(hidden, self.hidden_map)))
-        scores = additive_scores(memory.keys, queries, self.score, memory.keys_tally)
+        scores = additive_scores(memory.keys, queries, self.score, memory.tally)
         if memory.deleted is not None:
             scores = scores.masked_fill(memory.deleted, float("-inf"))
         return scores.softmax(dim=-1)
@@ -179,7 +180,7 @@ class HardAttention(SoftAttention):
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
         alpha = self.weights(hidden, memory, rows, linear)
-        context = rows.collect(expectation(alpha, memory.annotations, memory.annotations_tally))
+        context = rows.collect(expectation(alpha, memory.annotations, memory.looks))
         alpha = rows.collect(alpha)
         if memory.expected is None and self.inference == "expectation":
             return Glimpse(context, alpha)

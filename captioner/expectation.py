@@ -1,7 +1,13 @@
-"""The context: every row's expectation of its image's annotations, sum_i alpha_i a_i."""
+"""The context: every row's expectation of its image's annotations, sum_i alpha_i a_i.
+
+All steps of an unrolled decoder look at the same annotations, whose gradient is a sum over steps of products
+too thin to be fast. As with the weights of ``deferred``, it is taken in one product after the last.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,37 +15,61 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from captioner.products import operand
-from captioner.tally import Tally
 
 
-def expectation(alpha: Tensor, annotations: Tensor, tally: Tally) -> Tensor:
-    """``alpha @ annotations``, whose gradient for the annotations is summed over steps in one place.
+@dataclass
+class Looks:
+    """The steps that look at the same annotations, each depending on the one before it."""
+
+    count: int = 0
+    alphas: list[Tensor] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
+
+
+def expectation(alpha: Tensor, annotations: Tensor, looks: Looks) -> Tensor:
+    """``alpha @ annotations``.
 
     Args:
         alpha: ``(images, width, locations)``; of the first images only, it may be.
         annotations: ``(images, locations, features)``.
-        tally: shared by the steps that look at the same annotations.
+        looks: shared by the steps of one forward and backward pass.
 
     Returns:
         ``(images, width, features)``.
     """
-    context: Tensor = _Expectation.apply(operand(alpha), operand(annotations), tally)
+    context: Tensor = _Expectation.apply(operand(alpha), operand(annotations), looks)
     return context
 
 
 class _Expectation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, alpha: Tensor, annotations: Tensor, tally: Tally) -> Tensor:
+    def forward(ctx: Any, alpha: Tensor, annotations: Tensor, looks: Looks) -> Tensor:
         ctx.save_for_backward(alpha, annotations)
-        ctx.tally, ctx.first = tally, tally.begin()
+        ctx.looks, ctx.first = looks, looks.count == 0
+        looks.count += 1
         return alpha @ annotations[: len(alpha)]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         alpha, annotations = ctx.saved_tensors
-        of_annotations = None
+        total, looks = None, ctx.looks
         if ctx.needs_input_grad[1]:
-            ctx.tally.part(annotations, len(alpha)).baddbmm_(alpha.mT, grad)
-            of_annotations = ctx.tally.hand_over(ctx.first)
-        return grad @ annotations[: len(alpha)].mT, of_annotations, None
+            looks.alphas.append(alpha)
+            looks.gradients.append(grad)
+            if ctx.first:  # whose backward runs last
+                images = len(annotations)
+                total = _side_by_side(looks.alphas, images).mT @ _side_by_side(looks.gradients, images)
+                looks.alphas.clear()
+                looks.gradients.clear()
+        return grad @ annotations[: len(alpha)].mT, total, None
+
+
+def _side_by_side(parts: Sequence[Tensor], images: int) -> Tensor:
+    """``(images, widths of all parts, size)``; zero for the images that a part has not."""
+    whole = parts[0].new_zeros(images, sum(part.shape[1] for part in parts), parts[0].shape[2])
+    start = 0
+    for part in parts:
+        whole[: len(part), start : start + part.shape[1]] = part
+        start += part.shape[1]
+    return whole

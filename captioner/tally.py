@@ -1,8 +1,8 @@
 """A gradient summed in place over the steps of an unrolled decoder.
 
-Every step reads the same keys and annotations. Autograd would make a gradient of their size at each step
-and add them up; here each step's backward adds to one buffer, and the first step's, which runs last, hands
-it over. So every step must depend on what came of the step before, as those of a recurrent network do.
+Every step scores the same keys. Autograd would make a gradient of their size at each step and add them up;
+here each step's backward adds to one buffer, and the first step's, which runs last, hands it over. So every
+step must depend on what came of the step before, as those of a recurrent network do.
 """
 
 from __future__ import annotations

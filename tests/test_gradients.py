@@ -20,7 +20,7 @@ from captioner import output
 from captioner.cells import CELLS
 from captioner.config import HardAttentionConfig, SearchConfig, SoftAttentionConfig
 from captioner.deferred import Tape
-from captioner.expectation import expectation
+from captioner.expectation import Looks, expectation
 from captioner.output import word_loss
 from captioner.packing import Captions
 from captioner.scoring import additive_scores, exponentials
@@ -69,10 +69,10 @@ def doubles(*shapes):
 @pytest.mark.parametrize("images", [(2,), (2, 2, 1)], ids=["one step", "three steps, of fewer images"])
 def test_attention(images):
     def attend(annotations, keys, query, score):
-        exp_keys, tallies = exponentials(keys), (Tally(), Tally())
+        exp_keys, tally, looks = exponentials(keys), Tally(), Looks()
         for count in images:  # each looks in the light of what the one before it saw
-            alpha = additive_scores(exp_keys, exponentials(query[:count]), score, tallies[0]).softmax(-1)
-            query = expectation(alpha, annotations, tallies[1])
+            alpha = additive_scores(exp_keys, exponentials(query[:count]), score, tally).softmax(-1)
+            query = expectation(alpha, annotations, looks)
         return query
 
     assert gradcheck(attend, doubles((2, 5, 3), (2, 5, 3), (2, 2, 3), (3,)))
