@@ -19,13 +19,14 @@ from timing import machine, measure, ratio, report
 from captioner.attention import SoftAttention
 from captioner.cells import LSTMCell
 from captioner.compiling import use_compiler
-from captioner.config import SearchConfig, SoftAttentionConfig
+from captioner.config import Flickr8kConfig, SearchConfig, SoftAttentionConfig
+from captioner.data.flickr8k import load_flickr8k
 from captioner.decoder import Decoder
 from captioner.hardware import autocast, choose_device, has_bf16, keep_memory
 from captioner.packing import Captions
 from captioner.search import search
 from captioner.training.loss import caption_loss
-from captioner.vocabulary import END
+from captioner.vocabulary import END, Vocabulary
 
 WIDTH = 512
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=13, help="of beam search")
     parser.add_argument("--locations", type=int, default=196)
     parser.add_argument("--vocabulary", type=int, default=8000)
+    parser.add_argument("--flickr8k", metavar="DIR", help="train on captions of its, with their vocabulary")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
@@ -46,13 +48,13 @@ def main() -> None:
     keep_memory()
     use_compiler(True)
     print(machine(device))
-    training(options, device)
+    images = real_captions(options) if options.flickr8k else captions(options.images, options.vocabulary)
+    training(options, images, device)
     beam(options, device)
 
 
-def training(options: argparse.Namespace, device: torch.device) -> None:
+def training(options: argparse.Namespace, images: list[list[list[int]]], device: torch.device) -> None:
     decoder = build(options.vocabulary, device)
-    images = captions(options.images, options.vocabulary)
     annotations = torch.randn(options.images, options.locations, WIDTH, device=device)
     batch = Captions.build(images).to(device)
     optimizer = torch.optim.AdamW(decoder.parameters(), fused=True)
@@ -137,6 +139,15 @@ def captions(images: int, vocabulary: int) -> list[list[list[int]]]:
         [[*torch.randint(4, vocabulary, (n,), generator=draw).tolist(), END] for n in image]
         for image in lengths
     ]
+
+
+def real_captions(options: argparse.Namespace) -> list[list[list[int]]]:
+    """Those of some photos of Flickr8k's training split; the vocabulary becomes theirs."""
+    records = load_flickr8k(Flickr8kConfig(root=options.flickr8k), "train")
+    vocabulary = Vocabulary.build(caption for record in records for caption in record.captions)
+    chosen = torch.randperm(len(records), generator=torch.Generator().manual_seed(0))[: options.images]
+    options.vocabulary = len(vocabulary)
+    return [[vocabulary.encode(caption) for caption in records[i].captions] for i in chosen.tolist()]
 
 
 ARITHMETIC = ("matrix products", "tanh, forward", "tanh, backward")
