@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from captioner.config import AttentionConfig, HardAttentionConfig
-from captioner.deferred import at_least_single
+from captioner.deferred import Uses, at_least_single
 from captioner.errors import CaptionerError, check_choice, choose
-from captioner.expectation import Looks, expectation
+from captioner.expectation import expectation
 from captioner.products import Linear, Weights, operand
 from captioner.scoring import additive_scores, exponentials
 from captioner.tally import Tally
@@ -65,7 +65,7 @@ class Memory(NamedTuple):
         keys: their share of the scoring network, e^2(W_a a + b), ``(images, locations, size)``; see
             ``scoring``.
         tally: sums the keys' gradient over the steps.
-        looks: of the steps at the annotations.
+        looks: the uses of the annotations by the steps.
         weights: the decoder's, as free-running steps multiply by them.
         expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
             (hard attention in training only).
@@ -77,7 +77,7 @@ class Memory(NamedTuple):
     annotations: Tensor
     keys: Tensor
     tally: Tally
-    looks: Looks
+    looks: Uses
     weights: Weights
     expected: Tensor | None = None
     generator: torch.Generator | None = None
@@ -88,7 +88,14 @@ class Memory(NamedTuple):
         expected = None if self.expected is None else self.expected[images]
         deleted = None if self.deleted is None else self.deleted[images]
         annotations, keys = self.annotations[images], self.keys[images]
-        return Memory(annotations, keys, Tally(), Looks(), self.weights, expected, self.generator, deleted)
+        return self._replace(
+            annotations=annotations,
+            keys=keys,
+            tally=Tally(),
+            looks=Uses(),
+            expected=expected,
+            deleted=deleted,
+        )
 
 
 class Glimpse(NamedTuple):
@@ -128,7 +135,7 @@ class SoftAttention(nn.Module):
     def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
         """Compute once an image what every step needs."""
         keys = exponentials(self.annotation_map(annotations))
-        return Memory(operand(annotations), keys, Tally(), Looks(), Weights(), generator=generator)
+        return Memory(operand(annotations), keys, Tally(), Uses(), Weights(), generator=generator)
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
         """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``.

@@ -120,6 +120,11 @@ class Decoder(nn.Module):
         state = torch.tanh(self.init_state(annotations.mean(dim=1)))
         return self.attention.remember(annotations, generator), state.split(self.cell.hidden_size, dim=-1)
 
+    def begin_captions(self, annotations: Tensor, captions: Captions) -> tuple[Memory, State]:
+        """The memory that ``captions.rows`` speaks of, and the initial state of every caption."""
+        memory, initial = self.begin(annotations[captions.order])
+        return memory, tuple(part[captions.place] for part in initial)
+
     def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
         """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""
         linear = memory.weights.linear
@@ -136,8 +141,7 @@ class Decoder(nn.Module):
 
     def forward(self, annotations: Tensor, captions: Captions) -> Unrolled:
         """Teacher forcing: every word is predicted from the reference's words before it."""
-        memory, initial = self.begin(annotations[captions.order])
-        state: State = tuple(part[captions.place] for part in initial)
+        memory, state = self.begin_captions(annotations, captions)
         of_word, of_context = self._input_weights()
         embedding, share = self._read(captions.previous(), of_word)
         alive, linear = list(captions.alive), Tape().linear

@@ -18,33 +18,47 @@ from captioner.products import Weights, operand
 
 
 @dataclass
-class _Uses:
-    """One weight in a loop: how often it was used, and what backward has met of that so far."""
+class Uses:
+    """What multiplies one operand in a loop: how often, and what backward has met of that so far.
 
-    weight: Tensor
+    Every use must depend on the uses before it, as the steps of a recurrent network do: the first use's
+    backward then runs last, and hands over the gradient of all.
+    """
+
     count: int = 0
-    inputs: list[Tensor] = field(default_factory=list)
+    factors: list[Tensor] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)
+
+    def begin(self) -> bool:
+        """Tell it of a use's forward; whether it is the first."""
+        self.count += 1
+        return self.count == 1
+
+    def add(self, factor: Tensor, gradient: Tensor) -> None:
+        """Tell it of a use's backward: what the operand was multiplied by, and the product's gradient."""
+        self.factors.append(factor)
+        self.gradients.append(gradient)
+
+    def take(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The factors and gradients of all uses, which it forgets."""
+        taken = self.factors, self.gradients
+        self.factors, self.gradients = [], []
+        return taken
 
 
 class Tape:
-    """The weights that a loop uses, for one forward and backward pass.
-
-    Every use of a weight must depend on its uses before it, as the steps of a recurrent network do: the
-    first use's backward then runs last, and hands over the gradient of all.
-    """
+    """The weights that a loop uses, for one forward and backward pass; see :class:`Uses`."""
 
     def __init__(self) -> None:
-        self._uses: dict[tuple[int, torch.Size], _Uses] = {}
+        self._uses: dict[tuple[int, torch.Size], tuple[Tensor, Uses]] = {}
         self._weights = Weights()
 
     def linear(self, x: Tensor, weight: Tensor) -> Tensor:
         """``(rows, inputs)`` times ``weight``, ``(outputs, inputs)``: ``(rows, outputs)``."""
         key = (weight.data_ptr(), weight.shape)  # a slice taken anew at every step is the same weight
         if key not in self._uses:
-            self._uses[key] = _Uses(operand(weight))
-        uses = self._uses[key]
-        product: Tensor = _Product.apply(operand(x), uses.weight, uses, self._weights)
+            self._uses[key] = operand(weight), Uses()
+        product: Tensor = _Product.apply(operand(x), *self._uses[key], self._weights)
         return product
 
 
@@ -55,22 +69,18 @@ def at_least_single(x: Tensor) -> Tensor:
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, uses: _Uses, weights: Weights) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, uses: Uses, weights: Weights) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.uses, ctx.weights, ctx.first = uses, weights, uses.count == 0
-        uses.count += 1
+        ctx.uses, ctx.weights, ctx.first = uses, weights, uses.begin()
         return weights.linear(x, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        uses: _Uses = ctx.uses
-        uses.inputs.append(x)
-        uses.gradients.append(gradient)
+        ctx.uses.add(x, gradient)
         total = None
         if ctx.first:
-            total = torch.cat(uses.gradients).T @ torch.cat(uses.inputs)
-            uses.inputs.clear()
-            uses.gradients.clear()
+            inputs, gradients = ctx.uses.take()
+            total = torch.cat(gradients).T @ torch.cat(inputs)
         return ctx.weights.linear(gradient, weight.T), total, None, None

@@ -7,26 +7,17 @@ too thin to be fast. As with the weights of ``deferred``, it is taken in one pro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from captioner.deferred import Uses
 from captioner.products import operand
 
 
-@dataclass
-class Looks:
-    """The steps that look at the same annotations, each depending on the one before it."""
-
-    count: int = 0
-    alphas: list[Tensor] = field(default_factory=list)
-    gradients: list[Tensor] = field(default_factory=list)
-
-
-def expectation(alpha: Tensor, annotations: Tensor, looks: Looks) -> Tensor:
+def expectation(alpha: Tensor, annotations: Tensor, looks: Uses) -> Tensor:
     """``alpha @ annotations``.
 
     Args:
@@ -43,25 +34,21 @@ def expectation(alpha: Tensor, annotations: Tensor, looks: Looks) -> Tensor:
 
 class _Expectation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, alpha: Tensor, annotations: Tensor, looks: Looks) -> Tensor:
+    def forward(ctx: Any, alpha: Tensor, annotations: Tensor, looks: Uses) -> Tensor:
         ctx.save_for_backward(alpha, annotations)
-        ctx.looks, ctx.first = looks, looks.count == 0
-        looks.count += 1
+        ctx.looks, ctx.first = looks, looks.begin()
         return alpha @ annotations[: len(alpha)]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         alpha, annotations = ctx.saved_tensors
-        total, looks = None, ctx.looks
+        total = None
         if ctx.needs_input_grad[1]:
-            looks.alphas.append(alpha)
-            looks.gradients.append(grad)
-            if ctx.first:  # whose backward runs last
-                images = len(annotations)
-                total = _side_by_side(looks.alphas, images).mT @ _side_by_side(looks.gradients, images)
-                looks.alphas.clear()
-                looks.gradients.clear()
+            ctx.looks.add(alpha, grad)
+            if ctx.first:
+                alphas, grads = (_side_by_side(parts, len(annotations)) for parts in ctx.looks.take())
+                total = alphas.mT @ grads
         return grad @ annotations[: len(alpha)].mT, total, None
 
 

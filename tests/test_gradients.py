@@ -19,8 +19,8 @@ from torch.autograd import gradcheck
 from captioner import output
 from captioner.cells import CELLS
 from captioner.config import HardAttentionConfig, SearchConfig, SoftAttentionConfig
-from captioner.deferred import Tape
-from captioner.expectation import Looks, expectation
+from captioner.deferred import Tape, Uses
+from captioner.expectation import expectation
 from captioner.output import word_loss
 from captioner.packing import Captions
 from captioner.scoring import additive_scores, exponentials
@@ -69,7 +69,7 @@ def doubles(*shapes):
 @pytest.mark.parametrize("images", [(2,), (2, 2, 1)], ids=["one step", "three steps, of fewer images"])
 def test_attention(images):
     def attend(annotations, keys, query, score):
-        exp_keys, tally, looks = exponentials(keys), Tally(), Looks()
+        exp_keys, tally, looks = exponentials(keys), Tally(), Uses()
         for count in images:  # each looks in the light of what the one before it saw
             alpha = additive_scores(exp_keys, exponentials(query[:count]), score, tally).softmax(-1)
             query = expectation(alpha, annotations, looks)

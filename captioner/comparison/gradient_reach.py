@@ -90,8 +90,7 @@ def gradient_norms(decoder: Decoder, annotations: Tensor, captions: Captions) ->
         ``(captions, T + 1)``.
     """
     with torch.no_grad():
-        memory, initial = decoder.begin(annotations[captions.order])
-        state = tuple(part[captions.place] for part in initial)
+        memory, state = decoder.begin_captions(annotations, captions)
     start = torch.full_like(captions.words[:, :1], START)
     read = torch.cat([start, captions.words[:, :-1]], dim=1)
     states = []
