@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from captioner.products import has_onednn
+from captioner.products import has_onednn, is_for_onednn, operand
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
 ONEDNN = dict(zip(ACTIVATIONS, ("relu", "hardtanh", "hardswish", "swish")))  # their names there
@@ -38,17 +38,19 @@ class FoldedConvolution(nn.Module):
         self.convolution, self.activation = convolution, activation
         self._name = "none" if activation is None else ONEDNN[type(activation)]
         self._limits = [0.0, 6.0] if isinstance(activation, nn.ReLU6) else []
-        self._laid_out: Tensor | None = None
+        self._laid_out: dict[torch.dtype, tuple[Tensor, Tensor | None]] = {}  # with the bias
 
     def forward(self, x: Tensor) -> Tensor:
-        c = self.convolution
-        if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        c, x = self.convolution, operand(x)
+        if not is_for_onednn(x):
             return c(x) if self.activation is None else self.activation(c(x))
         shape = (c.padding, c.stride, c.dilation, c.groups)
-        if self._laid_out is None:
-            self._laid_out = torch.ops.mkldnn._reorder_convolution_weight(c.weight, *shape, x.shape)
+        if x.dtype not in self._laid_out:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(c.weight.to(x.dtype), *shape, x.shape)
+            self._laid_out[x.dtype] = weight, None if c.bias is None else c.bias.to(x.dtype)
+        weight, bias = self._laid_out[x.dtype]
         result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self._laid_out, c.bias, *shape, self._name, self._limits, ""
+            x, weight, bias, *shape, self._name, self._limits, ""
         )
         return result
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from captioner.compiling import compiled
+from captioner.deferred import at_least_single
 from captioner.products import Weights, operand
 
 CHUNK = 640  # words at the most
@@ -65,23 +66,23 @@ class _WordLoss(torch.autograd.Function):
         step = math.ceil(len(deep) / max(1, math.ceil(len(deep) / CHUNK)))  # chunks of one size
         for start in range(0, len(deep), step):
             chunk = slice(start, start + step)
-            x, target = deep[chunk], targets[chunk, None]
-            logits = weights.linear(x, weight, bias.to(x.dtype)).to(exact)
-            right = logits.gather(-1, target)
+            x, factor = deep[chunk], None if share is None else share[chunk]
+            target = torch.arange(len(x), device=x.device), targets[chunk]
+            logits = weights.linear(x, weight, bias.to(x.dtype))
+            right = logits[target].to(exact)
             errors = compiled(_errors, logits) or _errors
             log_total, mean = errors(logits, smoothing / len(weight))
-            surprise = log_total - right
-            nll[chunk] = surprise.squeeze(-1)
+            nll[chunk] = surprise = log_total - right
             loss = (1 - smoothing) * surprise
             if smoothing:  # without it a logit may be -inf
                 loss += smoothing * (log_total - mean)
-            total += (loss if share is None else share[chunk, None] * loss).sum()
+            total += (loss if factor is None else factor * loss).sum()
             if any(ctx.needs_input_grad):
-                error = logits.scatter_add_(-1, target, logits.new_full((len(x), 1), smoothing - 1))
-                if share is not None:
-                    error *= share[chunk, None]
+                error = logits
+                error[target] = ((-surprise).expm1() + smoothing - smoothing / len(weight)).to(x.dtype)
+                if factor is not None:
+                    error *= factor[:, None]
                 d_bias += error.sum(0)
-                error = error.to(x.dtype)
                 torch.mm(error, weight, out=d_deep[chunk])
                 d_weight.addmm_(error.T, x, beta=int(start > 0))
         ctx.mark_non_differentiable(nll)
@@ -97,7 +98,9 @@ class _WordLoss(torch.autograd.Function):
 
 def _errors(logits: Tensor, uniform: float) -> tuple[Tensor, Tensor]:
     """Turn logits in place into what softmax has more than ``uniform``; their logsumexp and mean before."""
-    log_total = logits.logsumexp(dim=-1, keepdim=True)
-    mean = logits.mean(dim=-1, keepdim=True)
-    logits.sub_(log_total).exp_().sub_(uniform)
+    exact = at_least_single(logits)
+    log_total, mean = exact.logsumexp(dim=-1), exact.mean(dim=-1)
+    exact.sub_(log_total[:, None]).exp_().sub_(uniform)
+    if exact.dtype != logits.dtype:
+        logits.copy_(exact)
     return log_total, mean

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from captioner.hardware import has_bf16
+
 Linear = Callable[..., Tensor]  # like torch.nn.functional.linear
 ROWS = 16  # with fewer, laying out does not pay
 SMALLEST = 2**15  # numbers in a weight
@@ -59,14 +61,19 @@ def operand(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
+def is_for_onednn(x: Tensor) -> bool:
+    """Whether oneDNN multiplies in this precision on this processor."""
+    precise = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and has_bf16(x.device))
+    return x.device.type == "cpu" and precise and has_onednn()
+
+
 def _gains(x: Tensor, weight: Tensor) -> bool:
     return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
+        x.dtype == weight.dtype
         and x.ndim == 2
         and weight.numel() >= SMALLEST
         and torch.get_num_threads() > 1
-        and has_onednn()
+        and is_for_onednn(x)
     )
 
 

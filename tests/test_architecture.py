@@ -12,9 +12,10 @@ import captioner
 ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
     {"errors", "stopping"},
-    {"config", "vocabulary", "compiling", "products", "tally", "hardware", "fingerprint", "dropout"},
-    {"writing", "locking", "deferred", "scoring"},
-    {"plain", "output", "expectation", "weights"},
+    {"config", "vocabulary", "compiling", "tally", "hardware", "fingerprint", "dropout"},
+    {"writing", "locking", "products", "scoring"},
+    {"plain", "deferred", "weights"},
+    {"output", "expectation"},
     {"composition", "networks", "folding"},
     {"cells", "attention", "encoder"},
     {"packing"},

@@ -11,6 +11,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
+from captioner import products
 from captioner.config import EncoderConfig
 from captioner.encoder import Encoder, build_encoder
 from captioner.errors import CaptionerError
@@ -148,10 +149,17 @@ def test_folded_convolutions_take_their_activations(name, monkeypatch):
     assert [type(m.activation) for m in folded] == [type(a) for _, a in pairs]
 
 
-def test_folded_in_half_precision_is_torchs_autocast(monkeypatch):
+@pytest.mark.parametrize("native", [True, False])
+def test_folded_in_half_precision_is_torchs_autocast(native, monkeypatch):
+    if not native:
+        monkeypatch.setattr(products, "has_bf16", lambda device: False)
     encoder, pixels = encoder_of("mobilenet_v2", monkeypatch), photos()
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        ours, wanted = encoder.folded()(pixels), encoder(pixels)
+    folded = encoder.folded()
+    with torch.no_grad():
+        before = folded(pixels)
+        with torch.autocast("cpu", torch.bfloat16):
+            ours, wanted = folded(pixels), encoder(pixels)
+        torch.testing.assert_close(folded(pixels), before, rtol=0, atol=0)  # each precision its own weights
     assert ours.dtype == wanted.dtype == torch.bfloat16
     assert apart(ours.float(), wanted.float()) < 0.1
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from captioner import products
+from captioner.hardware import has_bf16
 from captioner.products import ROWS, SMALLEST, Weights
 
 needs_onednn = pytest.mark.skipif(not products.has_onednn(), reason="torch has no oneDNN for this processor")
@@ -92,13 +93,24 @@ def test_one_thread_is_left_to_torch(laid_out: list[tuple[int, ...]]) -> None:
 
 
 @torch.no_grad()
-def test_half_precision_is_autocasts_own(laid_out: list[tuple[int, ...]]) -> None:
+def test_half_precision_is_autocasts(laid_out: list[tuple[int, ...]]) -> None:
     x, weight, bias = operands(60)
     with torch.autocast("cpu", torch.bfloat16):
         weights, wanted = Weights(), F.linear(x, weight, bias)
-        assert torch.equal(weights.linear(x, weight, bias), wanted)
-        assert torch.equal(weights.linear(x, weight, bias), wanted)
+        for _ in range(2):
+            torch.testing.assert_close(weights.linear(x, weight, bias), wanted, rtol=0.01, atol=0.05)
     assert wanted.dtype == torch.bfloat16
+    assert laid_out == ([(1027, 40)] if has_bf16(x.device) and products.has_onednn() else [])
+
+
+@torch.no_grad()
+def test_half_precision_is_left_to_torch_where_it_is_emulated(
+    laid_out: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "has_bf16", lambda device: False)
+    x, weight, bias = operands(60)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(Weights().linear(x, weight, bias), F.linear(x, weight, bias))
     assert laid_out == []
 
 
