@@ -20,7 +20,7 @@ def main() -> None:
     unknown = [name for name in chosen if name not in PARTS]
     if unknown:
         print("usage: python benchmarks [PART ...]\n")
-        print("\n".join(f"  {name:<9}{what}" for name, what in PARTS.items()))
+        print("\n".join(f"  {name:<11}{what}" for name, what in PARTS.items()))
         sys.exit(0 if set(unknown) <= {"-h", "--help"} else 2)
     folder = Path(__file__).parent
     for name in chosen:
