@@ -56,7 +56,8 @@ class _Scores(torch.autograd.Function):
         ctx.save_for_backward(exp_keys, exp_queries, score)
         ctx.tally, ctx.first = tally, tally.begin()
         kernel = compiled(_forward, exp_keys) or _in_pieces(_forward_in_passes)
-        result: Tensor = kernel(exp_keys[: len(exp_queries)], exp_queries, score)
+        with torch.autocast(exp_keys.device.type, enabled=False):  # its product, too, keeps float32
+            result: Tensor = kernel(exp_keys[: len(exp_queries)], exp_queries, score)
         return result
 
     @staticmethod

@@ -91,6 +91,13 @@ def test_half_precision_is_scored_in_single():
     torch.testing.assert_close(centred(our_scores(*halves)), centred(wanted))
 
 
+def test_autocast_leaves_the_scores_in_single():
+    tensors = operands(3, 3, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = our_scores(*tensors)
+    assert torch.equal(scores, our_scores(*tensors))
+
+
 def test_steps_that_share_a_tally_share_the_gradient_of_the_keys():
     keys, queries, score = operands()
 

@@ -327,6 +327,7 @@ def test_command_prints_and_writes_the_report(
         len(deletion[key]) == len(deletion["shares"]) for key in ("attended", "random", "ratio", "interval")
     )
     with Image.open(out / "grounding.png") as figure:
-        assert figure.format == "PNG" and figure.width > 2 * figure.height
+        assert figure.format == "PNG"
+        assert (figure.width > 2 * figure.height) == bool(written["captions"])  # bars beside the curve
     run([*few, *where])
     assert "grounding" not in json.loads((out / "scores.json").read_text())
