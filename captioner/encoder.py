@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from captioner.config import EncoderConfig
+from captioner.depthwise import train_depthwise_in_single
 from captioner.errors import CaptionerError, check_range, choose
 from captioner.fingerprint import fingerprint
 from captioner.folding import ACTIVATIONS, fold
@@ -71,6 +72,7 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.stages[: self.first_trained].requires_grad_(False)
+        train_depthwise_in_single(self.stages[self.first_trained :])
         for module in self.stages.modules():
             if isinstance(module, ACTIVATIONS):
                 module.inplace = False  # the trunk's output must outlive the tail's first stage

@@ -12,7 +12,7 @@ import captioner
 ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
     {"errors", "stopping"},
-    {"config", "vocabulary", "compiling", "tally", "hardware", "fingerprint", "dropout"},
+    {"config", "vocabulary", "compiling", "tally", "hardware", "fingerprint", "dropout", "depthwise"},
     {"writing", "locking", "products", "scoring"},
     {"plain", "deferred", "weights"},
     {"output", "expectation"},

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from captioner import products
 from captioner.config import EncoderConfig
+from captioner.depthwise import DepthwiseConvolution
 from captioner.encoder import Encoder, build_encoder
 from captioner.errors import CaptionerError
 from captioner.folding import ACTIVATIONS, FoldedConvolution
@@ -162,6 +163,39 @@ def test_folded_in_half_precision_is_torchs_autocast(native, monkeypatch):
         torch.testing.assert_close(folded(pixels), before, rtol=0, atol=0)  # each precision its own weights
     assert ours.dtype == wanted.dtype == torch.bfloat16
     assert apart(ours.float(), wanted.float()) < 0.1
+
+
+def depthwise(encoder):
+    return [(name, m) for name, m in encoder.named_modules() if isinstance(m, DepthwiseConvolution)]
+
+
+def test_trained_depthwise_convolutions_are_those_that_are_slow_in_half_precision(monkeypatch):
+    encoder = encoder_of("mobilenet_v2", monkeypatch, fine_tune="features7")
+    assert [(name, m.stride) for name, m in depthwise(encoder)] == [
+        ("stages.features7.conv.1.0", (2, 2)),
+        ("stages.features14.conv.1.0", (2, 2)),
+    ]
+    assert {
+        m.kernel_size for _, m in depthwise(encoder_of("mobilenet_v3_large", monkeypatch, fine_tune=True))
+    } == {
+        (3, 3),
+        (5, 5),
+    }
+    assert depthwise(encoder_of("mobilenet_v2", monkeypatch)) == []
+    assert depthwise(encoder_of("resnet18", monkeypatch, fine_tune=True)) == []
+
+
+def test_depthwise_convolution_is_the_one_it_was_made_of():
+    torch.manual_seed(0)
+    given, x = torch.nn.Conv2d(6, 12, 5, 2, 2, groups=6), torch.randn(2, 6, 9, 9)
+    made = DepthwiseConvolution.of(given)
+    assert dict(made.named_parameters()) == dict(given.named_parameters())
+    wanted = given(x)
+    assert torch.equal(made(x), wanted)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(made(x), wanted)
+        with torch.no_grad():
+            assert made(x).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
