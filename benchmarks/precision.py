@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import pairwise
 from statistics import mean, median
 
@@ -26,6 +27,7 @@ from captioner.config import TrainConfig
 from captioner.hardware import choose_device, has_bf16, keep_memory
 from captioner.training.loop import train_epoch
 from captioner.training.preparation import prepare
+from captioner.training.progress import Sums
 from captioner.training.trainer import build_trainer
 
 ROWS = 10
@@ -65,17 +67,11 @@ def curve(config: TrainConfig, precision: str, seed: int) -> tuple[list[float], 
     device = choose_device(config.run.device)
     material = prepare(config, device)
     trainer = build_trainer(config, material, device)
-    sums = [(0.0, 0)]
-    seconds = [0.0]
-
-    def after_step() -> None:
-        done = trainer.progress.sums
-        sums.append((done.nll, done.words))
-        seconds.append(done.seconds)
-
-    train_epoch(config, material, trainer, after_step)
-    losses = [(nll - before) / (words - read) for (before, read), (nll, words) in pairwise(sums)]
-    return losses, [after - before for before, after in pairwise(seconds)]
+    sums = [Sums()]
+    train_epoch(config, material, trainer, lambda: sums.append(replace(trainer.progress.sums)))
+    steps = list(pairwise(sums))
+    losses = [(after.nll - before.nll) / (after.words - before.words) for before, after in steps]
+    return losses, [after.seconds - before.seconds for before, after in steps]
 
 
 @contextmanager

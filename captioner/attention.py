@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from captioner.config import AttentionConfig, HardAttentionConfig
-from captioner.deferred import Uses, at_least_single
+from captioner.deferred import Uses
 from captioner.errors import CaptionerError, check_choice, choose
 from captioner.expectation import expectation
-from captioner.products import Linear, Weights, operand
+from captioner.products import Linear, Weights, at_least_single, operand
 from captioner.scoring import additive_scores, exponentials
 from captioner.tally import Tally
 

@@ -62,11 +62,6 @@ class Tape:
         return product
 
 
-def at_least_single(x: Tensor) -> Tensor:
-    """In float32, for what half precision would lose; in float64 where it is."""
-    return x if x.dtype == torch.float64 else x.float()
-
-
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, uses: Uses, weights: Weights) -> Tensor:

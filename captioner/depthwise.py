@@ -28,11 +28,11 @@ class DepthwiseConvolution(nn.Conv2d):
             return super().forward(x.to(self.weight.dtype))
 
 
-def train_depthwise_in_single(stage: nn.Module) -> None:
-    """Change the convolutions of a stage that gain from it, in place; its state keeps its names."""
-    for parent in list(stage.modules()):
+def train_depthwise_in_single(network: nn.Module) -> None:
+    """Change the trained convolutions that gain from it, in place; the network's state keeps its names."""
+    for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.Conv2d and _is_slow_in_half(child):
+            if type(child) is nn.Conv2d and child.weight.requires_grad and _is_slow_in_half(child):
                 setattr(parent, name, DepthwiseConvolution.of(child))
 
 

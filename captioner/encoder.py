@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.stages[: self.first_trained].requires_grad_(False)
-        train_depthwise_in_single(self.stages[self.first_trained :])
+        train_depthwise_in_single(self.stages)
         for module in self.stages.modules():
             if isinstance(module, ACTIVATIONS):
                 module.inplace = False  # the trunk's output must outlive the tail's first stage

@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from captioner.compiling import compiled
-from captioner.deferred import at_least_single
-from captioner.products import Weights, operand
+from captioner.products import Weights, at_least_single, operand
 
 CHUNK = 640  # words at the most
 
@@ -62,7 +61,7 @@ class _WordLoss(torch.autograd.Function):
         nll = deep.new_empty(len(deep), dtype=exact)
         total = deep.new_zeros((), dtype=exact)
         d_deep, d_weight, d_bias = torch.empty_like(deep), torch.empty_like(weight), torch.zeros_like(bias)
-        weights = Weights()
+        weights, uniform = Weights(), smoothing / len(weight)
         step = math.ceil(len(deep) / max(1, math.ceil(len(deep) / CHUNK)))  # chunks of one size
         for start in range(0, len(deep), step):
             chunk = slice(start, start + step)
@@ -71,7 +70,7 @@ class _WordLoss(torch.autograd.Function):
             logits = weights.linear(x, weight, bias.to(x.dtype))
             right = logits[target].to(exact)
             errors = compiled(_errors, logits) or _errors
-            log_total, mean = errors(logits, smoothing / len(weight))
+            log_total, mean = errors(logits, uniform)
             nll[chunk] = surprise = log_total - right
             loss = (1 - smoothing) * surprise
             if smoothing:  # without it a logit may be -inf
@@ -79,7 +78,7 @@ class _WordLoss(torch.autograd.Function):
             total += (loss if factor is None else factor * loss).sum()
             if any(ctx.needs_input_grad):
                 error = logits
-                error[target] = ((-surprise).expm1() + smoothing - smoothing / len(weight)).to(x.dtype)
+                error[target] = ((-surprise).expm1() + smoothing - uniform).to(x.dtype)
                 if factor is not None:
                     error *= factor[:, None]
                 d_bias += error.sum(0)

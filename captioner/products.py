@@ -61,6 +61,11 @@ def operand(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """In float32, for what half precision would lose; in float64 where it is."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def is_for_onednn(x: Tensor) -> bool:
     """Whether oneDNN multiplies in this precision on this processor."""
     precise = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and has_bf16(x.device))

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from captioner.compiling import compiled
+from captioner.products import at_least_single
 from captioner.tally import Tally
 
 LIMIT = 40.0
@@ -32,7 +33,7 @@ PIECE = 2**19  # combinations at a time without a compiler
 
 def exponentials(x: Tensor) -> Tensor:
     """e^2x in float32 or better, for :func:`additive_scores`."""
-    return (2 * (x if x.dtype == torch.float64 else x.float()).clamp(-LIMIT, LIMIT)).exp()
+    return (2 * at_least_single(x).clamp(-LIMIT, LIMIT)).exp()
 
 
 def additive_scores(
@@ -56,8 +57,7 @@ class _Scores(torch.autograd.Function):
         ctx.save_for_backward(exp_keys, exp_queries, score)
         ctx.tally, ctx.first = tally, tally.begin()
         kernel = compiled(_forward, exp_keys) or _in_pieces(_forward_in_passes)
-        with torch.autocast(exp_keys.device.type, enabled=False):  # its product, too, keeps float32
-            result: Tensor = kernel(exp_keys[: len(exp_queries)], exp_queries, score)
+        result: Tensor = kernel(exp_keys[: len(exp_queries)], exp_queries, score)
         return result
 
     @staticmethod
@@ -86,7 +86,8 @@ def _forward(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
 
 def _forward_in_passes(exp_keys: Tensor, exp_queries: Tensor, score: Tensor) -> Tensor:
     """The same where nothing fuses them: a product with a vector reads the combinations once."""
-    return _reciprocals(exp_keys, exp_queries) @ (-2 * score)
+    with torch.autocast(exp_keys.device.type, enabled=False):  # which would halve it
+        return _reciprocals(exp_keys, exp_queries) @ (-2 * score)
 
 
 def _add_key_gradient(

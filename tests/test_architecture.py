@@ -13,9 +13,9 @@ ROOT = Path(captioner.__file__).parent
 LAYERS = (  # lowest first; a file may import only from layers below its own
     {"errors", "stopping"},
     {"config", "vocabulary", "compiling", "tally", "hardware", "fingerprint", "dropout", "depthwise"},
-    {"writing", "locking", "products", "scoring"},
-    {"plain", "deferred", "weights"},
-    {"output", "expectation"},
+    {"writing", "locking", "products"},
+    {"plain", "deferred", "output", "scoring", "weights"},
+    {"expectation"},
     {"composition", "networks", "folding"},
     {"cells", "attention", "encoder"},
     {"packing"},

@@ -123,13 +123,14 @@ def test_folded_for_inference_the_annotations_are_the_same(name, dtype, monkeypa
     with torch.no_grad():
         features = folded.trunk(pixels)
         kept = features.clone()
+        near = 1e-4 if dtype == torch.float32 else 1e-9
         for ours, wanted in (
             (features, encoder.trunk(pixels)),
             (folded.tail(features), encoder.tail(features)),
         ):
             if dtype == torch.float64:
                 torch.testing.assert_close(ours, wanted)
-            assert apart(ours, wanted) < 1e-4
+            assert apart(ours, wanted) < near
     assert torch.equal(features, kept)
     torch.testing.assert_close(dict(encoder.state_dict()), before, rtol=0, atol=0)
 
@@ -170,6 +171,7 @@ def depthwise(encoder):
 
 
 def test_trained_depthwise_convolutions_are_those_that_are_slow_in_half_precision(monkeypatch):
+    network.cache_clear()  # it may be one that another test froze
     encoder = encoder_of("mobilenet_v2", monkeypatch, fine_tune="features7")
     assert [(name, m.stride) for name, m in depthwise(encoder)] == [
         ("stages.features7.conv.1.0", (2, 2)),

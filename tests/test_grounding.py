@@ -13,7 +13,7 @@ import tiny
 import torch
 from PIL import Image, ImageDraw
 
-from captioner import evaluation
+from captioner import evaluation, hardware
 from captioner.cli.evaluate import run
 from captioner.config import EvaluateConfig, RunConfig, SearchConfig, TableConfig
 from captioner.data.preprocess import Preprocess
@@ -307,8 +307,12 @@ def test_data_without_boxes_has_the_rest_of_the_report(config: EvaluateConfig, t
 
 
 def test_command_prints_and_writes_the_report(
-    config: EvaluateConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: EvaluateConfig,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(hardware, "has_bf16", lambda device: False)  # so untrained a model names other things
     few = [o for o in tiny.OVERRIDES if o.startswith(("data", "run", "search"))]
     out = tmp_path / "out"
     where = [f"checkpoint={config.checkpoint}", f"run.cache={config.run.cache}", f"output={out}"]
@@ -327,7 +331,6 @@ def test_command_prints_and_writes_the_report(
         len(deletion[key]) == len(deletion["shares"]) for key in ("attended", "random", "ratio", "interval")
     )
     with Image.open(out / "grounding.png") as figure:
-        assert figure.format == "PNG"
-        assert (figure.width > 2 * figure.height) == bool(written["captions"])  # bars beside the curve
+        assert figure.format == "PNG" and figure.width > 2 * figure.height
     run([*few, *where])
     assert "grounding" not in json.loads((out / "scores.json").read_text())

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from captioner.config import AttentionConfig, HardAttentionConfig
 from captioner.decoder import Decoder, Unrolled
-from captioner.deferred import at_least_single
 from captioner.output import word_loss
+from captioner.products import at_least_single
 
 
 class Loss(NamedTuple):

@@ -32,13 +32,13 @@ from captioner.config import SearchConfig, SelfCriticalConfig
 from captioner.data.mirroring import mirrored_words
 from captioner.data.records import Record
 from captioner.decoder import Decoder, Unrolled
-from captioner.deferred import at_least_single
 from captioner.dropout import Dropout
 from captioner.errors import check_choice, check_range
 from captioner.metrics.cider import CiderD
 from captioner.model import Captioner
 from captioner.output import word_loss
 from captioner.packing import Captions
+from captioner.products import at_least_single
 from captioner.search import NEVER, forbidden, search
 from captioner.training.loss import Loss
 from captioner.vocabulary import END, PAD, SPECIALS, Vocabulary, tokenize
