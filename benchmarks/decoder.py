@@ -16,15 +16,18 @@ import textbook
 import torch
 from timing import machine, measure, ratio, report
 
-from captioner.attention import SoftAttention
-from captioner.cells import LSTMCell
-from captioner.compiling import use_compiler
-from captioner.config import Flickr8kConfig, SearchConfig, SoftAttentionConfig
-from captioner.data.flickr8k import load_flickr8k
-from captioner.decoder import Decoder
-from captioner.hardware import autocast, choose_device, has_bf16, keep_memory
-from captioner.packing import Captions
-from captioner.search import search
+from captioner.config.data import Flickr8kConfig
+from captioner.config.model import SoftAttentionConfig
+from captioner.config.search import SearchConfig
+from captioner.data.formats.flickr8k import load_flickr8k
+from captioner.decoding.search import search
+from captioner.kernels.compiler import use_compiler
+from captioner.kernels.precision import autocast, has_bf16
+from captioner.model.attention import SoftAttention
+from captioner.model.cells import LSTMCell
+from captioner.model.decoder import Decoder
+from captioner.model.rows import Captions
+from captioner.system.device import choose_device, keep_memory
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END, Vocabulary
 

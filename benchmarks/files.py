@@ -23,24 +23,18 @@ from timing import machine, measure, ratio, report
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from captioner.captioning import Predictor
-from captioner.checkpoint import Checkpoint
-from captioner.compiling import use_compiler
-from captioner.config import (
-    DecoderConfig,
-    EncoderConfig,
-    LSTMConfig,
-    ModelConfig,
-    SearchConfig,
-    SoftAttentionConfig,
-)
-from captioner.data.batches import Split, gather
-from captioner.data.cache import cached_features
+from captioner.checkpoint.file import Checkpoint
+from captioner.config.model import DecoderConfig, EncoderConfig, LSTMConfig, ModelConfig, SoftAttentionConfig
+from captioner.config.search import SearchConfig
 from captioner.data.records import Record
-from captioner.encoder import Encoder
-from captioner.hardware import choose_device, keep_memory
-from captioner.model import build_model
-from captioner.packing import Captions
+from captioner.features.cache import cached_features
+from captioner.features.split import Split, gather
+from captioner.kernels.compiler import use_compiler
+from captioner.model.captioner import build_model
+from captioner.model.encoder import Encoder
+from captioner.model.rows import Captions
+from captioner.predictor import Predictor
+from captioner.system.device import choose_device, keep_memory
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END, Vocabulary
 

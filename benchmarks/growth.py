@@ -20,11 +20,12 @@ import torch
 from decoder import WIDTH, build, captions
 from timing import machine
 
-from captioner.compiling import use_compiler
-from captioner.config import SearchConfig, SoftAttentionConfig
-from captioner.hardware import choose_device, keep_memory
-from captioner.packing import Captions
-from captioner.search import search
+from captioner.config.model import SoftAttentionConfig
+from captioner.config.search import SearchConfig
+from captioner.decoding.search import search
+from captioner.kernels.compiler import use_compiler
+from captioner.model.rows import Captions
+from captioner.system.device import choose_device, keep_memory
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END
 

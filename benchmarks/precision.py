@@ -21,14 +21,15 @@ import torch
 from timing import machine
 from torch import Tensor
 
-from captioner.compiling import use_compiler
-from captioner.composition import run_command
-from captioner.config import TrainConfig
-from captioner.hardware import choose_device, has_bf16, keep_memory
+from captioner.config.compose import run_command
+from captioner.config.schema import TrainConfig
+from captioner.kernels.compiler import use_compiler
+from captioner.kernels.precision import has_bf16
+from captioner.system.device import choose_device, keep_memory
 from captioner.training.loop import train_epoch
-from captioner.training.preparation import prepare
 from captioner.training.progress import Sums
-from captioner.training.trainer import build_trainer
+from captioner.training.setup import prepare
+from captioner.training.state import build_trainer
 
 ROWS = 10
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from timing import machine
 
-from captioner.checkpoint import Checkpoint, save_checkpoint
-from captioner.config import DecoderConfig, EncoderConfig, LSTMConfig, ModelConfig, SoftAttentionConfig
-from captioner.data.scene_drawing import draw_scene
-from captioner.data.scenes import ScenesConfig, make_scenes
-from captioner.model import build_model
+from captioner.checkpoint.file import Checkpoint, save_checkpoint
+from captioner.config.model import DecoderConfig, EncoderConfig, LSTMConfig, ModelConfig, SoftAttentionConfig
+from captioner.data.scenes.drawing import draw_scene
+from captioner.data.scenes.scenes import ScenesConfig, make_scenes
+from captioner.model.captioner import build_model
 from captioner.vocabulary import Vocabulary
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from captioner.decoder import Decoder
+from captioner.model.decoder import Decoder
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
 

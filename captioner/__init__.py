@@ -7,24 +7,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from captioner.captioning import Caption, Predictor, load
-    from captioner.errors import CaptionerError
+from captioner.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["Caption", "CaptionerError", "Predictor", "load"]
+if TYPE_CHECKING:
+    from captioner.caption import Caption
+    from captioner.errors import CaptionerError
+    from captioner.predictor import Predictor, load
+
+__all__ = ["Caption", "CaptionerError", "Predictor", "__version__", "load"]
+
+_HOMES = {
+    "Caption": "captioner.caption",
+    "CaptionerError": "captioner.errors",
+    "Predictor": "captioner.predictor",
+    "load": "captioner.predictor",
+}
 
 
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import, so it waits until something that needs it is asked for
-    if name == "CaptionerError":
-        from captioner.errors import CaptionerError
-
-        return CaptionerError
-    if name in __all__:
-        from captioner import captioning
-
-        return getattr(captioning, name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'captioner' has no attribute {name!r}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from captioner.attention import HardAttention, SoftAttention
-from captioner.cells import CELLS
-from captioner.compiling import use_compiler
-from captioner.decoder import Decoder
+from captioner.kernels.compiler import use_compiler
+from captioner.model.attention import HardAttention, SoftAttention
+from captioner.model.cells import CELLS
+from captioner.model.decoder import Decoder
 
 FEATURES, LOCATIONS = 5, 4
 

@@ -1,23 +1,19 @@
 """What benchmarks compare must be the same function: ours and the textbook's, values and gradients."""
 
-import sys
-from pathlib import Path
-
+import precision
 import pytest
+import textbook
 import torch
 
-from captioner import products
-from captioner.cells import CELLS
-from captioner.config import SearchConfig, SoftAttentionConfig
-from captioner.packing import Captions
-from captioner.search import search
+from captioner.config.model import SoftAttentionConfig
+from captioner.config.search import SearchConfig
+from captioner.decoding.search import search
+from captioner.kernels import linear
+from captioner.kernels.onednn import has_onednn
+from captioner.model.cells import CELLS
+from captioner.model.rows import Captions
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-
-import precision
-import textbook
 
 CAPTIONS = [[[4, 5, 6, END], [7, END]], [[8, 4, END]], [[5, 5, 7, 8, 6, END], [6, END], [4, 8, END]]]
 
@@ -33,17 +29,17 @@ def test_textbook_has_our_loss_and_gradients(make_decoder, make_annotations, cel
     torch.testing.assert_close(torch.autograd.grad(ours, weights), torch.autograd.grad(theirs, weights))
 
 
-@pytest.mark.skipif(not products.has_onednn(), reason="torch has no oneDNN for this processor")
+@pytest.mark.skipif(not has_onednn(), reason="torch has no oneDNN for this processor")
 @pytest.mark.parametrize("cell", [*CELLS, "gru-after"])
 def test_textbook_has_our_loss_and_gradients_with_weights_laid_out(
     make_decoder, make_annotations, cell, monkeypatch
 ):
     """As those of the usual size are, in float32 and with several threads."""
-    monkeypatch.setattr(products, "ROWS", 1)
-    monkeypatch.setattr(products, "SMALLEST", 1)
+    monkeypatch.setattr(linear, "ROWS", 1)
+    monkeypatch.setattr(linear, "SMALLEST", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    gains, taken = products._gains, []
-    monkeypatch.setattr(products, "_gains", lambda x, weight: taken.append(gains(x, weight)) or taken[-1])
+    gains, taken = linear._gains, []
+    monkeypatch.setattr(linear, "_gains", lambda x, weight: taken.append(gains(x, weight)) or taken[-1])
     decoder, annotations = make_decoder(cell).float(), make_annotations(images=3).float()
     ours = caption_loss(decoder, decoder(annotations, Captions.build(CAPTIONS)), SoftAttentionConfig()).total
     theirs = textbook.loss(decoder, annotations, CAPTIONS, penalty=SoftAttentionConfig().penalty)

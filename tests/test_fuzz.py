@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from test_hostile_data import ROWS, WRITERS, Writer
 
-from captioner.data import images
-from captioner.data.formats import load_split
-from captioner.data.images import load_image
-from captioner.data.preprocess import Preprocess
+from captioner.data.load import load_split
+from captioner.data.photos import image as reader
+from captioner.data.photos.image import load_image
+from captioner.data.photos.preprocess import Preprocess
 from captioner.errors import CaptionerError
 from captioner.vocabulary import tokenize
 
@@ -98,7 +98,7 @@ def test_there_are_images_of_every_format() -> None:
 @settings(BOUNDED, max_examples=300)
 @given(data=mutated(IMAGES))
 def test_image_is_read_or_refused(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 10**6)  # or a size that is a bomb's might be allocated
+    monkeypatch.setattr(reader, "MAX_PIXELS", 10**6)  # or a size that is a bomb's might be allocated
     try:
         image = load_image(data, draft=8)
     except CaptionerError as error:

@@ -13,7 +13,7 @@ DOC = TESTS.parent / "docs" / "reliability.md"
 LINES = DOC.read_text(encoding="utf-8").splitlines()
 ROWS = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in LINES if line.startswith("|")]
 PROMISES = [row for row in ROWS if row[0] != "promise" and set(row[0]) != {"-"}]
-NAMED = re.compile(r"`(\w+\.py)(?:::(\w+))?`")
+NAMED = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
 
 
 def defined(file: str) -> set[str]:
@@ -36,5 +36,5 @@ def test_promise_is_held_by_tests_that_are_there(promise: str, holders: str) -> 
 
 
 def test_scripts_that_are_named_are_there() -> None:
-    files = re.findall(r"tests/(\w+\.py)", DOC.read_text(encoding="utf-8"))
+    files = re.findall(r"tests/([\w/]+\.py)", DOC.read_text(encoding="utf-8"))
     assert files and all((TESTS / file).is_file() for file in files)

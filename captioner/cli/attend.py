@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.cli.photos import captions, photo_parser
-from captioner.data.images import printable
+from captioner.data.photos.image import printable
 from captioner.errors import CaptionerError
+from captioner.system.atomic_files import make_folder
 from captioner.visualize import animation, figure
 from captioner.visualize.page import Entry, entry, save_page
-from captioner.writing import make_folder
 
 FORMATS = {
     **dict.fromkeys(figure.FORMATS, figure.save_figure),

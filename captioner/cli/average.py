@@ -29,8 +29,9 @@ def run(arguments: Sequence[str]) -> int:
         help="how much each model counts, of whatever sum (default: all alike)",
     )
     options = parser.parse_args(arguments)
-    from captioner.checkpoint import load_members, save_checkpoint
-    from captioner.soup import soup
+    from captioner.checkpoint.average import soup
+    from captioner.checkpoint.file import save_checkpoint
+    from captioner.checkpoint.members import load_members
 
     save_checkpoint(soup(load_members(options.models), options.weights), options.output)
     print(f"written: {options.output}")

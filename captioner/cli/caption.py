@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
-from captioner.captioning import Caption
+from captioner.caption import Caption
 from captioner.cli.photos import captions, photo_parser
 from captioner.cli.recorded import Recorded, resumed
-from captioner.data.images import printable
+from captioner.data.photos.image import printable
 from captioner.errors import CaptionerError
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from captioner.composition import run_command
-from captioner.config import CheckConfig
-from captioner.data.doctor import Diagnosis, Finding, examine
-from captioner.data.summary import SplitSummary
-from captioner.writing import make_folder, write_whole
+from captioner.config.compose import run_command
+from captioner.config.schema import CheckConfig
+from captioner.data.doctor.examine import Diagnosis, Finding, examine
+from captioner.data.doctor.summary import SplitSummary
+from captioner.system.atomic_files import make_folder, write_whole
 
 EXAMPLES = 3  # findings of a kind that are printed; the JSON file has them all
 UNFIT = 1

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from captioner.comparison.report import as_markdown
-from captioner.comparison.results import Row, as_csv
-from captioner.comparison.runs import carry_out, finished_row, plan
-from captioner.composition import run_command
-from captioner.config import CompareConfig
+from captioner.config.compose import run_command
+from captioner.config.schema import CompareConfig
 from captioner.errors import CaptionerError
-from captioner.hardware import keep_memory
-from captioner.training.preparation import check_training
-from captioner.visualize.comparison_figure import save_comparison
-from captioner.writing import make_folder, write_whole
+from captioner.system.atomic_files import make_folder, write_whole
+from captioner.system.device import keep_memory
+from captioner.training.comparison.figure import save_comparison
+from captioner.training.comparison.report import as_markdown
+from captioner.training.comparison.results import Row, as_csv
+from captioner.training.comparison.runs import carry_out, finished_row, plan
+from captioner.training.setup import check_training
 
 TAKEN = {  # what the comparison itself sets, with what to say instead
     "cell": "every cell takes its turn; cells=[lstm,gru] names fewer",

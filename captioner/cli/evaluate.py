@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioner.composition import run_command
-from captioner.config import EvaluateConfig
-from captioner.evaluation import as_table, evaluate, save_evaluation
-from captioner.hardware import keep_memory
-from captioner.visualize.grounding_figure import save_grounding_figure
-from captioner.writing import make_folder
+from captioner.config.compose import run_command
+from captioner.config.schema import EvaluateConfig
+from captioner.evaluation.evaluate import evaluate
+from captioner.evaluation.grounding.figure import save_grounding_figure
+from captioner.evaluation.report import as_table, save_evaluation
+from captioner.system.atomic_files import make_folder
+from captioner.system.device import keep_memory
 
 
 def run(arguments: Sequence[str]) -> int:

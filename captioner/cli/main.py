@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from captioner import __version__
 from captioner.errors import CaptionerError, choose
-from captioner.stopping import Stopped
+from captioner.system.signals import Stopped
+from captioner.version import __version__
 
 COMMANDS = {
     "check": "read a whole dataset before training, and tell what is wrong with it",

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from captioner.captioning import Caption, load, search_options
-from captioner.config import SEARCHED_TOGETHER, SearchConfig
-from captioner.data.finding import find_images
-from captioner.data.loading import LARGEST_BATCH, MOST_WORKERS
+from captioner.caption import Caption
+from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
+from captioner.data.photos.find import find_images
+from captioner.data.photos.prefetch import LARGEST_BATCH, MOST_WORKERS
 from captioner.errors import CaptionerError, check_range
-from captioner.hardware import keep_memory
+from captioner.predictor import load, search_options
+from captioner.system.device import keep_memory
 
 
 def photo_parser(command: str, description: str) -> argparse.ArgumentParser:

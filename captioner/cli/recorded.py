@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from captioner.errors import CaptionerError
-from captioner.locking import owned
+from captioner.system.locks import owned
 
 START = b'{"path": '  # of every record
 

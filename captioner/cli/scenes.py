@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioner.config import ScenesConfig
-from captioner.data.scenes import write_scenes
+from captioner.config.data import ScenesConfig
+from captioner.data.scenes.scenes import write_scenes
 
 
 def run(arguments: Sequence[str]) -> int:

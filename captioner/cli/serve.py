@@ -23,8 +23,8 @@ def run(arguments: Sequence[str]) -> int:
     if missing:
         raise CaptionerError(f"serve: {', '.join(missing)} is not installed: pip install captioner[web]")
     # not before the arguments are known to be right: torch alone takes seconds
-    from captioner.captioning import load
-    from captioner.hardware import keep_memory
+    from captioner.predictor import load
+    from captioner.system.device import keep_memory
     from captioner.web.app import create_app
     from captioner.web.server import listen, make_server, url
     from captioner.web.upload import Limits

@@ -12,17 +12,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captioner.attention import set_expectation
-from captioner.checkpoint import Checkpoint
-from captioner.compiling import use_compiler
-from captioner.config import ModelConfig, TrainConfig
-from captioner.data.batches import epoch_batches
+from captioner.checkpoint.file import Checkpoint
+from captioner.config.model import ModelConfig
+from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
-from captioner.hardware import autocast, choose_device
-from captioner.packing import Captions
-from captioner.stopping import Stop, Stopped
+from captioner.evaluation.captions import caption_split
+from captioner.features.batches import epoch_batches
+from captioner.kernels.compiler import use_compiler
+from captioner.kernels.precision import autocast
+from captioner.model.attention import set_expectation
+from captioner.model.rows import Captions
+from captioner.system.device import choose_device
+from captioner.system.signals import Stop, Stopped
 from captioner.training.loss import Loss, caption_loss
-from captioner.training.preparation import Material, check_training, prepare
 from captioner.training.progress import Progress, Sums, repeatable
 from captioner.training.reporting import describe, epoch_line, gain, start_line
 from captioner.training.run_folder import (
@@ -35,8 +37,8 @@ from captioner.training.run_folder import (
     tensorboard,
     write_config,
 )
-from captioner.training.trainer import Trainer, build_trainer, restore
-from captioner.validation import caption_split
+from captioner.training.setup import Material, check_training, prepare
+from captioner.training.state import Trainer, build_trainer, restore
 
 Report = Callable[[str], None]
 

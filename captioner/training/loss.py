@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from captioner.config import AttentionConfig, HardAttentionConfig
-from captioner.decoder import Decoder, Unrolled
-from captioner.output import word_loss
-from captioner.products import at_least_single
+from captioner.config.model import AttentionConfig, HardAttentionConfig
+from captioner.kernels.precision import at_least_float32
+from captioner.kernels.word_loss import word_loss
+from captioner.model.decoder import Decoder, Unrolled
 
 
 class Loss(NamedTuple):
@@ -49,7 +49,7 @@ def caption_loss(
     deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context)
     layer = decoder.word_output
     total, nll = word_loss(deep, layer.weight, layer.bias, unrolled.targets, label_smoothing)
-    penalty = (1 - at_least_single(unrolled.coverage)).square().sum()
+    penalty = (1 - at_least_float32(unrolled.coverage)).square().sum()
     if attention.penalty:
         total = total + attention.penalty * penalty
     if isinstance(attention, HardAttentionConfig) and unrolled.surprise is not None:

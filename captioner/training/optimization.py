@@ -8,9 +8,9 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from captioner.config import OptimizerConfig
+from captioner.config.training import OptimizerConfig
 from captioner.errors import check_choice, check_range
-from captioner.model import Captioner
+from captioner.model.captioner import Captioner
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": torch.optim.Adam,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from captioner.config import TrainingConfig
+from captioner.config.training import TrainingConfig
 from captioner.training.loss import Loss
 
 CLOCK = ("seconds", "words_per_second")  # metrics that no two runs have in common

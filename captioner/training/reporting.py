@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from captioner.config import TrainConfig
-from captioner.training.preparation import SELECTIONS, Material
+from captioner.config.schema import TrainConfig
 from captioner.training.progress import Progress
+from captioner.training.setup import SELECTIONS, Material
 
 
 def describe(material: Material) -> str:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from omegaconf import OmegaConf
 
-from captioner.checkpoint import Checkpoint, save_checkpoint
-from captioner.config import TrainConfig
+from captioner.checkpoint.file import Checkpoint, save_checkpoint
+from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
-from captioner.locking import owned
+from captioner.system.atomic_files import make_folder, remove_unfinished, write_whole
+from captioner.system.locks import owned
 from captioner.training.progress import CLOCK, Progress, repeatable
-from captioner.training.trainer import Trainer, state_of
-from captioner.writing import make_folder, remove_unfinished, write_whole
+from captioner.training.state import Trainer, state_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

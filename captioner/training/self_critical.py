@@ -28,18 +28,19 @@ import torch
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from torch import Tensor
 
-from captioner.config import SearchConfig, SelfCriticalConfig
-from captioner.data.mirroring import mirrored_words
+from captioner.config.search import SearchConfig
+from captioner.config.training import SelfCriticalConfig
 from captioner.data.records import Record
-from captioner.decoder import Decoder, Unrolled
-from captioner.dropout import Dropout
+from captioner.data.words import mirrored_words
+from captioner.decoding.search import NEVER, forbidden, search
 from captioner.errors import check_choice, check_range
+from captioner.kernels.dropout import Dropout
+from captioner.kernels.precision import at_least_float32
+from captioner.kernels.word_loss import word_loss
 from captioner.metrics.cider import CiderD
-from captioner.model import Captioner
-from captioner.output import word_loss
-from captioner.packing import Captions
-from captioner.products import at_least_single
-from captioner.search import NEVER, forbidden, search
+from captioner.model.captioner import Captioner
+from captioner.model.decoder import Decoder, Unrolled
+from captioner.model.rows import Captions
 from captioner.training.loss import Loss
 from captioner.vocabulary import END, PAD, SPECIALS, Vocabulary, tokenize
 
@@ -137,7 +138,7 @@ class SelfCritical:
         torch.clear_autocast_cache()  # search left weights there that have no gradient
         unrolled = model.decoder(annotations, samples)
         total, nll = policy_loss(model.decoder, unrolled, rewards - baseline, self.search)
-        penalty = (1 - at_least_single(unrolled.coverage)).square().sum()
+        penalty = (1 - at_least_float32(unrolled.coverage)).square().sum()
         return Loss(total, nll.sum(), penalty.detach(), len(nll), len(samples), rewards.sum().item())
 
     def captions(self, decoder: Decoder, annotations: Tensor, strategy: str) -> Captions:
@@ -171,7 +172,7 @@ def policy_loss(
     captions, layer = unrolled.captions, decoder.word_output
     deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context) / options.temperature
     share = captions.pack(advantage[:, None].expand(-1, captions.words.shape[1]))
-    total, nll = at_least_single(deep.new_zeros(())), []
+    total, nll = at_least_float32(deep.new_zeros(())), []
     first = captions.alive[0]
     for step, part in enumerate((slice(first), slice(first, None))):  # the first words, and the others
         never = torch.tensor(forbidden(step, len(layer.bias), options), device=deep.device)

@@ -13,7 +13,7 @@ from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, 
 from captioner.visualize.sheet import INK, writing
 
 if TYPE_CHECKING:
-    from captioner.captioning import Caption
+    from captioner.caption import Caption
 
 FORMATS = ("gif", "apng")
 WORD, PAUSE = 800, 1600  # milliseconds that a word is shown, and the photo before the first

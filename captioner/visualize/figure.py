@@ -16,7 +16,7 @@ from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, 
 from captioner.visualize.sheet import DPI, FAINT, axes_at, save, sheet, write
 
 if TYPE_CHECKING:
-    from captioner.captioning import Caption
+    from captioner.caption import Caption
 
 FORMATS = ("png", "svg", "pdf")
 

@@ -12,7 +12,7 @@ from PIL import Image
 from captioner.errors import CaptionerError
 
 if TYPE_CHECKING:
-    from captioner.captioning import Caption
+    from captioner.caption import Caption
 
 Floats = NDArray[np.float32]
 

@@ -22,7 +22,7 @@ from captioner.visualize.document import LOOK, SCRIPTS, STYLES, document
 from captioner.visualize.overlay import maps_and_square, top_of_scale, upsample
 
 if TYPE_CHECKING:
-    from captioner.captioning import Caption
+    from captioner.caption import Caption
 
 Entry = dict[str, Any]
 

@@ -21,10 +21,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from captioner import __version__
-from captioner.captioning import Caption
-from captioner.data.images import known_formats
+from captioner.caption import Caption
+from captioner.data.photos.image import known_formats
 from captioner.errors import CaptionerError
+from captioner.version import __version__
 from captioner.visualize.document import LOOK, SCRIPTS, STYLES, Document, document
 from captioner.visualize.page import entry
 from captioner.web.describe import describe, docs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from captioner import __version__
+from captioner.version import __version__
 from captioner.visualize.document import STYLES, Document, document
 from captioner.web.options import OPTIONS, PICTURES
 from captioner.web.upload import FIELD, Limits

@@ -6,9 +6,9 @@ import reprlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from captioner.captioning import search_options
-from captioner.config import SearchConfig
+from captioner.config.search import SearchConfig
 from captioner.errors import CaptionerError, check_choice, check_range
+from captioner.predictor import search_options
 
 DEFAULTS = SearchConfig()
 

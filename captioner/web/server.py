@@ -60,7 +60,7 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
 
 
 class _Server(uvicorn.Server):
-    """Obeys signals as :class:`captioner.stopping.Stop` does: uvicorn would end by the signal itself."""
+    """Obeys signals as :class:`captioner.system.signals.Stop` does: uvicorn would end by it."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:

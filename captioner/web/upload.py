@@ -11,8 +11,8 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from captioner.config import SearchConfig
-from captioner.data.images import TooManyPixels, UnknownFormat, check_pixels
+from captioner.config.search import SearchConfig
+from captioner.data.photos.image import TooManyPixels, UnknownFormat, check_pixels
 from captioner.errors import CaptionerError
 from captioner.web.options import OPTIONS, read_options
 from captioner.web.refusal import Refused

@@ -7,10 +7,11 @@ from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import NamedTuple
 
-from captioner.attention import HardAttention
-from captioner.captioning import Caption, Predictor
-from captioner.config import SearchConfig
+from captioner.caption import Caption
+from captioner.config.search import SearchConfig
 from captioner.errors import CaptionerError
+from captioner.model.attention import HardAttention
+from captioner.predictor import Predictor
 
 
 class Job(NamedTuple):

@@ -1,0 +1,52 @@
+"""What was said of an image, and where the model looked for every word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from captioner.data.records import Box
+
+Scored = tuple[str, float]  # a word or a caption, and its log probability in nats
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What the model says of an image, and where it looked for every word.
+
+    All that has a default is None where attention was not asked for.
+
+    Attributes:
+        log_prob: of the whole caption, its end included, in nats.
+        word_log_probs: of each word.
+        attention: ``(words, rows, columns)`` float32, each word's weights summing to 1.
+        betas: the gate at each word: how much the image counted beside the words before; None without
+            a gate too.
+        image: the square that the model saw.
+        photo: all of the photo, upright, no side longer than 800 pixels.
+        frame: where in ``photo`` the square stands: left, top, right, bottom.
+        beam: the other captions that the search finished, the best first.
+        alternatives: for each word the likeliest that could have stood there, the word itself as a rule
+            among them, the likeliest first; None too where hard attention draws its locations, and of an
+            ensemble.
+        gates: how far each of the cell's gates opened at each word, the mean over its units, by the
+            gate's name; None too for a cell without gates, where hard attention draws, and of an ensemble.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    log_prob: float
+    word_log_probs: tuple[float, ...]
+    attention: np.ndarray | None = None
+    betas: tuple[float, ...] | None = None
+    image: Image.Image | None = None
+    photo: Image.Image | None = None
+    frame: Box | None = None
+    beam: tuple[Scored, ...] | None = None
+    alternatives: tuple[tuple[Scored, ...], ...] | None = None
+    gates: dict[str, tuple[float, ...]] | None = None
+
+    def __str__(self) -> str:
+        return self.text

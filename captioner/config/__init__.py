@@ -1,0 +1,1 @@
+"""Configuration: every value declared once, composed by Hydra, read strictly."""

@@ -1,0 +1,101 @@
+"""Composing the configuration with Hydra, and telling what is wrong with it in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from captioner.config.schema import SCHEMAS, CheckConfig, CompareConfig, EvaluateConfig, TrainConfig
+from captioner.config.strict import from_plain
+from captioner.errors import CaptionerError
+
+CONFIG = "captioner.conf"
+C = TypeVar("C")
+
+
+def register_schemas() -> None:
+    """Make the typed schemas known to Hydra, below the group ``schema``."""
+    store = ConfigStore.instance()
+    commands = {
+        "train": TrainConfig,
+        "evaluate": EvaluateConfig,
+        "compare": CompareConfig,
+        "check": CheckConfig,
+    }
+    for name, command in commands.items():
+        store.store(group="schema", name=name, node=command)
+    for group, kinds in SCHEMAS.items():
+        for name, kind in kinds.items():
+            store.store(group=f"schema/{group}", name=name, node=kind)
+
+
+def run_command(
+    config_name: str, schema: type[C], task: Callable[[C], None], arguments: Sequence[str]
+) -> None:
+    """Compose the configuration ``config_name`` with the command line's overrides and run ``task`` on it.
+
+    ``task`` gets the typed configuration, of the class ``schema``. Hydra's own options (``--help``,
+    ``--cfg job``, ``-m`` for several runs) work as everywhere.
+
+    Raises:
+        CaptionerError: an override names no key or choice, or has the wrong type; or what ``task`` raised.
+    """
+    register_schemas()
+    failures: list[Exception] = []
+
+    def job(config: DictConfig) -> None:
+        # Hydra prints a line of its own about an exception that leaves a job
+        try:
+            task(from_plain(schema, OmegaConf.to_container(config, resolve=True)))
+        except Exception as error:
+            failures.append(error)
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us rather than being printed
+    argv, sys.argv = sys.argv, [f"captioner {config_name}", *arguments]
+    try:
+        hydra.main(config_path=f"pkg://{CONFIG}", config_name=config_name, version_base="1.3")(job)()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null
+        raise CaptionerError(explain(error)) from error
+    finally:
+        sys.argv = argv
+    if failures:
+        raise failures[0]
+
+
+def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """What a command's configuration would be with these overrides, as plain values."""
+    register_schemas()
+    at_work = GlobalHydra.instance().is_initialized()  # within run_command, or not
+    with nullcontext() if at_work else hydra.initialize_config_module(CONFIG, version_base="1.3"):
+        composed = OmegaConf.to_container(hydra.compose(config_name, list(overrides)), resolve=True)
+    assert isinstance(composed, dict)
+    return {str(key): value for key, value in composed.items()}
+
+
+def explain(error: Exception) -> str:
+    """Hydra's and omegaconf's errors as one line with the choices."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}: {name!r} is not one of {', '.join(error.options)}"
+    cause: BaseException = error
+    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
+        cause = cause.__cause__
+    if isinstance(cause, OmegaConfBaseException):
+        key = cause.full_key or cause.key
+        reason = str(cause).splitlines()[0]
+        parent = cause.parent_node
+        if isinstance(parent, DictConfig) and cause.key not in parent:
+            known = ", ".join(str(name) for name in parent if name != "hydra")
+            return f"{key}: there is no such key, the keys here are {known}"
+        return f"{key}: {reason}"
+    return " ".join(str(error).split())

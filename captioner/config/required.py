@@ -1,0 +1,3 @@
+"""The mark of a value that has no default."""
+
+REQUIRED = "???"  # omegaconf's

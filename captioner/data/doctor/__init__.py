@@ -1,0 +1,1 @@
+"""``captioner check``: a whole dataset examined before it is trained on."""

@@ -1,0 +1,155 @@
+"""A whole dataset examined before it is trained on: what it holds, and what is wrong with it.
+
+Reading is the same as training's, with the faults noted instead of raised, so the dataset is fit to train
+on exactly if no fault was noted in the splits that training reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from captioner.config.data import DataConfig, VocabularyConfig
+from captioner.data.doctor.inspection import Reading, read_images
+from captioner.data.doctor.summary import SplitSummary, summary
+from captioner.data.formats.files import MALFORMED, SPLIT, Fault
+from captioner.data.load import load_split
+from captioner.data.photos.prefetch import MOST_WORKERS
+from captioner.data.records import Record
+from captioner.data.words import count_vocabulary
+from captioner.errors import CaptionerError, check_choice, check_range
+from captioner.vocabulary import SPECIALS, UNITS
+
+SPLITS = ("train", "val", "test")
+TRAINING = ("train", "val")  # what training reads
+UNREADABLE, NO_WORDS = "unreadable images", "vocabularies without a word"
+LEAK, DOUBLE, REPEATED = "images in two splits", "images twice in a split", "captions twice at an image"
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong.
+
+    Attributes:
+        fatal: training would stop at it.
+    """
+
+    kind: str
+    split: str
+    line: str
+    fatal: bool
+
+
+@dataclass
+class Diagnosis:
+    """What :func:`examine` found.
+
+    Attributes:
+        splits: those that could be read.
+        absent: splits that training can do without, with the reason why they are not there.
+        vocabulary: how many words training would know, the special ones aside.
+        findings: what is wrong, the worst first.
+    """
+
+    splits: dict[str, SplitSummary] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    vocabulary: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training on this data would go through."""
+        return not any(finding.fatal for finding in self.findings)
+
+
+def examine(
+    data: DataConfig,
+    vocabulary: VocabularyConfig,
+    max_caption_length: int,
+    workers: int = 0,
+    progress: bool = False,
+) -> Diagnosis:
+    """Read every caption and every image of all splits.
+
+    Args:
+        workers: threads that decode images.
+
+    Raises:
+        CaptionerError: an option is out of range; what is wrong with the data is told in the diagnosis.
+    """
+    check_choice(vocabulary.unit, UNITS, "vocabulary.unit")
+    check_range(vocabulary.min_count, "vocabulary.min_count", low=1)
+    check_range(vocabulary.max_size or 1, "vocabulary.max_size", low=1)
+    check_range(max_caption_length, "training.max_caption_length", low=1)
+    check_range(workers, "run.workers", low=0, high=MOST_WORKERS)
+    diagnosis = Diagnosis()
+    records = {split: _read(data, split, diagnosis) for split in SPLITS}
+    known = _vocabulary(records["train"], vocabulary, diagnosis)
+    readings: dict[str, list[Reading]] = {}
+    for split, of_split in records.items():
+        if of_split:
+            diagnosis.splits[split] = summary(of_split, known, vocabulary.unit, max_caption_length)
+            readings[split] = read_images(of_split, workers, f"reading {split}", progress)
+            diagnosis.findings += _in_split(split, of_split, readings[split])
+    diagnosis.findings += _same_images(records, readings)
+    diagnosis.findings.sort(key=lambda finding: (not finding.fatal, finding.kind != LEAK))
+    return diagnosis
+
+
+def _read(data: DataConfig, split: str, diagnosis: Diagnosis) -> list[Record]:
+    faults: list[CaptionerError] = []
+    records: list[Record] = []
+    try:
+        records = load_split(data, split, faults)
+    except CaptionerError as error:
+        if split not in TRAINING and not faults:
+            diagnosis.absent[split] = str(error)
+        else:
+            faults.append(Fault(SPLIT, str(error)))
+    told = {finding.line for finding in diagnosis.findings}  # one caption file may serve all splits
+    for fault in faults:
+        kind = fault.kind if isinstance(fault, Fault) else MALFORMED
+        if str(fault) not in told:
+            diagnosis.findings.append(Finding(kind, split, str(fault), split in TRAINING))
+    return records
+
+
+def _vocabulary(train: Sequence[Record], config: VocabularyConfig, diagnosis: Diagnosis) -> set[str]:
+    try:
+        built = count_vocabulary(train, config)
+    except CaptionerError as error:
+        if train:
+            diagnosis.findings.append(Finding(NO_WORDS, "train", str(error), True))
+        return set()
+    known = set(built.words[len(SPECIALS) :])
+    diagnosis.vocabulary = len(known)
+    return known
+
+
+def _in_split(split: str, records: Sequence[Record], readings: Sequence[Reading]) -> Iterator[Finding]:
+    for record, reading in zip(records, readings):
+        if reading.error:
+            yield Finding(UNREADABLE, split, reading.error, split in TRAINING)
+        for caption, times in Counter(record.captions).items():
+            if times > 1:
+                yield Finding(REPEATED, split, f"{_name(record)}: {times} times {caption[:60]!r}", False)
+
+
+def _same_images(records: dict[str, list[Record]], readings: dict[str, list[Reading]]) -> Iterator[Finding]:
+    """Files with the same bytes, under whatever name."""
+    same: dict[str, list[tuple[str, Record]]] = defaultdict(list)
+    for split, of_split in readings.items():
+        for record, reading in zip(records[split], of_split):
+            if reading.digest:
+                same[reading.digest].append((split, record))
+    for copies in same.values():
+        if len(copies) > 1:
+            leak = len({split for split, _ in copies}) > 1
+            names = ", ".join(f"{split} {_name(record)}" for split, record in copies[:4])
+            more = f" and {len(copies) - 4} more" if len(copies) > 4 else ""
+            yield Finding(LEAK if leak else DOUBLE, copies[-1][0], f"{names}{more}", False)
+
+
+def _name(record: Record) -> str:
+    return str(record.image_id) if isinstance(record.image_id, str) else f"image {record.image_id}"

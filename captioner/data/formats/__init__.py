@@ -1,0 +1,1 @@
+"""Caption files, one format a file."""

@@ -1,0 +1,1 @@
+"""Photos of any format, source and state as pixels."""

@@ -1,0 +1,175 @@
+"""Images of any format, source and state: read as upright RGB, or refused with one line."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from captioner.data.photos.jpeg_scans import has_more_scans
+from captioner.data.photos.rgb import as_rgb
+from captioner.errors import CaptionerError
+
+Source = Path | str | bytes | BinaryIO | Callable[[], Image.Image] | Image.Image
+
+# What Pillow warns of, such as damaged EXIF, is dealt with here or told as an error. One filter for
+# good, as warnings.catch_warnings is not safe in the threads that read photos.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+# Pillow reads more, but some of those run other programs (EPS) or have no magic number (TGA).
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
+MAX_PIXELS = 178_956_970  # more is taken for a decompression bomb; the limit of Pillow's own error
+MAX_SCANS = 100  # of a JPEG; libtiff has the same limit
+
+ORIENTATION_TAG = 0x0112
+TURNS = {  # EXIF orientation -> what makes the photo upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnknownFormat(CaptionerError):
+    """What was read is no image, or one of a format that is not read."""
+
+
+class TooManyPixels(CaptionerError):
+    """An image is too large to be decoded."""
+
+
+def load_image(source: Source, draft: int | None = None) -> Image.Image:
+    """Read the first frame of an image as upright RGB, with white where it is transparent.
+
+    Args:
+        source: a path, the bytes of a file, an open binary file, an image, or a function that
+            draws one.
+        draft: the shortest side in pixels that is needed. A large JPEG is then decoded at a half,
+            a quarter or an eighth of its size, which is faster, but never below that side.
+
+    Raises:
+        CaptionerError: the source is not a whole image of a known format; the line names the path.
+    """
+    if callable(source):
+        source = source()
+    try:
+        return _load(source, draft)
+    except CaptionerError as error:
+        kind, message = type(error), str(error)
+    raise kind(message)  # the first one's traceback would keep half-decoded pixels alive
+
+
+def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None) -> Image.Image:
+    if isinstance(source, Image.Image):
+        with _reading("image"):
+            return _upright_rgb(source)
+    file, name = _open(source)
+    with file, _reading(name):
+        if file.seek(0, os.SEEK_END) == 0:
+            raise CaptionerError(f"{name}: is empty")
+        image = Image.open(file, formats=known_formats())
+        if image.width * image.height > MAX_PIXELS:  # Pillow's own limit may be switched off
+            raise Image.DecompressionBombError
+        if image.format in ("JPEG", "MPO") and has_more_scans(file, MAX_SCANS):
+            raise CaptionerError(f"{name}: has more than {MAX_SCANS} scans")
+        if draft is not None:
+            image.draft("RGB", (draft, draft))
+        return _upright_rgb(image)
+
+
+def check_pixels(data: bytes, limit: int) -> None:
+    """Refuse the bytes of an image by what its header says, before anything is decoded.
+
+    Args:
+        limit: pixels that it may have at the most.
+
+    Raises:
+        UnknownFormat, TooManyPixels: so it is.
+        CaptionerError: it is empty, or its header is damaged.
+    """
+    if not data:
+        raise CaptionerError("image: is empty")
+    with _reading("image"), Image.open(io.BytesIO(data), formats=known_formats()) as image:
+        if image.width * image.height > limit:
+            raise TooManyPixels(f"image: has {image.width} x {image.height} pixels, more than {limit}")
+
+
+def known_formats() -> list[str]:
+    """Those of ``FORMATS`` that the installed Pillow and its plugins can read."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def printable(path: object) -> str:
+    """A path as it may stand in a one-line message: quoted if it holds control characters."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
+def _open(source: Path | str | bytes | BinaryIO) -> tuple[BinaryIO, str]:
+    """The source as a file that can be sought, and its name in messages."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source), "image"
+    if not isinstance(source, (Path, str)):
+        name = printable(getattr(source, "name", "image"))
+        with _reading(name):
+            return io.BytesIO(source.read()), name
+    name = printable(source)
+    try:
+        mode = os.stat(source).st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(source).close()  # tells if it is closed to us
+            raise CaptionerError(f"{name}: is a folder, not an image")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+            raise CaptionerError(f"{name}: is a pipe or a device, not an image")
+        return open(source, "rb"), name
+    except OSError as error:
+        dangling = isinstance(error, FileNotFoundError) and os.path.islink(source)
+        reason = "is a link to a missing file" if dangling else error.strerror
+        raise CaptionerError(f"{name}: {reason}") from None
+    except ValueError as error:  # a zero byte in the path
+        raise CaptionerError(f"{name}: {error}") from None
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises, which for damaged bytes may be anything, into one line."""
+    try:
+        yield
+    except CaptionerError:
+        raise
+    except UnidentifiedImageError:
+        choices = ", ".join(known_formats())
+        raise UnknownFormat(f"{name}: is not an image of a known format ({choices})") from None
+    except Image.DecompressionBombError:
+        raise TooManyPixels(f"{name}: has more than {MAX_PIXELS} pixels") from None
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CaptionerError(f"{name}: cannot be decoded ({reason})") from error
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    if 0 in image.size:
+        raise ValueError("it has no pixels")
+    image.load()  # before its EXIF is read, as loading turns a TIFF
+    turn = _turn(image)
+    rgb = as_rgb(image) if turn is None else as_rgb(image).transpose(turn)
+    rgb.info = {}  # or a later reader of its EXIF would turn it again
+    return rgb
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:  # damaged EXIF around a sound photo
+        return None

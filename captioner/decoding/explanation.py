@@ -1,0 +1,85 @@
+"""What the model considered when it wrote a caption: other words at each step, and how its gates stood.
+
+The search keeps none of this. It is found afterwards, by feeding the decoder the caption's own words again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from captioner.config.search import SearchConfig
+from captioner.decoding.replay import replay
+from captioner.decoding.search import NEVER, allowed
+from captioner.model.attention import HardAttention
+from captioner.model.decoder import Decoder
+from captioner.vocabulary import PAD
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Of one caption, word by word.
+
+    Attributes:
+        alternatives: for each word the likeliest that could have stood there, as (index, log probability),
+            the likeliest first; ``<end>`` may be among them.
+        gates: the mean over the cell's units of how far each gate opened, one value a word, by the gate's
+            name; empty for a cell without gates.
+    """
+
+    alternatives: tuple[tuple[tuple[int, float], ...], ...]
+    gates: dict[str, tuple[float, ...]]
+
+
+@torch.inference_mode()
+def explain(
+    decoder: Decoder,
+    annotations: Tensor,
+    captions: Sequence[Sequence[int]],
+    options: SearchConfig,
+    count: int = 5,
+) -> list[Explanation | None]:
+    """What the model considered at every word of one caption an image; for the arguments see :func:`replay`.
+
+    Args:
+        options: those of the search, so that only words that it would have allowed are alternatives.
+        count: how many alternatives a word has at most, the word itself included.
+
+    Returns:
+        One explanation a caption; None for each where hard attention draws its locations, as the same draw
+        does not come again.
+    """
+    if isinstance(decoder.attention, HardAttention) and decoder.attention.inference == "sample":
+        return [None] * len(captions)
+    steps = list(replay(decoder, annotations, captions))
+    if not steps:
+        return [Explanation((), {}) for _ in captions]
+    outs = [moment.step for moment in steps]
+    # of all steps at once, as each would read the large output layer anew
+    embedding = torch.cat([out.embedding for out in outs])
+    hidden = torch.cat([out.hidden for out in outs])
+    context = torch.cat([out.context for out in outs])
+    logits = decoder.logits(embedding, hidden, context).float()
+    share = decoder.cell.input_map(torch.cat([embedding, context], dim=-1))
+    states = zip(*(moment.state for moment in steps))
+    gates = decoder.cell.openness(share, tuple(torch.cat(part) for part in states))
+
+    log_probs = logits.log_softmax(dim=-1).view(len(steps), len(captions), -1)
+    for t, step in enumerate(log_probs):
+        said = torch.tensor([[*c, *[PAD] * t][:t] for c in captions], dtype=torch.long)
+        allowed(step, said.to(step.device), t, options)
+    best = log_probs.topk(min(count, log_probs.shape[-1]), dim=-1)
+    words, values = best.indices.tolist(), best.values.tolist()
+    means = {name: gate.float().mean(dim=-1).view(len(steps), -1).T.tolist() for name, gate in gates.items()}
+
+    def explanation(i: int, length: int) -> Explanation:
+        alternatives = (zip(words[t][i], values[t][i]) for t in range(length))
+        return Explanation(
+            tuple(tuple((word, value) for word, value in step if value > NEVER) for step in alternatives),
+            {name: tuple(mean[i][:length]) for name, mean in means.items()},
+        )
+
+    return [explanation(i, len(caption)) for i, caption in enumerate(captions)]

@@ -1,0 +1,1 @@
+"""``captioner evaluate``: captions of a split scored against its references."""

@@ -1,0 +1,121 @@
+"""From a model file and a split to scores, with the protocol that they were measured by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from captioner.checkpoint.file import Checkpoint
+from captioner.checkpoint.members import load_members
+from captioner.config.schema import EvaluateConfig
+from captioner.data.load import load_split
+from captioner.data.photos.prefetch import LARGEST_BATCH
+from captioner.data.photos.preprocess import Preprocess
+from captioner.data.records import Record
+from captioner.decoding.hypotheses import Hypothesis
+from captioner.decoding.search import check_search
+from captioner.errors import CaptionerError, check_range
+from captioner.evaluation.captions import caption_together
+from captioner.evaluation.grounding.report import AttentionReport, Subject, attention_report
+from captioner.evaluation.references import References, dangling
+from captioner.features.split import encode_split
+from captioner.kernels.compiler import use_compiler
+from captioner.kernels.precision import autocast
+from captioner.metrics.coco import coco_scores
+from captioner.model.attention import set_inference
+from captioner.system.device import choose_device
+from captioner.version import __version__
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        scores: by name, from 0 to 1 (CIDEr can pass 1).
+        missing: scores that could not be computed, each with the way to get it.
+        protocol: what the scores were measured on and how.
+        captions: in COCO's results format, one entry an image.
+        grounding: whether the attention maps can be believed; None where it was not asked for.
+    """
+
+    scores: dict[str, float]
+    missing: dict[str, str]
+    protocol: dict[str, Any]
+    captions: list[dict[str, Any]]
+    grounding: AttentionReport | None = None
+
+
+def evaluate(config: EvaluateConfig) -> Evaluation:
+    """Caption a split, free-running, and score the captions against its references.
+
+    Several model files caption together, by the mean of their word probabilities.
+
+    Raises:
+        CaptionerError: the model file, the data or an option is wrong.
+    """
+    check_search(config.search)
+    check_range(config.batch_size, "batch_size", low=1, high=LARGEST_BATCH)
+    check_range(config.deletion_images, "deletion_images", low=1)
+    use_compiler(config.run.compile)
+    device = choose_device(config.run.device)
+    members = load_members(config.checkpoint, device)
+    vocabulary, models = members[0].vocabulary, [member.model for member in members]
+    if config.grounding and len(members) > 1:
+        raise CaptionerError(f"grounding: it is measured of one model, and checkpoint names {len(members)}")
+    if config.inference is not None:
+        for model in models:
+            set_inference(model.decoder.attention, config.inference)
+    records = load_split(config.data, config.split)
+    splits = [
+        encode_split(m.model.encoder, m.config.encoder, records, config.run, device, "encoding")
+        for m in members
+    ]
+    size, progress, grounding = config.batch_size, config.run.progress, None
+    with autocast(device, "auto"):
+        hypotheses = caption_together(
+            models, splits, config.search, device, size, progress, attention=config.grounding
+        )
+        if config.grounding:
+            subject = Subject(
+                models[0],
+                splits[0],
+                vocabulary,
+                Preprocess.of(members[0].config.encoder),
+                device,
+                size,
+                progress,
+            )
+            grounding = attention_report(subject, hypotheses, config.deletion_images, config.deletion_seed)
+    texts = [vocabulary.text(h.words) for h in hypotheses]
+    coco = coco_scores(texts, [record.captions for record in records])
+    scores = {**References(records, vocabulary).bleu(hypotheses), **coco.values}
+    protocol = _protocol(config, members, records, hypotheses, coco.tokenizer)
+    captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]
+    return Evaluation(scores, dict(coco.missing), protocol, captions, grounding)
+
+
+def _protocol(
+    config: EvaluateConfig,
+    members: Sequence[Checkpoint],
+    records: Sequence[Record],
+    hypotheses: Sequence[Hypothesis],
+    coco_tokenizer: str,
+) -> dict[str, Any]:
+    """What the scores were measured on, and how."""
+    vocabulary = members[0].vocabulary
+    return {
+        "data": config.data.name,
+        "split": config.split,
+        "images": len(records),
+        "references": sum(len(record.captions) for record in records),
+        "bleu_tokenizer": f"captioner ({vocabulary.unit})",
+        "coco_tokenizer": coco_tokenizer,
+        "search": asdict(config.search),
+        "inference": getattr(members[0].model.decoder.attention, "inference", None),
+        "unfinished_captions": sum(not h.finished for h in hypotheses),
+        "dangling_captions": dangling([vocabulary.decode(h.words) for h in hypotheses]),
+        "model_sha256": members[0].digest if len(members) == 1 else [m.digest for m in members],
+        "captioner_version": __version__,
+    }

@@ -1,0 +1,185 @@
+"""Numbers that say whether to believe a model's attention maps, gathered over a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from captioner.data.photos.image import load_image
+from captioner.data.photos.preprocess import Preprocess
+from captioner.decoding.hypotheses import Hypothesis
+from captioner.decoding.replay import attention_of
+from captioner.errors import CaptionerError
+from captioner.evaluation.grounding.deletion import Deletion, deletion_drops, summarize
+from captioner.evaluation.grounding.measures import apart, moved, normalized_entropy
+from captioner.evaluation.grounding.naming import Named, named_in_caption, named_in_reference, word_kinds
+from captioner.evaluation.grounding.placement import Placement, Sight, placements
+from captioner.features.split import Split, gather
+from captioner.model.captioner import Captioner
+from captioner.vocabulary import Vocabulary
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AttentionReport:
+    """What is known of a model's maps on a split. Definitions: docs/attention.md.
+
+    Attributes:
+        captions: by word class, and ``all``: placement in the model's own captions, over words that name
+            one object without doubt. Empty where the data has no boxes.
+        identified: the share of all words of these classes in its captions that do.
+        references: the same, feeding the reference captions; every word of a class counts.
+        entropy: of a word's map over that of a uniform one.
+        moved: share of the attention that moves from a word to the next.
+        apart: total variation distance of a word's map from its caption's mean map.
+        deletion: what looking there was worth to the word.
+        deletion_seed: of the random locations.
+    """
+
+    captions: dict[str, Placement]
+    identified: float | None
+    references: dict[str, Placement]
+    entropy: float
+    moved: float
+    apart: float
+    deletion: Deletion
+    deletion_seed: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model whose maps are measured, and the split that it looked at.
+
+    Attributes:
+        preprocess: what the model sees of a photo.
+        batch_size: images, or captions.
+        progress: whether bars are shown.
+    """
+
+    model: Captioner
+    split: Split
+    vocabulary: Vocabulary
+    preprocess: Preprocess
+    device: torch.device
+    batch_size: int = 32
+    progress: bool = False
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        rows, columns = self.model.encoder.grid
+        return rows, columns
+
+    @torch.inference_mode()
+    def annotations(self, images: Sequence[int]) -> Tensor:
+        """``(images, locations, features)`` of some of the split's images."""
+        return self.model.encoder.tail(gather(self.split.features, images).to(self.device))
+
+    def batches(self, items: Sequence[T], title: str) -> Iterable[Sequence[T]]:
+        """The items a batch at a time, with a bar of this title."""
+        batches = [items[i : i + self.batch_size] for i in range(0, len(items), self.batch_size)]
+        return tqdm(batches, title, unit="batch", leave=False, disable=not self.progress)
+
+
+def attention_report(
+    subject: Subject, hypotheses: Sequence[Hypothesis], deletion_images: int = 1000, deletion_seed: int = 0
+) -> AttentionReport:
+    """Measure the maps of the captions that the model wrote, and where there are boxes the references' too.
+
+    Args:
+        hypotheses: the split's captions, with attention.
+        deletion_images: deletion is measured on so many images at the most, drawn by ``deletion_seed``.
+
+    Raises:
+        CaptionerError: the encoder has one location, or no caption has a word.
+    """
+    if subject.grid == (1, 1):
+        raise CaptionerError("grounding: the encoder has a single location, there is nothing to choose from")
+    maps = [h.attention for h in hypotheses if h.attention is not None]
+    if not maps:
+        raise CaptionerError("grounding: the model wrote no words")
+    captions, identified, references = _placed(subject, hypotheses)
+    return AttentionReport(
+        captions,
+        identified,
+        references,
+        _mean([normalized_entropy(m) for m in maps]),
+        _mean([moved(m) for m in maps]),
+        _mean([apart(m) for m in maps]),
+        _deletion(subject, [h.words for h in hypotheses], deletion_images, deletion_seed),
+        deletion_seed,
+    )
+
+
+def _placed(
+    subject: Subject, hypotheses: Sequence[Hypothesis]
+) -> tuple[dict[str, Placement], float | None, dict[str, Placement]]:
+    """``captions``, ``identified`` and ``references`` of the report."""
+    records, vocabulary = subject.split.records, subject.vocabulary
+    if vocabulary.unit != "word" or not any(record.groundings for record in records):
+        return {}, None, {}
+    kinds = word_kinds(records)
+    texts = [[vocabulary.words[i] for i in h.words] for h in hypotheses]
+    named = [named_in_caption(text, record, kinds) for text, record in zip(texts, records)]
+    content = sum(word in kinds for text in texts for word in text)
+    identified = sum(map(len, named)) / content if content else None
+    sizes = [load_image(r.source).size if r.groundings else (1, 1) for r in records]
+    written = zip(range(len(records)), [h.attention for h in hypotheses], named)
+    captions, references = (
+        placements(_sights(found, sizes, subject.preprocess), subject.grid)
+        for found in (written, _references(subject))
+    )
+    return captions, identified, references
+
+
+def _references(subject: Subject) -> Iterator[tuple[int, Tensor, list[Named]]]:
+    """Image, maps and named words of every reference caption that has groundings."""
+    records = subject.split.records
+    pairs = sorted({(g.caption, i) for i, record in enumerate(records) for g in record.groundings})
+    for batch in subject.batches(pairs, "reading references"):
+        annotations = subject.annotations([i for _, i in batch])
+        captions = [subject.vocabulary.encode(records[i].captions[c])[:-1] for c, i in batch]
+        for (c, i), maps in zip(batch, attention_of(subject.model.decoder, annotations, captions)):
+            yield i, maps, named_in_reference(records[i], c)
+
+
+def _sights(
+    captions: Iterable[tuple[int, Tensor | None, list[Named]]],
+    sizes: Sequence[tuple[int, int]],
+    preprocess: Preprocess,
+) -> list[Sight]:
+    """The words that name something which the model sees at least a part of."""
+    sights = []
+    for image, maps, named in captions:
+        for word, kind, box in named:
+            left, top, right, bottom = place = preprocess.place(box, sizes[image])
+            if maps is not None and left < right and top < bottom:
+                sights.append(Sight(kind, image, maps[word], place))
+    return sights
+
+
+def _deletion(subject: Subject, captions: Sequence[Sequence[int]], most: int, seed: int) -> Deletion:
+    """Deletion in the captions that the model wrote, of ``most`` images."""
+    order = torch.randperm(len(subject.split), generator=torch.Generator().manual_seed(seed))
+    chosen = order[:most].sort().values.tolist()
+    drops = [
+        deletion_drops(
+            subject.model.decoder,
+            subject.annotations(images),
+            [captions[i] for i in images],
+            [seed * 1_000_003 + i for i in images],
+        )
+        for images in subject.batches(chosen, "deleting")
+    ]
+    return summarize(torch.cat(drops), [len(captions[i]) for i in chosen])
+
+
+def _mean(parts: Sequence[Tensor]) -> float:
+    """Over all words."""
+    values = torch.cat(list(parts))
+    return float(values.double().mean()) if len(values) else 0.0

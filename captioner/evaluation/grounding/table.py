@@ -1,0 +1,45 @@
+"""The report on attention maps as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from captioner.evaluation.grounding.report import AttentionReport
+
+COLUMNS = ("pointing", "uniform", "shuffled", "near", "mass", "uniform", "shuffled", "words")
+
+
+def as_lines(report: AttentionReport) -> list[str]:
+    """The report as lines of text."""
+    lines = []
+    own = "its own captions"
+    if report.identified is not None:
+        own += f" ({100 * report.identified:.0f} % of these words name one object without doubt)"
+    for title, placed in ((own, report.captions), ("the reference captions", report.references)):
+        if placed:
+            lines.append(f"attention in {title}, in %")
+            lines.append(_row("", COLUMNS))
+            for kind, p in placed.items():
+                found = (p.pointing.model, p.pointing.uniform, p.pointing.shuffled, p.near.model)
+                values = (*found, p.mass.model, p.mass.uniform, p.mass.shuffled)
+                lines.append(_row(kind, [*map(_percent, values), str(p.words)]))
+            lines.append("")
+    deletion = report.deletion
+    lines.append("deleting locations lowers a word's log probability by")
+    lines.append(_row("share", [f"{100 * share:g} %" for share in deletion.shares]))
+    lines.append(_row("attended", [f"{drop:.3f}" for drop in deletion.attended]))
+    lines.append(_row("random", [f"{drop:.3f}" for drop in deletion.random]))
+    lines.append(_row("ratio", ["-" if r is None else f"{r:.1f}" for r in deletion.ratio]))
+    lines.append(
+        f"maps: normalized entropy {report.entropy:.2f}; from word to word {100 * report.moved:.0f} % of the "
+        f"attention moves; {100 * report.apart:.0f} % apart from the caption's mean map"
+    )
+    return lines
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    return f"{name:<10}" + "".join(f"{cell:>9}" for cell in cells)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"

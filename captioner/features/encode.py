@@ -1,0 +1,70 @@
+"""From photos to what the encoder's frozen part makes of them, with every core at work."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captioner.data.photos.prefetch import loaded
+from captioner.data.photos.preprocess import Preprocess
+from captioner.data.records import Record
+from captioner.model.encoder import Encoder
+
+BATCH = 32  # images a forward pass
+SMALL_BATCH = 8  # where several passes share a CPU's cache
+MOST_PASSES = 16  # at once
+
+
+def encoded(
+    encoder: Encoder,
+    preprocess: Preprocess,
+    records: Sequence[Record],
+    device: torch.device,
+    workers: int = 0,
+    mirrored: bool = False,
+) -> Generator[np.ndarray]:
+    """The trunk's output for every record, in their order and in batches.
+
+    On a CPU every core takes batches of its own from their files to their features. The cores then meet
+    less often than in one pass that all of them share, and none waits for photos.
+
+    Args:
+        workers: threads that decode images. On a CPU there are as many as torch computes with, whatever the
+            number is, but with 0 all happens in the calling thread.
+        mirrored: whether left and right of the images are swapped.
+
+    Yields:
+        uint8 pixels where no stage is frozen, otherwise float16 feature maps.
+
+    Raises:
+        CaptionerError: an image cannot be read.
+    """
+    encoder, cores = encoder.folded(), torch.get_num_threads()
+    size, threads = BATCH, cores
+    if device.type == "cpu" and workers:
+        workers = min(cores, MOST_PASSES)
+        size, threads = SMALL_BATCH, cores // workers
+
+    def encode(batch: Sequence[Record]) -> np.ndarray:
+        if threads != cores:
+            torch.set_num_threads(threads)  # of the thread that this runs in, and of those begun later
+        pixels = torch.stack([_pixels(preprocess, mirrored, record) for record in batch])
+        with torch.inference_mode():
+            features = encoder.trunk(pixels.to(device)).cpu()
+        array: np.ndarray = (features if features.dtype == torch.uint8 else features.half()).numpy()
+        return array
+
+    try:
+        batches = (records[i : i + size] for i in range(0, len(records), size))
+        for (features,) in loaded(batches, encode, 1, workers):
+            yield features
+    finally:
+        torch.set_num_threads(cores)
+
+
+def _pixels(preprocess: Preprocess, mirrored: bool, record: Record) -> Tensor:
+    pixels = preprocess.pixels(preprocess.view(record.source).square)
+    return pixels.flip(-1) if mirrored else pixels

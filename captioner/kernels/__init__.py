@@ -1,0 +1,1 @@
+"""The model's sums, sooner: the same functions, held to their plain forms by the tests."""

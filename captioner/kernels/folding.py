@@ -1,0 +1,86 @@
+"""A network for inference: the same function of an image, sooner."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from captioner.kernels.onednn import has_onednn, is_for_onednn
+from captioner.kernels.precision import operand
+
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
+ONEDNN = dict(zip(ACTIVATIONS, ("relu", "hardtanh", "hardswish", "swish")))  # their names there
+
+
+def fold(stage: nn.Module) -> None:
+    """Change a stage of a network, in eval mode, in place.
+
+    Each BatchNorm is folded into the convolution before it. Where there is oneDNN it is given convolutions
+    whose weights are laid out once, and the activations after them with them. Other activations overwrite
+    their input, unless it is the stage's, which is the caller's.
+    """
+    for parent in list(stage.modules()):
+        _fold_batch_norms(parent)
+        _fold_activations(parent)
+    first = next((m for m in stage.modules() if not list(m.children())), None)
+    for module in stage.modules():
+        if isinstance(module, ACTIVATIONS):
+            module.inplace = module is not first
+
+
+class FoldedConvolution(nn.Module):
+    """A convolution and the activation after it in one pass of oneDNN's, without gradients."""
+
+    def __init__(self, convolution: nn.Conv2d, activation: nn.Module | None) -> None:
+        super().__init__()
+        self.convolution, self.activation = convolution, activation
+        self._name = "none" if activation is None else ONEDNN[type(activation)]
+        self._limits = [0.0, 6.0] if isinstance(activation, nn.ReLU6) else []
+        self._laid_out: dict[torch.dtype, tuple[Tensor, Tensor | None]] = {}  # with the bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        c, x = self.convolution, operand(x)
+        if not is_for_onednn(x):
+            return c(x) if self.activation is None else self.activation(c(x))
+        shape = (c.padding, c.stride, c.dilation, c.groups)
+        if x.dtype not in self._laid_out:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(c.weight.to(x.dtype), *shape, x.shape)
+            self._laid_out[x.dtype] = weight, None if c.bias is None else c.bias.to(x.dtype)
+        weight, bias = self._laid_out[x.dtype]
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, *shape, self._name, self._limits, ""
+        )
+        return result
+
+
+def _fold_batch_norms(parent: nn.Module) -> None:
+    """Within a module: its children stand in the order in which torchvision's networks run them."""
+    for (name, convolution), (norm_name, norm) in pairwise(list(parent.named_children())):
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            fused = fuse_conv_bn_eval(convolution, norm)
+            setattr(parent, name, fused.to(memory_format=torch.channels_last))
+            setattr(parent, norm_name, nn.Identity())
+
+
+def _fold_activations(parent: nn.Module) -> None:
+    children = [(name, m) for name, m in parent.named_children() if not isinstance(m, nn.Identity)]
+    for (name, convolution), (next_name, following) in pairwise([*children, ("", nn.Identity())]):
+        if isinstance(convolution, nn.Conv2d) and _can(convolution):
+            activation = None
+            # in other modules the convolution's output may be used otherwise, or the activation again
+            if isinstance(parent, nn.Sequential) and isinstance(following, ACTIVATIONS):
+                activation = following
+                setattr(parent, next_name, nn.Identity())
+            setattr(parent, name, FoldedConvolution(convolution, activation))
+
+
+def _can(convolution: nn.Conv2d) -> bool:
+    return (
+        convolution.weight.device.type == "cpu"
+        and convolution.padding_mode == "zeros"
+        and not isinstance(convolution.padding, str)
+        and has_onednn()
+    )

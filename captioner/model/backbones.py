@@ -1,0 +1,124 @@
+"""The networks that an encoder can be, each a line of named stages."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from captioner.config.model import EncoderConfig
+from captioner.errors import CaptionerError, choose
+from captioner.model.weights import load_weights_into
+
+Stages = OrderedDict[str, nn.Module]
+
+
+def _features(network: nn.Module, stop: int | None = None) -> Stages:
+    """The children of a torchvision network's ``features``, by their place."""
+    children = list(network.features)[:stop]  # type: ignore[arg-type]
+    return OrderedDict((f"features{i}", child) for i, child in enumerate(children))
+
+
+def _resnet(network: nn.Module) -> Stages:
+    parts = dict(network.named_children())
+    stem = nn.Sequential(OrderedDict((n, parts[n]) for n in ("conv1", "bn1", "relu", "maxpool")))
+    return OrderedDict(stem=stem, **{f"layer{i}": parts[f"layer{i}"] for i in range(1, 5)})
+
+
+def _vgg(network: nn.Module) -> Stages:
+    return _features(network, stop=-1)  # without the last pooling: the paper's 14 x 14 x 512
+
+
+TORCHVISION: dict[str, Callable[[nn.Module], Stages]] = {
+    "vgg19": _vgg,
+    "resnet18": _resnet,
+    "resnet50": _resnet,
+    "resnet101": _resnet,
+    "mobilenet_v2": _features,
+    "mobilenet_v3_large": _features,
+    "squeezenet1_1": _features,
+    "efficientnet_b0": _features,
+    "convnext_tiny": _features,
+}
+
+
+IMAGENET_MEAN = [0.485, 0.456, 0.406]  # what torchvision's weights were trained with
+IMAGENET_STD = [0.229, 0.224, 0.225]
+
+
+class Coordinates(nn.Module):
+    """Append each pixel's place, two channels from -1 to 1 (Liu et al. 2018), to ``(N, C, H, W)``."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        n, _, height, width = image.shape
+        y = torch.linspace(-1, 1, height, device=image.device, dtype=image.dtype)
+        x = torch.linspace(-1, 1, width, device=image.device, dtype=image.dtype)
+        grid = torch.stack(torch.meshgrid(y, x, indexing="ij"))
+        return torch.cat([image, grid.expand(n, 2, height, width)], dim=1)
+
+
+def small_stages() -> Stages:
+    """A compact network to train from scratch: one annotation of 128 every 8 pixels.
+
+    Its receptive field is 46 pixels, so an annotation speaks of what is near it and the attention maps
+    can be read; that an object stands left of another is told by the coordinates. Strided convolutions have
+    an even kernel, which keeps every annotation in the middle of its cell. The second convolution of stage1
+    is there for outlines: without it shapes are told at their edge, and the peaks stand beside them.
+    """
+
+    def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+        convolution = nn.Conv2d(inputs, outputs, 2 + stride, stride, padding=1, bias=False)
+        return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+
+    return OrderedDict(
+        stage0=nn.Sequential(Coordinates(), *block(5, 24, 2)),
+        stage1=nn.Sequential(*block(24, 48, 2), *block(48, 48, 1)),
+        stage2=nn.Sequential(*block(48, 96, 2)),
+        stage3=nn.Sequential(*block(96, 128, 1)),
+    )
+
+
+def build_stages(config: EncoderConfig, load_weights: bool = True) -> Stages:
+    """The stages of the network that the configuration names, up to its ``last_stage``.
+
+    Raises:
+        CaptionerError: unknown name or stage, or weights that cannot be read or do not fit.
+    """
+    if config.name == "small":
+        if load_weights and config.weights == "imagenet":
+            raise CaptionerError("encoder.weights: the small encoder has no imagenet weights, use null")
+        stages = small_stages()
+        if load_weights and config.weights is not None:
+            load_weights_into(nn.Sequential(stages), config.weights)
+    else:
+        find = choose({"small": None, **TORCHVISION}, config.name, "encoder")
+        stages = find(_torchvision(config, load_weights))  # type: ignore[misc]
+    if config.last_stage is None:
+        return stages
+    places = {name: i for i, name in enumerate(stages)}
+    last = choose(places, config.last_stage, "encoder.last_stage")
+    return OrderedDict(list(stages.items())[: last + 1])
+
+
+def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:
+    from torchvision.models import get_model
+
+    imagenet = load_weights and config.weights == "imagenet"
+    if imagenet and (list(config.mean) != IMAGENET_MEAN or list(config.std) != IMAGENET_STD):
+        raise CaptionerError(
+            f"encoder.weights: torchvision's imagenet weights want encoder.mean={IMAGENET_MEAN} and "
+            f"encoder.std={IMAGENET_STD}, not {list(config.mean)} and {list(config.std)}; give these, or a "
+            "weights file"
+        )
+    try:
+        network = get_model(config.name, weights="DEFAULT" if imagenet else None)
+    except OSError as error:  # includes urllib's errors
+        raise CaptionerError(
+            f"encoder.weights: torchvision could not download the weights of {config.name} ({error}); "
+            "name a .safetensors or .pth file instead"
+        ) from error
+    if load_weights and config.weights not in (None, "imagenet"):
+        load_weights_into(network, str(config.weights))
+    return network

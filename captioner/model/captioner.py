@@ -1,0 +1,58 @@
+"""The whole model, and the builder that turns configuration into parts."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from captioner.config.model import ModelConfig
+from captioner.errors import check_range
+from captioner.model.attention import build_attention
+from captioner.model.cells import build_cell
+from captioner.model.decoder import Decoder, Unrolled
+from captioner.model.encoder import Encoder, build_encoder
+from captioner.model.rows import Captions
+
+WIDEST = 2**14  # weights grow with the square, and more would be a slip of the keyboard
+
+
+class Captioner(nn.Module):
+    """Encoder and decoder: tensors in, tensors out; pixels and words are ``captioning``'s business."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def forward(self, features: Tensor, captions: Captions) -> Unrolled:
+        """Teacher forcing from the encoder trunk's output, as the cache holds it."""
+        return self.decoder(self.encoder.tail(features), captions)
+
+
+def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights: bool = True) -> Captioner:
+    """The model that the configuration describes, with fresh decoder weights.
+
+    Raises:
+        CaptionerError: a name or a value of the configuration is wrong.
+    """
+    sizes = config.decoder
+    check_range(sizes.embedding_size, "decoder.embedding_size", low=1, high=WIDEST)
+    check_range(sizes.hidden_size, "decoder.hidden_size", low=1, high=WIDEST)
+    check_range(config.attention.size, "attention.size", low=1, high=WIDEST)
+    encoder = build_encoder(config.encoder, load_encoder_weights)
+    return Captioner(encoder, build_decoder(config, encoder.features, vocabulary_size))
+
+
+def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> Decoder:
+    """The decoder that the configuration describes, over annotations ``features`` wide."""
+    sizes = config.decoder
+    return Decoder(
+        build_cell(config.cell, sizes.embedding_size + features, sizes.hidden_size),
+        build_attention(config.attention, features, sizes.hidden_size),
+        vocabulary_size,
+        sizes.embedding_size,
+        features,
+        sizes.gate,
+        sizes.deep_output,
+        sizes.dropout,
+        sizes.input_dropout,
+    )

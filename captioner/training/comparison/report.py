@@ -1,0 +1,170 @@
+"""A comparison of cells as a page of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from captioner.config.schema import CompareConfig
+from captioner.training.comparison.results import (
+    BASELINE,
+    COMPARED,
+    Difference,
+    Row,
+    Spread,
+    by_cell,
+    chance,
+    difference,
+    spread_of,
+)
+from captioner.version import __version__
+
+TITLES = {"width": "Equal width", "parameters": "Equal number of weights"}
+LABELS = {"train_nll": "train NLL", "dev_nll": "dev NLL", "words_per_second": "words/s"}
+COLUMNS = ("words_per_second", "BLEU-4", "CIDEr", "train_nll", "dev_nll")
+SHOWN_STEPS = (1, 5, 10, 15)
+MINUS = "\N{MINUS SIGN}"
+
+
+def as_markdown(tables: dict[str, list[Row]], config: CompareConfig, overrides: Sequence[str] = ()) -> str:
+    """The report; ``tables`` holds the rows of each table, the baseline's among them."""
+    rows = [row for of_table in tables.values() for row in of_table]
+    parts = ["# Recurrent cells compared", _protocol(config, overrides), "![The cells compared](cells.png)"]
+    for table, of_table in tables.items():
+        parts += [f"## {TITLES[table]}", _scores(of_table)]
+        parts += [f"**Against {BASELINE}.** " + _verdict(of_table), _differences(of_table)]
+    missing = {name: why for row in rows for name, why in row.missing.items()}
+    if "gradient" not in missing:
+        parts += ["## How far back the gradient reaches", _REACH]
+        parts += [f"{TITLES[table]}:\n\n{_reach(of_table)}" for table, of_table in tables.items()]
+    if missing:
+        parts.append("Not measured: " + "; ".join(f"{name} ({why})" for name, why in missing.items()) + ".")
+    parts += ["## How to read this", _HELP]
+    return "\n\n".join(parts) + "\n"
+
+
+_REACH = """\
+Norm of the gradient of the sixteenth word's loss with respect to the state k steps earlier, relative to
+k = 0: the mean over all dev captions of 16 words and more, then over seeds."""
+_HELP = """\
+Every number is a mean over seeds ± the standard deviation over them (n \N{MINUS SIGN} 1 in the divisor).
+BLEU-4 and CIDEr are in percent, of free-running captions of the dev split. NLL is nats a word, `<end>`
+counted, teacher-forced, without dropout or label smoothing. All are of the weights that a run kept, those
+of the epoch with the best dev BLEU-4. words/s is of training, the median epoch.
+
+A difference is *larger than the spread* where the means are further apart than the standard deviation of
+the difference between two single runs, the root of the sum of both cells' variances over seeds. `runs.csv`
+holds every run; docs/cells.md has the exact definitions."""
+
+
+def _protocol(config: CompareConfig, overrides: Sequence[str]) -> str:
+    seeds = ", ".join(map(str, config.seeds))
+    search = config.search
+    how = f"beam {search.beam_size}" if search.strategy == "beam" else search.strategy
+    text = (
+        f"Data {config.data.name}, encoder {config.encoder.name}, {config.attention.name} attention, "
+        f"{config.training.epochs} epochs, {how}; n = {len(config.seeds)} "
+        f"seed{'s' * (len(config.seeds) > 1)} a cell ({seeds}); captioner {__version__}."
+    )
+    return text + "\n\n    " + " ".join(["captioner compare", *overrides])
+
+
+def _scores(rows: Sequence[Row]) -> str:
+    lines = []
+    for cell, of_cell in by_cell(rows).items():
+        first = of_cell[0]
+        values = [show(name, spread_of(of_cell, name)) for name in COLUMNS]
+        lines.append([cell, str(first.hidden_size), f"{first.parameters:,}", *values])
+    return table(["cell", "units", "weights", *(LABELS.get(name, name) for name in COLUMNS)], lines)
+
+
+def _differences(rows: Sequence[Row]) -> str:
+    found = differences(rows)
+    names = [name for name in COMPARED if any(name in of_cell for of_cell in found.values())]
+    lines = [[cell, *(_difference(name, of_cell[name]) for name in names)] for cell, of_cell in found.items()]
+    return table(["cell", *(LABELS.get(name, name) for name in names)], lines)
+
+
+def differences(rows: Sequence[Row]) -> dict[str, dict[str, Difference]]:
+    """By cell and value, what tells the other cells from the baseline."""
+    cells = by_cell(rows)
+    found: dict[str, dict[str, Difference]] = {}
+    for cell, of_cell in cells.items():
+        if cell == BASELINE:
+            continue
+        found[cell] = {}
+        for name in COMPARED:
+            ours, theirs = spread_of(of_cell, name), spread_of(cells[BASELINE], name)
+            if ours is not None and theirs is not None:
+                found[cell][name] = difference(ours, theirs)
+    return found
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    """Which differences are larger than the spread, and how often that would be so by chance."""
+    found = differences(rows)
+    each = [d for of_cell in found.values() for d in of_cell.values()]
+    if not each:
+        return f"There is no other cell to compare {BASELINE} with."
+    if any(d.larger is None for d in each):
+        return "With one seed a cell it cannot be told whether a difference is larger than the spread."
+    larger = {
+        cell: [LABELS.get(name, name) for name, d in of_cell.items() if d.larger]
+        for cell, of_cell in found.items()
+    }
+    named = "; ".join(f"{cell} in {', '.join(names)}" for cell, names in larger.items() if names)
+    verdict = "None is larger than the spread."
+    if named:
+        verdict = f"Larger than the spread between seeds (bold): {named}."
+    n = len(by_cell(rows)[BASELINE])
+    return (
+        f"{verdict} With n = {n} this is a weak test: two equally good cells would differ by more than the "
+        f"spread {100 * chance(n):.0f} % of the time, so about {chance(n) * len(each):.1f} of these "
+        f"{len(each)} differences would by chance alone."
+    )
+
+
+def _difference(name: str, value: Difference) -> str:
+    scale, digits = scale_of(name)
+    delta = f"{round(scale * value.delta, digits) + 0.0:+.{digits}f}".replace("-", MINUS)  # no minus zero
+    if value.spread is None:
+        return f"{delta} (spread unknown)"
+    text = f"{delta} (spread {scale * value.spread:.{digits}f})"
+    return f"**{text}**" if value.larger else text
+
+
+def _reach(rows: Sequence[Row]) -> str:
+    lines = []
+    for cell, of_cell in by_cell(rows).items():
+        spreads = [spread_of(of_cell, f"gradient_{k}") for k in SHOWN_STEPS]
+        lines.append([cell, *("–" if s is None else _significant(s) for s in spreads)])
+    return table(["cell", *(f"{k} step{'s' * (k > 1)} back" for k in SHOWN_STEPS)], lines)
+
+
+def _significant(value: Spread) -> str:
+    spread = "" if value.deviation is None else f" ± {value.deviation:.1g}"
+    return f"{value.mean:.2g}{spread}"
+
+
+def show(name: str, value: Spread | None) -> str:
+    """A mean with its spread as the tables print it."""
+    if value is None:
+        return "–"
+    scale, digits = scale_of(name)
+    text = f"{scale * value.mean:,.{digits}f}"
+    return text if value.deviation is None else f"{text} ± {scale * value.deviation:,.{digits}f}"
+
+
+def scale_of(name: str) -> tuple[float, int]:
+    """What a value is multiplied by to be shown, and its decimals."""
+    return {"BLEU-4": (100, 1), "CIDEr": (100, 1), "words_per_second": (1, 0)}.get(name, (1, 3))
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose numbers stand to the right, aligned in the source too."""
+    widths = [max(map(len, column)) for column in zip(head, *lines)]
+    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+    rows = [
+        [line[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(line[1:], widths[1:]))]
+        for line in (head, *lines)
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))

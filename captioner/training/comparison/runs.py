@@ -1,0 +1,196 @@
+"""The runs of a comparison of cells: which there are, carrying one out, and measuring what it gave.
+
+A run is an ordinary run folder, so ``captioner evaluate`` and ``captioner attend`` work on it. What was
+measured is kept in it as ``result.json``; a run that has one is not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from captioner.checkpoint.file import load_checkpoint
+from captioner.config.compose import compose_plain
+from captioner.config.model import CellConfig
+from captioner.config.schema import SCHEMAS, CompareConfig, TrainConfig
+from captioner.config.strict import from_plain
+from captioner.data.load import load_split
+from captioner.data.words import count_vocabulary, encode_captions
+from captioner.errors import CaptionerError, check_choice, choose
+from captioner.evaluation.captions import caption_split
+from captioner.kernels.precision import autocast
+from captioner.metrics.coco import coco_scores
+from captioner.model.encoder import build_encoder
+from captioner.system.atomic_files import write_whole
+from captioner.system.device import choose_device
+from captioner.training.comparison.equal_size import decoder_parameters, matching_width
+from captioner.training.comparison.gradient_reach import STEPS, gradient_reach
+from captioner.training.comparison.likelihood import mean_nll
+from captioner.training.comparison.results import BASELINE, Row
+from captioner.training.loop import train
+from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
+from captioner.training.setup import Material
+
+CELLS = {  # by the name that reports use: how captioner train would be told
+    "vanilla": ("cell=vanilla",),
+    "lstm": ("cell=lstm",),
+    "peephole": ("cell=peephole",),
+    "coupled": ("cell=coupled",),
+    "gru": ("cell=gru",),
+    "gru_reset_after": ("cell=gru", "cell.reset_after=true"),
+}
+EQUAL = ("width", "parameters")
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run; what two tables have in common is trained once.
+
+    Attributes:
+        tables: of ``EQUAL``, those that it stands in.
+        parameters: weights of the decoder.
+    """
+
+    tables: tuple[str, ...]
+    cell: str
+    parameters: int
+    config: TrainConfig
+    folder: Path
+
+
+def plan(config: CompareConfig) -> list[Run]:
+    """Every run that the comparison wants, one seed of all cells before the next.
+
+    Raises:
+        CaptionerError: a cell or table that there is not, no seed, or the data is wrong.
+    """
+    _check(config)
+    cells = {name: _cell(name) for name in config.cells}
+    base = TrainConfig(**{field.name: getattr(config, field.name) for field in fields(TrainConfig)})
+    size = _vocabulary_size(base)
+    with torch.device("meta"):
+        features = build_encoder(base.encoder, load_weights=False).features
+    wanted = decoder_parameters(replace(base, cell=cells[BASELINE]), features, size)
+    tables: dict[tuple[str, int], tuple[str, ...]] = {}
+    for equal, (name, cell) in product(config.equal, cells.items()):
+        width = base.decoder.hidden_size
+        if equal == "parameters":
+            width = matching_width(replace(base, cell=cell), features, size, wanted)
+        tables[name, width] = (*tables.get((name, width), ()), equal)
+    runs = []
+    for seed, ((name, width), of_run) in product(config.seeds, tables.items()):
+        run = replace(
+            base,
+            cell=cells[name],
+            decoder=replace(base.decoder, hidden_size=width),
+            training=replace(base.training, seed=seed),
+            output=None,
+        )
+        folder = Path(str(config.output)) / "runs" / f"{name}-{width}-seed{seed}"
+        runs.append(Run(of_run, name, decoder_parameters(run, features, size), run, folder))
+    return runs
+
+
+def finished_row(run: Run) -> Row | None:
+    """What a finished run gave; None if it is still to be carried out or gone on with.
+
+    Raises:
+        CaptionerError: its folder holds a run with other settings.
+    """
+    file = run.folder / CONFIG_FILE
+    if not file.is_file():
+        return None
+    saved = OmegaConf.to_container(OmegaConf.load(file))
+    here, there = _settings(asdict(run.config)), _settings(saved)
+    for key in here:
+        if here[key] != there.get(key, here[key]):
+            raise CaptionerError(
+                f"output: {run.folder} was trained with {key}={there[key]}, not {here[key]}; "
+                "choose another output for another comparison"
+            )
+    result = run.folder / RESULT_FILE
+    return Row(**json.loads(result.read_text(encoding="utf-8"))) if result.is_file() else None
+
+
+def carry_out(run: Run) -> Row:
+    """Train, or go on where training stopped, then measure and keep the result."""
+    try:
+        material = train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
+    except CaptionerError as error:
+        raise CaptionerError(f"{run.folder.name}: {error}") from error
+    values, missing = measure(run.config, material, run.folder)
+    options = run.config
+    row = Row(run.cell, options.decoder.hidden_size, run.parameters, options.training.seed, values, missing)
+    write_whole(run.folder / RESULT_FILE, json.dumps(asdict(row), indent=1) + "\n")
+    (run.folder / RESUME_FILE).unlink(missing_ok=True)  # larger than all else, and not needed any more
+    return row
+
+
+def measure(config: TrainConfig, material: Material, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
+    """All values of a :class:`Row`, and what is missing, of the weights that the run kept."""
+    device = choose_device(config.run.device)
+    checkpoint = load_checkpoint(folder / MODEL_FILE, device)
+    model, vocabulary, dev = checkpoint.model, checkpoint.vocabulary, material.val
+    lines = (folder / TIMINGS_FILE).read_text(encoding="utf-8").splitlines()
+    values = {"words_per_second": statistics.median(json.loads(line)["words_per_second"] for line in lines)}
+    missing: dict[str, str] = {}
+
+    references = encode_captions(dev.records, vocabulary, config.training.max_caption_length)
+    with autocast(device, config.training.precision):
+        hypotheses = caption_split(model, dev, config.search, device, progress=config.run.progress)
+        values["train_nll"] = mean_nll(model, material.train, material.captions, device)
+        values["dev_nll"] = mean_nll(model, dev, references, device)
+    values["BLEU-4"] = material.references.bleu(hypotheses)["BLEU-4"]
+    texts = [vocabulary.text(h.words) for h in hypotheses]
+    coco = coco_scores(texts, [record.captions for record in dev.records], meteor=False)
+    if "CIDEr" in coco.values:
+        values["CIDEr"] = coco.values["CIDEr"]
+    else:
+        missing["CIDEr"] = coco.missing["CIDEr"]
+
+    reach = gradient_reach(model, dev, references, device)
+    values |= {f"gradient_{k}": norm for k, norm in enumerate(reach.relative)}
+    if not reach.captions:
+        missing["gradient"] = f"no dev caption has {STEPS + 1} words"
+    return values, missing
+
+
+def _check(config: CompareConfig) -> None:
+    for name in config.cells:
+        check_choice(name, CELLS, "cells")
+    for name in config.equal:
+        check_choice(name, EQUAL, "equal")
+    if BASELINE not in config.cells:
+        raise CaptionerError(f"cells: {BASELINE} must be among them, the others are compared with it")
+    for values, key in ((config.seeds, "seeds"), (config.equal, "equal"), (config.cells, "cells")):
+        if not values or len(set(values)) < len(values):
+            raise CaptionerError(f"{key}: {values} must name at least one, and none twice")
+
+
+def _cell(name: str) -> CellConfig:
+    values = compose_plain("train", CELLS[name])["cell"]
+    cell: CellConfig = from_plain(choose(SCHEMAS["cell"], values["name"], "cell"), values, "cell")
+    return cell
+
+
+def _vocabulary_size(config: TrainConfig) -> int:
+    return len(count_vocabulary(load_split(config.data, "train"), config.vocabulary))
+
+
+def _settings(values: Any, place: str = "") -> dict[str, object]:
+    """Nested values by their dotted key, apart from where and on what a run ran."""
+    if not isinstance(values, dict):
+        return {place: values}
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        if place or key not in ("run", "output", "resume"):
+            flat |= _settings(value, f"{place}.{key}" if place else str(key))
+    return flat

@@ -1,0 +1,372 @@
+"""Images: every kind of file is read as it looks, or refused with one line that names it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from captioner.data.photos.find import LONGEST_PATH, find_images
+from captioner.data.photos.image import TooManyPixels, UnknownFormat, check_pixels, load_image
+from captioner.data.photos.preprocess import Preprocess
+from captioner.errors import CaptionerError
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def corner(image: Image.Image) -> tuple[int, ...]:
+    pixel = image.getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    return pixel
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def refusal(source: object) -> str:
+    """The line that refuses ``source``."""
+    with pytest.raises(CaptionerError) as caught:
+        load_image(source)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# --- what images look like ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(orientation: int) -> None:
+    upright = np.full((16, 32, 3), 255, np.uint8)
+    upright[:8, :8] = RED  # the marker, at the upper left
+    rows_and_columns = {  # as a camera held that way stores it
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(rows_and_columns[orientation]))
+    for kind in ("png", "tiff"):
+        image = load_image(encoded(stored, kind, exif=exif))
+        assert np.array_equal(np.asarray(image), upright)
+        assert np.array_equal(np.asarray(load_image(image)), upright), "turned twice"
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_leaves_a_sound_photo_as_it_is() -> None:
+    data = encoded(Image.new("RGB", (8, 8), RED), "png", exif=b"Exif\x00\x00II*\x00nonsense")
+    assert corner(load_image(data)) == RED
+
+
+def test_transparent_parts_become_white() -> None:
+    assert corner(load_image(encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 0)), "png"))) == WHITE
+
+
+def test_half_transparent_parts_are_mixed_with_white() -> None:
+    red, green, blue = corner(load_image(Image.new("RGBA", (4, 4), (255, 0, 0, 128))))
+    assert red == 255 and green == blue == pytest.approx(127, abs=1)
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_transparency_of_one_colour_becomes_white(mode: str) -> None:
+    image = Image.new(mode, (4, 4), 0)
+    transparent = (0, 0, 0) if mode == "RGB" else 0
+    assert corner(load_image(encoded(image, "png", transparency=transparent))) == WHITE
+
+
+def test_palette_colours_are_looked_up() -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, *RED])
+    assert corner(load_image(encoded(image, "gif"))) == RED
+
+
+def test_cmyk_red_stays_red() -> None:
+    data = encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "jpeg")
+    assert b"Adobe" in data, "this is the inverted kind"
+    assert corner(load_image(data)) == pytest.approx(RED, abs=3)
+
+
+def test_16_bit_mid_grey_is_scaled_not_clipped() -> None:
+    grey = Image.fromarray(np.full((4, 4), 32768, np.uint16))
+    for kind in ("png", "tiff", "ppm"):
+        assert corner(load_image(encoded(grey, kind))) == (128, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0.0, 0.5, 1.0]], np.float32), [0, 128, 255]),
+        (np.array([[0.0, 100.0, 255.0]], np.float32), [0, 100, 255]),
+        (np.array([[0.0, np.nan, 1.0]], np.float32), [0, 0, 255]),
+        (np.array([[0, 100, 200]], np.int32), [0, 100, 200]),
+        (np.array([[0, 32768, 65535]], np.int32), [0, 128, 255]),
+        (np.array([[-100, 0, 1_000_000]], np.int32), [0, 0, 255]),
+        (np.array([[0, 0, 0]], np.int32), [0, 0, 0]),
+    ],
+)
+def test_32_bit_values_are_scaled_by_their_range(values: np.ndarray, expected: list[int]) -> None:
+    image = load_image(encoded(Image.fromarray(values), "tiff"))
+    assert np.asarray(image)[0, :, 0].tolist() == expected
+
+
+def test_one_bit_white_is_white() -> None:
+    assert corner(load_image(encoded(Image.new("1", (4, 4), 1), "png"))) == WHITE
+
+
+def test_first_frame_of_an_animation_is_read() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, (0, 0, 255))]
+    data = encoded(frames[0], "gif", save_all=True, append_images=frames[1:])
+    assert corner(load_image(data)) == RED
+
+
+# --- where images come from -----------------------------------------------------------------------
+
+
+def test_every_kind_of_source_gives_the_same_image(tmp_path: Path) -> None:
+    photo = Image.new("RGB", (4, 4), RED)
+    path = tmp_path / "red.png"
+    photo.save(path)
+    with path.open("rb") as stream:
+        for source in (path, str(path), path.read_bytes(), stream, photo, lambda: photo):
+            assert corner(load_image(source)) == RED
+
+
+def test_draft_halves_a_large_jpeg_but_not_below_the_side_needed() -> None:
+    data = encoded(Image.new("RGB", (1000, 700), RED), "jpeg")
+    assert load_image(data).size == (1000, 700)
+    assert load_image(data, draft=224).size == (500, 350)
+    assert load_image(data, draft=351).size == (1000, 700)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "webp", "tiff"])
+def test_truncated_file_is_refused(tmp_path: Path, kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    path = tmp_path / f"half.{kind}"
+    path.write_bytes(data[: len(data) // 2])
+    assert refusal(path).startswith(f"{path}: cannot be decoded")
+
+
+def test_bytes_that_are_no_image_are_refused_with_the_formats(tmp_path: Path) -> None:
+    path = tmp_path / "noise.jpg"
+    path.write_bytes(np.random.default_rng(0).bytes(1000))
+    assert refusal(path).startswith(f"{path}: is not an image of a known format (JPEG, PNG")
+
+
+def test_empty_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.png"
+    path.touch()
+    assert refusal(path) == f"{path}: is empty"
+
+
+def test_image_without_pixels_is_refused() -> None:
+    assert refusal(Image.new("RGB", (0, 5))) == "image: cannot be decoded (it has no pixels)"
+
+
+@pytest.mark.parametrize("side", [13_400, 60_000])
+def test_decompression_bomb_is_refused_by_its_header(tmp_path: Path, side: int) -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    data = encoded(Image.new("1", (1, 1)), "png")
+    path = tmp_path / "bomb.png"
+    path.write_bytes(data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
+    assert refusal(path) == f"{path}: has more than 178956970 pixels"
+
+
+def test_missing_file_folder_and_dangling_link_are_told_apart(tmp_path: Path) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to(tmp_path / "nowhere.png")
+    assert refusal(tmp_path / "none.png") == f"{tmp_path / 'none.png'}: No such file or directory"
+    assert refusal(tmp_path) == f"{tmp_path}: is a folder, not an image"
+    assert refusal(link) == f"{link}: is a link to a missing file"
+
+
+def test_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    assert refusal(pipe) == f"{pipe}: is a pipe or a device, not an image"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    path.touch(mode=0)
+    assert refusal(path) == f"{path}: Permission denied"
+
+
+def test_name_with_line_breaks_stays_on_one_line() -> None:
+    assert refusal("two\nlines.png") == "'two\\nlines.png': No such file or directory"
+    assert "null byte" in refusal("zero\0byte.png")
+
+
+def test_error_in_a_drawing_function_is_a_bug_and_passes() -> None:
+    def draw() -> Image.Image:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        load_image(draw)
+
+
+# --- finding --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "b.jpg",
+        "A.PNG",
+        "notes.txt",
+        "deep/er/c.webp",
+        "folder.png/d.gif",
+        "empty/x.txt",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "dangling.jpeg").symlink_to("nowhere")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def found(*paths: str) -> list[str]:
+    return [str(path) for path in find_images(paths)]
+
+
+def test_folder_gives_its_images_sorted_broken_ones_too(album: Path) -> None:
+    names = ["A.PNG", "b.jpg", "dangling.jpeg", "deep/er/c.webp", "folder.png/d.gif"]
+    assert found(str(album)) == [str(album / name) for name in names]
+
+
+def test_pattern_gives_the_images_it_matches(album: Path) -> None:
+    assert found("**/*.*") == [
+        "A.PNG",
+        "b.jpg",
+        "dangling.jpeg",
+        "deep/er/c.webp",
+        "folder.png/d.gif",
+    ]
+
+
+def test_file_whose_name_looks_like_a_pattern_is_itself(album: Path) -> None:
+    (album / "[b].jpg").touch()
+    assert found("[b].jpg") == ["[b].jpg"]
+
+
+def test_missing_and_unusual_files_are_passed_on_in_order(album: Path) -> None:
+    assert found("none.jpg", "notes.txt", "b.jpg") == ["none.jpg", "notes.txt", "b.jpg"]
+
+
+def test_paths_on_standard_input_are_read_a_line_each(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = io.TextIOWrapper(io.BytesIO(b"b.jpg\n\ndeep\r\nno\xffutf8.jpg"))
+    monkeypatch.setattr("sys.stdin", lines)
+    assert found("A.PNG", "-") == [
+        "A.PNG",
+        "b.jpg",
+        "deep/er/c.webp",
+        os.fsdecode(b"no\xffutf8.jpg"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["empty", "*.tga"])
+def test_folder_or_pattern_without_image_is_refused(album: Path, path: str) -> None:
+    with pytest.raises(CaptionerError, match=r"no image in it, their names end in .*\.jpg"):
+        found(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users")
+def test_closed_folder_is_passed_on_and_the_others_are_read() -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    for name in ("a", "closed", "z"):
+        (folder / name).mkdir()
+        (folder / name / "photo.png").touch()
+    (folder / "closed").chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)  # root may list everything
+        assert found(str(folder)) == [
+            str(folder / "a/photo.png"),
+            str(folder / "z/photo.png"),
+            str(folder / "closed"),
+        ]
+        assert refusal(folder / "closed") == f"{folder / 'closed'}: Permission denied"
+    finally:
+        os.seteuid(user)
+        shutil.rmtree(folder)
+
+
+def test_endless_line_on_standard_input_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/zero") as zeros:
+        monkeypatch.setattr("sys.stdin", zeros)
+        assert len(str(next(find_images(["-"])))) == LONGEST_PATH
+
+
+def test_paths_are_expanded_one_at_a_time(album: Path) -> None:
+    paths = find_images(["b.jpg", "empty"])
+    assert next(paths) == Path("b.jpg")
+
+
+# --- framing --------------------------------------------------------------------------------------
+
+
+def test_crop_sees_the_centre_square_and_squash_everything() -> None:
+    photo = Image.new("RGB", (30, 10), "white")
+    photo.paste(RED, (10, 0, 20, 10))
+    crop, squash = (Preprocess(10, resize) for resize in ("crop", "squash"))
+    assert crop.box(photo.size) == (10, 0, 20, 10)
+    assert np.array_equal(np.asarray(crop.frame(photo)), np.broadcast_to(RED, (10, 10, 3)))
+    assert squash.box(photo.size) == (0, 0, 30, 10)
+    assert corner(squash.frame(photo)) == WHITE
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+@pytest.mark.parametrize("size", [(30_000, 1), (1, 30_000)])
+def test_very_long_photos_are_framed(resize: str, size: tuple[int, int]) -> None:
+    framed = Preprocess(224, resize).frame(Image.new("RGB", size, RED))
+    assert framed.size == (224, 224) and corner(framed) == RED
+
+
+def test_pixels_are_channels_first_bytes() -> None:
+    pixels = Preprocess(2, "crop").pixels(Image.new("RGB", (2, 2), (1, 2, 3)))
+    assert pixels.dtype == torch.uint8
+    assert pixels.tolist() == [[[value] * 2] * 2 for value in (1, 2, 3)]
+
+
+def test_unknown_resize_is_refused_with_the_choices() -> None:
+    with pytest.raises(CaptionerError, match=r"encoder\.resize: 'fit' is not one of crop, squash"):
+        Preprocess(224, "fit")
+
+
+# --- what a header tells --------------------------------------------------------------------------
+
+
+def test_pixels_are_counted_without_decoding_them() -> None:
+    data = encoded(Image.new("RGB", (30, 20)), "png")
+    check_pixels(data, 600)
+    check_pixels(data[:60], 600)  # its pixels are cut off
+    with pytest.raises(TooManyPixels, match="image: has 30 x 20 pixels, more than 599"):
+        check_pixels(data, 599)
+    with pytest.raises(UnknownFormat, match="image: is not an image of a known format"):
+        check_pixels(b"text", 600)
+    with pytest.raises(CaptionerError, match="image: is empty"):
+        check_pixels(b"", 600)

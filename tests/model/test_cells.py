@@ -1,0 +1,177 @@
+"""Recurrent cells against torch's own cells and their published equations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support.oracle import advance
+from torch.autograd import gradcheck
+
+from captioner.config.model import CellConfig, CoupledConfig, GRUConfig, LSTMConfig, PeepholeConfig
+from captioner.errors import CaptionerError
+from captioner.model.cells import CELLS, CoupledLSTMCell, GRUCell, LSTMCell, PeepholeLSTMCell, build_cell
+
+INPUTS, HIDDEN, ROWS = 3, 4, 5
+NAMES = [*CELLS, "gru-after"]
+
+
+def inputs_and_state(cell):
+    x = torch.randn(ROWS, INPUTS, dtype=torch.float64, requires_grad=True)
+    state = tuple(
+        torch.randn(ROWS, HIDDEN, dtype=torch.float64, requires_grad=True) for _ in range(cell.states)
+    )
+    return x, state
+
+
+def torch_twin(cell):
+    """torch's cell with our weights; both its biases are used, so that neither is forgotten."""
+    kind = {"VanillaCell": torch.nn.RNNCell, "LSTMCell": torch.nn.LSTMCell, "GRUCell": torch.nn.GRUCell}
+    twin = kind[type(cell).__name__](INPUTS, HIDDEN).double()
+    W, b, U = cell.input_map.weight.detach(), cell.input_map.bias.detach(), cell.hidden_map.detach()
+    W, b, U = W.clone(), b.clone(), U.clone()
+    b_hidden = torch.zeros_like(b)
+    if isinstance(cell, GRUCell):
+        update = slice(HIDDEN, 2 * HIDDEN)  # torch's z is our 1 - z, and 1 - sigmoid(x) = sigmoid(-x)
+        W[update], b[update], U[update] = -W[update], -b[update], -U[update]
+        b_hidden[2 * HIDDEN :] = cell.candidate_bias.detach()
+    twin.weight_ih.data, twin.bias_ih.data = W, b
+    twin.weight_hh.data, twin.bias_hh.data = U, b_hidden
+    return twin
+
+
+def step_twin(twin, x, state):
+    if isinstance(twin, torch.nn.LSTMCell):
+        return twin(x, state)
+    return (twin(x, state[0]),)
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm", "gru-after"])
+def test_cell_equals_torchs_cell(make_cell, name):
+    cell = make_cell(name)
+    x, state = inputs_and_state(cell)
+    torch.testing.assert_close(cell(x, state), tuple(step_twin(torch_twin(cell), x, state)))
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm", "gru-after"])
+def test_gradients_equal_those_of_torchs_cell(make_cell, name):
+    cell = make_cell(name)
+    twin = torch_twin(cell)
+    x, state = inputs_and_state(cell)
+    weights = [torch.randn(ROWS, HIDDEN, dtype=torch.float64) for _ in state]
+
+    def gradients(outputs, *wanted):
+        loss = sum((output * weight).sum() for output, weight in zip(outputs, weights))
+        return torch.autograd.grad(loss, wanted)
+
+    ours = gradients(cell(x, state), x, *state, cell.input_map.weight, cell.input_map.bias, cell.hidden_map)
+    theirs = list(
+        gradients(step_twin(twin, x, state), x, *state, twin.weight_ih, twin.bias_ih, twin.weight_hh)
+    )
+    if name == "gru-after":
+        sign = torch.ones(3 * HIDDEN, dtype=torch.float64)
+        sign[HIDDEN : 2 * HIDDEN] = -1
+        theirs[-3:] = [
+            theirs[-3] * sign[:, None],
+            theirs[-2] * sign,
+            theirs[-1] * sign[:, None],
+        ]
+    torch.testing.assert_close(list(ours), theirs)
+
+
+def test_gru_as_published(make_cell):
+    """Cho et al. (2014): the reset gate meets the hidden state before the product with U."""
+    cell = make_cell("gru")
+    x, (h,) = inputs_and_state(cell)
+    W_r, W_z, W_n = cell.input_map.weight.split(HIDDEN)
+    b_r, b_z, b_n = cell.input_map.bias.split(HIDDEN)
+    U_r, U_z, U_n = cell.hidden_map.split(HIDDEN)
+    r = torch.sigmoid(x @ W_r.T + h @ U_r.T + b_r)
+    z = torch.sigmoid(x @ W_z.T + h @ U_z.T + b_z)
+    n = torch.tanh(x @ W_n.T + b_n + (r * h) @ U_n.T)
+    torch.testing.assert_close(cell(x, (h,)), ((1 - z) * h + z * n,))
+
+
+def test_peephole_without_peepholes_is_an_lstm(make_cell):
+    peephole, lstm = make_cell("peephole"), make_cell("lstm")
+    peephole.peepholes.data.zero_()
+    lstm.load_state_dict({k: v for k, v in peephole.state_dict().items() if k != "peepholes"})
+    x, state = inputs_and_state(lstm)
+    torch.testing.assert_close(peephole(x, state), lstm(x, state))
+
+
+def test_peepholes_see_the_old_memory_except_the_output_gate(make_cell):
+    cell = make_cell("peephole")
+    x, state = inputs_and_state(cell)
+    by_row = [advance(cell, x[k], (state[0][k], state[1][k])) for k in range(ROWS)]
+    torch.testing.assert_close(cell(x, state), tuple(torch.stack(part) for part in zip(*by_row)))
+
+
+def test_coupled_is_an_lstm_whose_input_gate_is_one_minus_forget(make_cell):
+    coupled, lstm = make_cell("coupled"), make_cell("lstm")
+    ours = coupled.input_map.weight, coupled.input_map.bias, coupled.hidden_map
+    theirs = lstm.input_map.weight, lstm.input_map.bias, lstm.hidden_map
+    for mine, full in zip(ours, theirs):
+        f, g, o = mine.detach().chunk(3)
+        full.data = torch.cat([-f, f, g, o])
+    x, state = inputs_and_state(lstm)
+    torch.testing.assert_close(coupled(x, state), lstm(x, state))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_equal_finite_differences(make_cell, name):
+    cell = make_cell(name)
+    x, state = inputs_and_state(cell)
+    names, weights = zip(*cell.named_parameters())
+
+    def step(x, *rest):
+        state, weights = rest[: cell.states], rest[cell.states :]
+        return torch.func.functional_call(cell, dict(zip(names, weights)), (x, state))
+
+    assert gradcheck(step, (x, *state, *weights))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_its_input_share_and_its_recurrence(make_cell, name):
+    cell = make_cell(name)
+    x, state = inputs_and_state(cell)
+    torch.testing.assert_close(cell.recur(cell.input_map(x), state), cell(x, state))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_next_state_has_the_shape_of_the_state(make_cell, name):
+    cell = make_cell(name)
+    x, state = inputs_and_state(cell)
+    assert [part.shape for part in cell(x, state)] == [part.shape for part in state]
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("vanilla", 1), ("lstm", 2), ("peephole", 2), ("coupled", 2), ("gru", 1)]
+)
+def test_states_that_a_cell_carries(name, count):
+    assert CELLS[name].states == count
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "forget"),
+    [
+        (LSTMConfig(forget_bias=2.5), LSTMCell, slice(HIDDEN, 2 * HIDDEN)),
+        (PeepholeConfig(forget_bias=2.5), PeepholeLSTMCell, slice(HIDDEN, 2 * HIDDEN)),
+        (CoupledConfig(forget_bias=2.5), CoupledLSTMCell, slice(HIDDEN)),
+    ],
+)
+def test_forget_bias_reaches_the_forget_gate_alone(config, kind, forget):
+    cell = build_cell(config, INPUTS, HIDDEN)
+    assert type(cell) is kind
+    wanted = torch.zeros(cell.gates * HIDDEN)
+    wanted[forget] = 2.5
+    assert torch.equal(cell.input_map.bias, wanted)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_configuration_chooses_where_the_gru_resets(after):
+    assert build_cell(GRUConfig(reset_after=after), INPUTS, HIDDEN).reset_after is after
+
+
+def test_unknown_cell_is_refused_with_the_choices():
+    with pytest.raises(CaptionerError, match=r"cell: 'lsmt' is not one of vanilla, lstm.*mean lstm"):
+        build_cell(CellConfig("lsmt"), INPUTS, HIDDEN)

@@ -1,0 +1,186 @@
+"""The batched decoder against a textbook one (``oracle``) that reads one caption at a time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support.oracle import read
+
+from captioner.errors import CaptionerError
+from captioner.model.rows import Captions, Rows
+from captioner.vocabulary import END, START
+
+CPU = torch.device("cpu")
+CELLS = ["vanilla", "lstm", "peephole", "coupled", "gru", "gru-after"]
+ATTENTIONS = ["soft", "hard-expectation", "hard-argmax"]
+OPTIONS = [{"gate": gate, "deep_output": deep} for gate in ("none", "scalar", "vector") for deep in (0, 1)]
+TEXTS = [[[4, 5, END], [6, END]], [], [[8, 7, 6, 5, END], [4, END], [END]]]  # of three images
+
+
+def logits_of(decoder, unrolled):
+    return decoder.logits(unrolled.embedding, unrolled.hidden, unrolled.context)
+
+
+def textbook(decoder, annotations, captions):
+    """Packed logits and coverage, caption by caption."""
+    texts = [[w for w in words if w] for words in captions.words.tolist()]
+    readings = [read(decoder, annotations[o], text) for o, text in zip(captions.owner, texts)]
+    steps = range(len(captions.alive))
+    packed = [r.logits[t] for t in steps for r in readings if t < len(r.logits)]
+    return torch.stack(packed), torch.stack([r.alphas.sum(0) for r in readings])
+
+
+def gradients(decoder, annotations, logits, coverage):
+    """Of every parameter and of the annotations, from a loss that reads all logits and all attention."""
+    words = torch.linspace(0, 60, logits.numel(), dtype=logits.dtype).sin().view_as(logits)
+    places = torch.linspace(0, 9, coverage.numel(), dtype=coverage.dtype).cos().view_as(coverage)
+    loss = (logits * words).sum() + (coverage.square() * places).sum()
+    wanted = {**dict(decoder.named_parameters()), "annotations": annotations}
+    found = torch.autograd.grad(loss, wanted.values(), allow_unused=True)
+    return {name: torch.zeros_like(w) if g is None else g for (name, w), g in zip(wanted.items(), found)}
+
+
+def assert_textbook(decoder, annotations):
+    annotations.requires_grad_()
+    captions = Captions.build(TEXTS)
+    unrolled = decoder(annotations, captions)
+    ours = logits_of(decoder, unrolled), unrolled.coverage
+    theirs = textbook(decoder, annotations, captions)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(
+        gradients(decoder, annotations, *ours), gradients(decoder, annotations, *theirs)
+    )
+
+
+def losses(decoder, annotations, texts):
+    """Negative log likelihood of every caption, by image and text."""
+    captions = Captions.build(texts)
+    unrolled = decoder(annotations, captions)
+    nll = torch.nn.functional.cross_entropy(logits_of(decoder, unrolled), unrolled.targets, reduction="none")
+    words = [tuple(w for w in text if w) for text in captions.words.tolist()]
+    return dict(zip(zip(captions.owner.tolist(), words), captions.total(nll)))
+
+
+# --- teacher forcing ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_and_attention_equals_the_textbook(make_decoder, make_annotations, cell, attention):
+    assert_textbook(make_decoder(cell, attention), make_annotations())
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_gate_and_output_equals_the_textbook(make_decoder, make_annotations, options):
+    assert_textbook(make_decoder("lstm", "soft", **options), make_annotations())
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_teacher_forcing_equals_repeated_steps(make_decoder, make_annotations, attention):
+    decoder, annotations = make_decoder("gru", attention), make_annotations(images=1)
+    text = [5, 6, 4, END]
+    wanted = logits_of(decoder, decoder(annotations, Captions.build([[text]])))
+    memory, state = decoder.begin(annotations)
+    for t, previous in enumerate([START, *text[:-1]]):
+        out, state = decoder.step(torch.tensor([previous]), state, memory, Rows.full(1, 1, CPU))
+        logits = decoder.logits(out.embedding, out.hidden, out.context)
+        torch.testing.assert_close(logits[0], wanted[t])
+
+
+def test_targets_are_the_packed_words(make_decoder, make_annotations):
+    unrolled = make_decoder()(make_annotations(images=1), Captions.build([[[4, END], [7, 8, END]]]))
+    assert unrolled.targets.tolist() == [7, 4, 8, END, END]
+
+
+def test_a_batch_of_many_equals_one_by_one(make_decoder, make_annotations):
+    decoder, annotations = make_decoder(), make_annotations()
+    together = losses(decoder, annotations, TEXTS)
+    for (image, words), loss in together.items():
+        (alone,) = losses(decoder, annotations[image][None], [[list(words)]]).values()
+        torch.testing.assert_close(loss, alone)
+
+
+def test_order_in_the_batch_does_not_matter(make_decoder, make_annotations):
+    decoder, annotations = make_decoder(), make_annotations()
+    turned = losses(decoder, annotations.flip(0), [texts[::-1] for texts in TEXTS[::-1]])
+    turned = {(2 - image, words): loss for (image, words), loss in turned.items()}
+    torch.testing.assert_close(turned, losses(decoder, annotations, TEXTS))
+
+
+def test_captions_without_padding_need_no_longer_neighbour(make_decoder, make_annotations):
+    decoder, annotations = make_decoder(), make_annotations(images=1)
+    alone = losses(decoder, annotations, [[[4, END]]])
+    beside = losses(decoder, annotations, [[[4, END], [5, 6, 7, 8, 5, END]]])
+    torch.testing.assert_close(beside[0, (4, END)], alone[0, (4, END)])
+
+
+def test_initial_state_is_tanh_of_a_map_of_the_mean_annotation(make_decoder, make_annotations):
+    decoder, annotations = make_decoder("lstm"), make_annotations()
+    _, state = decoder.begin(annotations)
+    wanted = torch.tanh(annotations.mean(1) @ decoder.init_state.weight.T + decoder.init_state.bias)
+    torch.testing.assert_close(torch.cat(state, dim=1), wanted)
+
+
+# --- the gate ----------------------------------------------------------------------------------------
+
+
+def first_step(decoder, annotations):
+    memory, state = decoder.begin(annotations)
+    out, _ = decoder.step(torch.tensor([START]), state, memory, Rows.full(1, 1, CPU))
+    return out, state[0]
+
+
+@pytest.mark.parametrize("gate", ["scalar", "vector"])
+def test_beta_is_the_gates_mean(make_decoder, make_annotations, gate):
+    decoder = make_decoder(gate=gate)
+    out, hidden = first_step(decoder, make_annotations(images=1))
+    beta = torch.sigmoid(decoder.gate.weight @ hidden[0] + decoder.gate.bias)
+    torch.testing.assert_close(out.beta, beta.mean()[None])
+
+
+def test_no_beta_without_a_gate(make_decoder, make_annotations):
+    assert first_step(make_decoder(gate="none"), make_annotations(images=1))[0].beta is None
+
+
+# --- dropout and wrong values ------------------------------------------------------------------------
+
+
+def test_dropout_is_for_training_alone(make_decoder, make_annotations):
+    decoder, annotations = make_decoder(dropout=0.5), make_annotations()
+    captions = Captions.build(TEXTS)
+    logits = logits_of(decoder, decoder(annotations, captions))
+    torch.testing.assert_close(logits, textbook(decoder, annotations, captions)[0])
+    decoder.train()
+    assert not torch.allclose(logits_of(decoder, decoder(annotations, captions)), logits)
+
+
+def test_dropout_of_the_shallow_output_is_on_the_hidden_state(make_decoder):
+    decoder = make_decoder(deep_output=False, dropout=0.5).train()
+    decoder.word_output.weight.data = torch.eye(4, dtype=torch.float64)
+    decoder.word_output.bias.data = torch.zeros(4, dtype=torch.float64)
+    logits = decoder.logits(None, torch.ones(500, 4, dtype=torch.float64), None)
+    assert logits.unique().tolist() == [0, 2]
+
+
+def test_input_dropout_is_on_word_vectors_and_annotations(make_decoder, make_annotations):
+    decoder, annotations = make_decoder(input_dropout=0.5), make_annotations()
+    captions = Captions.build(TEXTS)
+    logits = logits_of(decoder, decoder(annotations, captions))
+    torch.testing.assert_close(logits, textbook(decoder, annotations, captions)[0])
+    decoder.train().embedding.weight.data.fill_(1.0)
+    assert decoder(annotations, captions).embedding.unique().tolist() == [0, 2]
+    assert decoder.begin(torch.ones_like(annotations))[0].annotations.unique().tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gate": "matrix"}, r"decoder\.gate: 'matrix' is not one of none, scalar, vector"),
+        ({"dropout": 1.0}, r"decoder\.dropout: 1\.0"),
+        ({"dropout": -0.1}, r"decoder\.dropout: -0\.1"),
+        ({"input_dropout": 1.0}, r"decoder\.input_dropout: 1\.0"),
+    ],
+)
+def test_wrong_options_are_refused(make_decoder, options, message):
+    with pytest.raises(CaptionerError, match=message):
+        make_decoder(**options)

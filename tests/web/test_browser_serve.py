@@ -1,0 +1,244 @@
+"""The page of ``captioner serve`` in a real browser: photos in, captions and their attention out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from support import chromium, served, tiny
+from support.chromium import By, WebDriverWait, drawn, pixels, select, words
+
+import captioner
+from captioner.predictor import Predictor
+
+pytestmark = chromium.needed
+MARKUP = "<img src=x onerror=document.title='hacked'><b>photo<b>.png"
+BRING = """
+const [kind, name, data] = arguments;
+const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+const carried = new DataTransfer();
+if (name) carried.items.add(new File([bytes], name, { type: "image/png" }));
+const event = { bubbles: true, cancelable: true, dataTransfer: carried, clipboardData: carried };
+for (const type of kind === "drop" ? ["dragenter", "dragover", "drop"] : ["paste"])
+  document.body.dispatchEvent(new (type === "paste" ? ClipboardEvent : DragEvent)(type, event));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium.chromium("--host-resolver-rules=MAP rebound.example 127.0.0.1") as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return captioner.load(tiny.model_file(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def port(predictor: Predictor) -> Iterator[int]:
+    with served.served(predictor) as port:
+        yield port
+
+
+@pytest.fixture
+def page(browser: Any, port: int) -> Any:
+    browser.get_log("performance"), browser.get_log("browser")  # those of the page before
+    browser.get(f"http://127.0.0.1:{port}/")
+    return browser
+
+
+@pytest.fixture
+def upload(page: Any, tmp_path: Path) -> Callable[..., None]:
+    """Chooses a file as a person does, and waits for what comes of it."""
+
+    def choose(data: bytes, name: str = "photo.png") -> None:
+        (tmp_path / name).write_bytes(data)
+        page.find_element(By.ID, "file").send_keys(str(tmp_path / name))
+        finished(page)
+
+    return choose
+
+
+def finished(page: Any) -> None:
+    script = (
+        "return document.body.classList.contains('busy') || !document.getElementById('status').textContent"
+    )
+    WebDriverWait(page, 60).until(lambda b: not b.execute_script(script))
+
+
+def text(page: Any, selector: str) -> str:
+    return page.find_element(By.CSS_SELECTOR, selector).text  # type: ignore[no-any-return]
+
+
+def option(page: Any, name: str, value: object) -> None:
+    field = page.find_element(By.NAME, name)
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(str(value), Keys.TAB)
+
+
+def test_chosen_photo_has_its_caption(page: Any, upload: Callable[..., None], predictor: Predictor) -> None:
+    for i in (0, 5):
+        photo = served.photos()[i]
+        expected = predictor.caption(photo)
+        upload(photo, f"{i}.png")
+        assert text(page, ".caption").split() == list(expected.words)
+        assert (text(page, "#status"), text(page, "#problem")) == (f"{i}.png", "")
+        assert page.title == f"{expected.text} - captioner"
+        alternatives = expected.alternatives
+        assert alternatives is not None
+        select(page, 0)
+        considered = [e.text for e in page.find_elements(By.CSS_SELECTOR, ".considered .text")]
+        assert considered == [word for word, _ in alternatives[0]]
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_photo_can_be_dropped_and_pasted(page: Any, predictor: Predictor, kind: str) -> None:
+    photo = served.photos()[1]
+    page.execute_script(BRING, kind, "photo.png", base64.b64encode(photo).decode())
+    finished(page)
+    assert text(page, ".caption").split() == list(predictor.caption(photo).words)
+    assert "over" not in page.find_element(By.TAG_NAME, "body").get_attribute("class").split()
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_what_is_no_file_is_told(page: Any, kind: str) -> None:
+    page.execute_script(BRING, kind, "", "")
+    assert text(page, "#problem").startswith(("That was no file", "There is no picture"))
+
+
+def test_pointing_and_keys_change_the_overlay(page: Any, upload: Callable[..., None]) -> None:
+    upload(served.photos()[0])
+    drawn(page, "")
+    pictures = []
+    for i in (0, 2):
+        ActionChains(page).move_to_element(words(page)[i]).perform()
+        drawn(page, str(i))
+        pictures.append(pixels(page))
+    assert np.abs(pictures[0] - pictures[1]).max() > 0
+    ActionChains(page).move_to_element(page.find_element(By.CSS_SELECTOR, "h1")).perform()
+    drawn(page, "")
+    page.find_element(By.NAME, "block_ngrams").click()  # the last option; then the first word
+    ActionChains(page).send_keys(Keys.TAB).perform()
+    drawn(page, "0")
+    ActionChains(page).send_keys(Keys.ARROW_RIGHT).perform()
+    drawn(page, "1")
+
+
+def test_keyboard_reaches_everything(page: Any) -> None:
+    reached = []
+    for _ in range(6):
+        ActionChains(page).send_keys(Keys.TAB).perform()
+        element = page.switch_to.active_element
+        assert element.accessible_name
+        reached.append(element.get_attribute("name") or element.get_attribute("id") or element.text)
+    assert reached == ["API", "file", "beam_size", "max_length", "length_normalization", "block_ngrams"]
+
+
+def test_option_makes_another_caption(page: Any, upload: Callable[..., None], predictor: Predictor) -> None:
+    photo = served.photos()[0]
+    upload(photo)
+    option(page, "max_length", 2)
+    WebDriverWait(page, 60).until(lambda _: len(words(page)) == 2)
+    finished(page)
+    assert text(page, ".caption").split() == list(predictor.caption(photo, max_length=2).words)
+    option(page, "max_length", 0)  # is not sent
+    assert page.find_element(By.CSS_SELECTOR, "input:invalid").get_attribute("name") == "max_length"
+    assert len(words(page)) == 2
+
+
+def test_broken_photo_is_told_and_the_next_one_shown(page: Any, upload: Callable[..., None]) -> None:
+    photo = served.photos()[0]
+    upload(photo[: len(photo) // 2], "broken.png")
+    assert text(page, "#problem").startswith("image: cannot be decoded")
+    assert text(page, "#status") == "broken.png" and words(page) == []
+    upload(photo)
+    assert text(page, "#problem") == "" and words(page)
+
+
+def test_text_and_large_files_are_told(page: Any, upload: Callable[..., None]) -> None:
+    upload(b"no image", "notes.txt")
+    assert text(page, "#problem").startswith("image: is not an image of a known format")
+    upload(bytes(20 * 10**6 + 1), "large.png")
+    assert text(page, "#problem") == "The file is larger than 20 MB"
+
+
+def test_markup_in_a_name_is_text(page: Any, upload: Callable[..., None]) -> None:
+    upload(served.photos()[0], MARKUP)
+    assert text(page, "#status") == MARKUP
+    upload(b"no image", MARKUP)
+    assert text(page, "#status") == MARKUP
+    assert "hacked" not in page.title and page.find_elements(By.CSS_SELECTOR, "main b, [onerror]") == []
+
+
+def test_nothing_is_asked_of_others_and_nothing_goes_wrong(
+    page: Any, port: int, upload: Callable[..., None]
+) -> None:
+    upload(served.photos()[0])
+    select(page, 1)
+    page.get(f"http://127.0.0.1:{port}/docs")
+    messages = [json.loads(line["message"])["message"] for line in page.get_log("performance")]
+    asked = {m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"}
+    own = f"http://127.0.0.1:{port}/"
+    assert {url for url in asked if not url.startswith("data:")} == {own, f"{own}caption", f"{own}docs"}
+    assert page.get_log("browser") == []
+
+
+def test_page_of_another_site_gets_no_caption(browser: Any, port: int, tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{port}/caption"
+    attack = f"<form method=post enctype=multipart/form-data action={address}><input type=file name=photo>"
+    (tmp_path / "index.html").write_text(attack)
+    (tmp_path / "photo.png").write_bytes(served.photos()[0])
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    ) as other:
+        threading.Thread(target=other.serve_forever).start()
+        site = f"http://127.0.0.1:{other.server_address[1]}"
+        browser.get(site)
+        browser.find_element(By.TAG_NAME, "input").send_keys(str(tmp_path / "photo.png"))
+        script = (
+            "const [a, done] = arguments; fetch(a, {method: 'POST', body: new FormData(document.forms[0])})"
+        )
+        answer = browser.execute_async_script(
+            f"{script}.then(() => done('read'), () => done('kept'))", address
+        )
+        browser.find_element(By.TAG_NAME, "form").submit()
+        WebDriverWait(browser, 60).until(lambda b: b.current_url == address)
+        other.shutdown()
+    assert answer == "kept"
+    assert json.loads(text(browser, "body"))["error"] == f"Origin: pages of {site} may not use this server"
+
+
+def test_name_that_was_made_to_point_here_is_not_served(browser: Any, port: int) -> None:
+    browser.get(f"http://rebound.example:{port}/")
+    assert f"Host: 'rebound.example:{port}' is not served here" in text(browser, "body")
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("path", ["", "docs"])
+def test_page_fits_every_screen(
+    page: Any, port: int, upload: Callable[..., None], width: int, path: str
+) -> None:
+    device = {"width": width, "height": 800, "deviceScaleFactor": 2, "mobile": width < 768}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
+    inside = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    try:
+        page.get(f"http://127.0.0.1:{port}/{path}")
+        whole, seen = page.execute_script(inside)
+        assert whole <= seen <= width
+        if not path:
+            upload(served.photos()[0], "a-long-name-" * 20 + ".png")
+            whole, seen = page.execute_script(inside)
+            assert whole <= seen <= width
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
