@@ -23,7 +23,7 @@ from captioner.data.formats.flickr8k import load_flickr8k
 from captioner.decoding.search import search
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast, has_bf16
-from captioner.model.attention import SoftAttention
+from captioner.model.attention import AdditiveAttention
 from captioner.model.cells import LSTMCell
 from captioner.model.decoder import Decoder
 from captioner.model.rows import Captions
@@ -130,7 +130,7 @@ def beam(options: argparse.Namespace, device: torch.device) -> None:
 
 def build(vocabulary: int, device: torch.device) -> Decoder:
     """LSTM and soft attention, all widths the same, no dropout: what both implementations compute."""
-    cell, attention = LSTMCell(2 * WIDTH, WIDTH), SoftAttention(WIDTH, WIDTH, WIDTH)
+    cell, attention = LSTMCell(2 * WIDTH, WIDTH), AdditiveAttention(WIDTH, WIDTH, WIDTH)
     return Decoder(cell, attention, vocabulary, WIDTH, WIDTH, dropout=0.0).to(device)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from captioner.model.decoder import Decoder
+from captioner.model.decoder import Decoder, Step
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
 
@@ -34,7 +34,7 @@ def step(
         context = torch.sigmoid(decoder.gate(hidden)) * context
     embedding = decoder.embedding(words)
     state = decoder.cell(torch.cat([embedding, context], dim=1), state)
-    return decoder.logits(embedding, state[0], context), state, alpha
+    return decoder.logits(Step(embedding, state[0], context, alpha, None)), state, alpha
 
 
 def loss(decoder: Decoder, annotations: Tensor, images: list[list[list[int]]], penalty: float) -> Tensor:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from captioner.kernels.compiler import use_compiler
-from captioner.model.attention import HardAttention, SoftAttention
+from captioner.model.attention import AdditiveAttention, MultiplicativeAttention
 from captioner.model.cells import CELLS
 from captioner.model.decoder import Decoder
+from captioner.model.look import HardLook, SoftLook
 
 FEATURES, LOCATIONS = 5, 4
 
@@ -37,16 +38,25 @@ def make_cell():
 def make_decoder(make_cell):
     """A decoder without dropout in eval mode; ``spread`` is the standard deviation of its weights."""
 
-    def make(cell="lstm", attention="soft", vocabulary=9, spread=0.7, dtype=torch.float64, **options):
+    def make(
+        cell="lstm",
+        attention="soft",
+        vocabulary=9,
+        spread=0.7,
+        dtype=torch.float64,
+        score="additive",
+        **options,
+    ):
         embedding, hidden, size = 3, 4, 6
         options = {"dropout": 0.0, **options}
         kind, _, inference = attention.partition("-")
-        if kind == "soft":
-            look = SoftAttention(FEATURES, hidden, size)
+        look = SoftLook() if kind == "soft" else HardLook(inference or "argmax")
+        if score == "additive":
+            attend = AdditiveAttention(FEATURES, hidden, size, look)
         else:
-            look = HardAttention(FEATURES, hidden, size, inference or "argmax")
+            attend = MultiplicativeAttention(FEATURES, hidden, look)
         rnn = make_cell(cell, embedding + FEATURES, hidden)
-        decoder = Decoder(rnn, look, vocabulary, embedding, FEATURES, **options)
+        decoder = Decoder(rnn, attend, vocabulary, embedding, FEATURES, **options)
         return _noisy(decoder, spread).to(dtype).eval()
 
     return make

@@ -47,6 +47,7 @@ class AttentionConfig:
     """How the decoder looks at the image."""
 
     name: str = REQUIRED
+    score: str = "additive"  # additive or multiplicative
     size: int = 512  # width of the scoring network
     penalty: float = 1.0  # lambda of the doubly stochastic penalty (section 4.2.1)
 

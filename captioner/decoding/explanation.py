@@ -14,8 +14,7 @@ from torch import Tensor
 from captioner.config.search import SearchConfig
 from captioner.decoding.replay import replay
 from captioner.decoding.search import NEVER, allowed
-from captioner.model.attention import HardAttention
-from captioner.model.decoder import Decoder
+from captioner.model.decoder import Decoder, Step
 from captioner.vocabulary import PAD
 
 
@@ -52,20 +51,16 @@ def explain(
         One explanation a caption; None for each where hard attention draws its locations, as the same draw
         does not come again.
     """
-    if isinstance(decoder.attention, HardAttention) and decoder.attention.inference == "sample":
+    if decoder.attention.look.draws:
         return [None] * len(captions)
     steps = list(replay(decoder, annotations, captions))
     if not steps:
         return [Explanation((), {}) for _ in captions]
-    outs = [moment.step for moment in steps]
-    # of all steps at once, as each would read the large output layer anew
-    embedding = torch.cat([out.embedding for out in outs])
-    hidden = torch.cat([out.hidden for out in outs])
-    context = torch.cat([out.context for out in outs])
-    logits = decoder.logits(embedding, hidden, context).float()
-    share = decoder.cell.input_map(torch.cat([embedding, context], dim=-1))
+    whole = Step.cat([moment.step for moment in steps])  # as each would read the large output layer anew
+    logits = decoder.logits(whole).float()
+    wx = decoder.cell.input_map(torch.cat([whole.embedding, whole.context], dim=-1))
     states = zip(*(moment.state for moment in steps))
-    gates = decoder.cell.openness(share, tuple(torch.cat(part) for part in states))
+    gates = decoder.cell.gate_values(wx, tuple(torch.cat(part) for part in states))
 
     log_probs = logits.log_softmax(dim=-1).view(len(steps), len(captions), -1)
     for t, step in enumerate(log_probs):

@@ -37,7 +37,7 @@ class Hypothesis:
 
 
 @dataclass
-class Record:
+class SearchStep:
     """One step: the extensions that were picked, and how their parents looked at the image.
 
     Attributes:
@@ -63,30 +63,30 @@ class History:
     """
 
     def __init__(self, length_normalization: float) -> None:
-        self.records: list[Record] = []
+        self.steps: list[SearchStep] = []
         self.length_normalization = length_normalization
 
-    def read(self, step: int, extension: int, finished: bool) -> Hypothesis:
-        """The hypothesis that ends in an extension of a step.
+    def read(self, last: int, extension: int, finished: bool) -> Hypothesis:
+        """The hypothesis that ends in an extension of the step ``last``.
 
         Raises:
             CaptionerError: a probability is NaN, as every further one and every image's would be.
         """
-        path: list[tuple[Record, int]] = []
-        for t in range(step, -1, -1):
-            record = self.records[t]
-            path.append((record, extension))
+        path: list[tuple[SearchStep, int]] = []
+        for t in range(last, -1, -1):
+            step = self.steps[t]
+            path.append((step, extension))
             if t:
-                extension = self.records[t - 1].survivors[record.parent[extension]]
+                extension = self.steps[t - 1].survivors[step.parent[extension]]
         path.reverse()
-        words = tuple(record.word[i] for record, i in path)
-        log_probs = tuple(record.log_prob[i] for record, i in path)
+        words = tuple(step.word[i] for step, i in path)
+        log_probs = tuple(step.log_prob[i] for step, i in path)
         score = sum(log_probs) / len(words) ** self.length_normalization
         if math.isnan(score):
-            raise CaptionerError("search: the model's probabilities are no numbers, its weights are damaged")
+            raise CaptionerError("search: the model's probabilities are NaN, its weights are damaged")
         shown = path[:-1] if finished else path  # <end> was looked for, but is not shown
-        alphas = [r.alpha[r.parent[i]] for r, i in shown if r.alpha is not None]
-        betas = [r.beta[r.parent[i]] for r, i in shown if r.beta is not None]
+        alphas = [s.alpha[s.parent[i]] for s, i in shown if s.alpha is not None]
+        betas = [s.beta[s.parent[i]] for s, i in shown if s.beta is not None]
         return Hypothesis(
             words[: len(shown)],
             log_probs,

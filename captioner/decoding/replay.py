@@ -15,7 +15,7 @@ from captioner.model.rows import Rows
 from captioner.vocabulary import PAD, START
 
 
-class Moment(NamedTuple):
+class ReplayStep(NamedTuple):
     """The decoder at one word of every caption.
 
     Attributes:
@@ -36,7 +36,7 @@ class Moment(NamedTuple):
 
 
 @torch.inference_mode()
-def replay(decoder: Decoder, annotations: Tensor, captions: Sequence[Sequence[int]]) -> Iterator[Moment]:
+def replay(decoder: Decoder, annotations: Tensor, captions: Sequence[Sequence[int]]) -> Iterator[ReplayStep]:
     """Feed every image ``(images, locations, features)`` its caption's words, one after the other."""
     device = annotations.device
     lengths = torch.tensor([len(words) for words in captions], device=device)
@@ -50,7 +50,7 @@ def replay(decoder: Decoder, annotations: Tensor, captions: Sequence[Sequence[in
     for t in range(steps):
         step, following = decoder.step(previous, state, memory, rows)
         word = padded[:, t]
-        yield Moment(previous, state, memory, step, word, lengths > t)
+        yield ReplayStep(previous, state, memory, step, word, lengths > t)
         previous, state = word, following
 
 

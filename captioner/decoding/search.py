@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from captioner.config.search import SearchConfig
-from captioner.decoding.hypotheses import History, Hypothesis, Record
+from captioner.decoding.hypotheses import History, Hypothesis, SearchStep
 from captioner.errors import check_choice, check_range, check_seed
 from captioner.model.cells import State
 from captioner.model.decoder import Step
@@ -114,7 +114,7 @@ def search(
         alpha = out.alpha.float().cpu() if attention else None
         beta = out.beta.float().cpu() if attention and out.beta is not None else None
         chosen = (choice.parent.tolist(), choice.word.tolist(), choice.log_prob.tolist())
-        history.records.append(Record(*chosen, survivors.tolist(), alpha, beta))
+        history.steps.append(SearchStep(*chosen, survivors.tolist(), alpha, beta))
         for i in ends.nonzero().squeeze(-1).tolist():
             found[batch_image[int(image[i])]].append(history.read(step, i, finished=True))
         room = room - torch.bincount(image[ends], minlength=len(room))
@@ -131,7 +131,7 @@ def search(
             memory, image, room = memory.select(left), renumbered, room[left]
             batch_image = [batch_image[i] for i in left.tolist()]
 
-    for owner, i in zip(image.tolist(), history.records[-1].survivors):
+    for owner, i in zip(image.tolist(), history.steps[-1].survivors):
         found[batch_image[owner]].append(history.read(step, i, finished=False))
     for hypotheses in found:
         hypotheses.sort(key=lambda h: (not h.finished, -h.score))

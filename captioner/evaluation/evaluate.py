@@ -23,7 +23,6 @@ from captioner.features.split import encode_split
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast
 from captioner.metrics.coco import coco_scores
-from captioner.model.attention import set_inference
 from captioner.system.device import choose_device
 from captioner.version import __version__
 
@@ -66,7 +65,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         raise CaptionerError(f"grounding: it is measured of one model, and checkpoint names {len(members)}")
     if config.inference is not None:
         for model in models:
-            set_inference(model.decoder.attention, config.inference)
+            model.decoder.attention.look.infer_by(config.inference)
     records = load_split(config.data, config.split)
     splits = [
         encode_split(m.model.encoder, m.config.encoder, records, config.run, device, "encoding")
@@ -113,7 +112,7 @@ def _protocol(
         "bleu_tokenizer": f"captioner ({vocabulary.unit})",
         "coco_tokenizer": coco_tokenizer,
         "search": asdict(config.search),
-        "inference": getattr(members[0].model.decoder.attention, "inference", None),
+        "inference": members[0].model.decoder.attention.look.inference,
         "unfinished_captions": sum(not h.finished for h in hypotheses),
         "dangling_captions": dangling([vocabulary.decode(h.words) for h in hypotheses]),
         "model_sha256": members[0].digest if len(members) == 1 else [m.digest for m in members],

@@ -24,38 +24,59 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from captioner.kernels.compiler import compiled
+from captioner.kernels.deferred_gradients import SummedGradient
 from captioner.kernels.precision import at_least_float32
-from captioner.kernels.tally import Tally
 
 LIMIT = 40.0
 PIECE = 2**19  # combinations at a time without a compiler
 
 
-def exponentials(x: Tensor) -> Tensor:
-    """e^2x in float32 or better, for :func:`additive_scores`."""
-    return (2 * at_least_float32(x).clamp(-LIMIT, LIMIT)).exp()
-
-
-def additive_scores(
-    exp_keys: Tensor, exp_queries: Tensor, score: Tensor, tally: Tally | None = None
-) -> Tensor:
-    """v . tanh(k + q) up to a constant over locations, ``(images, width, locations)``.
+class AdditiveKeys:
+    """The keys of a batch of images, which all steps score their queries against.
 
     Args:
-        exp_keys: ``exponentials`` of the keys, ``(images, locations, size)``.
-        exp_queries: of the queries, ``(images, width, size)``; of the first images only, it may be.
-        score: v, ``(size,)``.
-        tally: shared by the steps that score the same keys; None for a single call.
+        exp_keys: e^2k, ``(images, locations, size)``; see :meth:`of`.
     """
-    scores: Tensor = _Scores.apply(exp_keys, exp_queries, score.to(exp_keys.dtype), tally or Tally())
-    return scores
+
+    def __init__(self, exp_keys: Tensor) -> None:
+        self._exp_keys = exp_keys
+        self._gradient = SummedGradient[Tensor]()
+
+    @classmethod
+    def of(cls, keys: Tensor) -> AdditiveKeys:
+        """From the keys themselves, in float32 or better."""
+        return cls(_exponentials(keys))
+
+    def __call__(self, queries: Tensor, score: Tensor) -> Tensor:
+        """v . tanh(k + q) up to a constant over locations.
+
+        Args:
+            queries: ``(images, width, size)``; of the first images only, if there are fewer.
+            score: v, ``(size,)``.
+
+        Returns:
+            ``(images, width, locations)``, in float32 or better.
+        """
+        score = score.to(self._exp_keys.dtype)
+        scores: Tensor = _Scores.apply(self._exp_keys, _exponentials(queries), score, self._gradient)
+        return scores
+
+    def select(self, images: Tensor) -> AdditiveKeys:
+        """The keys of some of the images, by index."""
+        return AdditiveKeys(self._exp_keys[images])
+
+
+def _exponentials(x: Tensor) -> Tensor:
+    return (2 * at_least_float32(x).clamp(-LIMIT, LIMIT)).exp()
 
 
 class _Scores(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, exp_keys: Tensor, exp_queries: Tensor, score: Tensor, tally: Tally) -> Tensor:
+    def forward(
+        ctx: Any, exp_keys: Tensor, exp_queries: Tensor, score: Tensor, summed: SummedGradient[Tensor]
+    ) -> Tensor:
         ctx.save_for_backward(exp_keys, exp_queries, score)
-        ctx.tally, ctx.first = tally, tally.begin()
+        ctx.summed, ctx.first = summed, summed.begin()
         kernel = compiled(_forward, exp_keys) or _in_pieces(_forward_in_passes)
         result: Tensor = kernel(exp_keys[: len(exp_queries)], exp_queries, score)
         return result
@@ -65,10 +86,12 @@ class _Scores(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         exp_keys, exp_queries, score = ctx.saved_tensors
         keys, grad = exp_keys[: len(exp_queries)], grad.contiguous()
-        of_keys = ctx.tally.part(exp_keys, len(exp_queries))
-        _kernel(_add_key_gradient, exp_keys)(keys, exp_queries, score, grad, of_keys)
+        if not ctx.summed.met:
+            ctx.summed.met.append(torch.zeros_like(exp_keys))
+        (of_keys,) = ctx.summed.take() if ctx.first else ctx.summed.met
+        _kernel(_add_key_gradient, exp_keys)(keys, exp_queries, score, grad, of_keys[: len(exp_queries)])
         of_queries, of_score = _kernel(_query_gradient, exp_keys)(keys, exp_queries, score, grad)
-        return ctx.tally.hand_over(ctx.first), of_queries, of_score.sum((0, 1)), None
+        return of_keys if ctx.first else None, of_queries, of_score.sum((0, 1)), None
 
 
 # Written with whole combinations, which only the compiled form affords; it never stores them.

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from captioner.kernels.compiler import compiled
-from captioner.kernels.linear import Weights
+from captioner.kernels.linear import Products
 from captioner.kernels.precision import at_least_float32, operand
 
 CHUNK = 640  # words at the most
@@ -28,7 +28,7 @@ def word_loss(
     bias: Tensor,
     targets: Tensor,
     smoothing: float = 0.0,
-    share: Tensor | None = None,
+    scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cross entropy of ``softmax(deep @ weight.T + bias)``.
 
@@ -37,13 +37,13 @@ def word_loss(
         weight, bias: ``(vocabulary, size)`` and ``(vocabulary,)``.
         targets: the right words, ``(words,)``.
         smoothing: share of the target probability that is spread over all words.
-        share: what each word's loss is multiplied by, ``(words,)``; None: 1.
+        scale: what each word's loss is multiplied by, ``(words,)``; None: 1.
 
     Returns:
         The label-smoothed loss summed over words, to be differentiated, and each word's negative log
         likelihood without smoothing, ``(words,)``, without a gradient.
     """
-    total, nll = _WordLoss.apply(operand(deep), operand(weight), bias, targets, smoothing, share)
+    total, nll = _WordLoss.apply(operand(deep), operand(weight), bias, targets, smoothing, scale)
     return total, nll
 
 
@@ -56,30 +56,30 @@ class _WordLoss(torch.autograd.Function):
         bias: Tensor,
         targets: Tensor,
         smoothing: float,
-        share: Tensor | None,
+        scale: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         exact = torch.promote_types(deep.dtype, torch.float32)
         nll = deep.new_empty(len(deep), dtype=exact)
         total = deep.new_zeros((), dtype=exact)
         d_deep, d_weight, d_bias = torch.empty_like(deep), torch.empty_like(weight), torch.zeros_like(bias)
-        weights, uniform = Weights(), smoothing / len(weight)
+        linear, uniform = Products(), smoothing / len(weight)
         step = math.ceil(len(deep) / max(1, math.ceil(len(deep) / CHUNK)))  # chunks of one size
         for start in range(0, len(deep), step):
             chunk = slice(start, start + step)
-            x, factor = deep[chunk], None if share is None else share[chunk]
+            x, factor = deep[chunk], None if scale is None else scale[chunk]
             target = torch.arange(len(x), device=x.device), targets[chunk]
-            logits = weights.linear(x, weight, bias.to(x.dtype))
+            logits = linear(x, weight, bias.to(x.dtype))
             right = logits[target].to(exact)
             errors = compiled(_errors, logits) or _errors
             log_total, mean = errors(logits, uniform)
-            nll[chunk] = surprise = log_total - right
-            loss = (1 - smoothing) * surprise
+            nll[chunk] = of_chunk = log_total - right
+            loss = (1 - smoothing) * of_chunk
             if smoothing:  # without it a logit may be -inf
                 loss += smoothing * (log_total - mean)
             total += (loss if factor is None else factor * loss).sum()
             if any(ctx.needs_input_grad):
                 error = logits
-                error[target] = ((-surprise).expm1() + smoothing - uniform).to(x.dtype)
+                error[target] = ((-of_chunk).expm1() + smoothing - uniform).to(x.dtype)
                 if factor is not None:
                     error *= factor[:, None]
                 d_bias += error.sum(0)
@@ -91,9 +91,9 @@ class _WordLoss(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         d_deep, d_weight, d_bias = ctx.saved_tensors
-        return d_deep * scale, d_weight * scale, d_bias * scale, None, None, None
+        return d_deep * grad, d_weight * grad, d_bias * grad, None, None, None
 
 
 def _errors(logits: Tensor, uniform: float) -> tuple[Tensor, Tensor]:

@@ -1,88 +1,63 @@
-"""Where the decoder looks: soft and hard attention over an image's annotations (Xu et al. 2015, section 4).
+"""Where the decoder looks before a word (Xu et al. 2015, section 4).
 
-Several captions or beams share an image, so everything that depends on the image alone is computed and
-held once an image. ``Rows`` says which decoder row belongs to which image.
+Attention has two axes: how a location is scored, which is the class here, and what is seen with the weights
+that follow from the scores, which is its ``look``. Several captions or beams share an image, so what depends
+on the image alone is computed once per image, in :meth:`Attention.remember`; ``Rows`` says which decoder row
+belongs to which image.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from captioner.config.model import AttentionConfig, HardAttentionConfig
-from captioner.errors import CaptionerError, check_choice, choose
-from captioner.kernels.additive_scores import additive_scores, exponentials
-from captioner.kernels.deferred_gradients import Uses
-from captioner.kernels.linear import Linear, Weights
-from captioner.kernels.precision import at_least_float32, operand
-from captioner.kernels.tally import Tally
-from captioner.kernels.weighted_sum import expectation
+from captioner.errors import choose
+from captioner.kernels.additive_scores import AdditiveKeys
+from captioner.kernels.linear import Products
+from captioner.kernels.multiplicative_scores import MultiplicativeKeys
+from captioner.kernels.weighted_sum import Values
+from captioner.model.look import HardLook, Look, SoftLook
+from captioner.model.memory import Glimpse, Keys, Memory
 from captioner.model.rows import Rows
 
 
-class Memory(NamedTuple):
-    """What the decoder holds of a batch of images while it writes.
+class Attention(nn.Module):
+    """alpha = softmax(e), with a score e_i of every location by the subclass.
 
-    Attributes:
-        annotations: ``(images, locations, features)``.
-        keys: their share of the scoring network, e^2(W_a a + b), ``(images, locations, size)``; see
-            ``scoring``.
-        tally: sums the keys' gradient over the steps.
-        looks: the uses of the annotations by the steps.
-        weights: the decoder's, as free-running steps multiply by them.
-        expected: ``(images,)`` booleans, images whose sampled location is replaced by its expectation
-            (hard attention in training only).
-        generator: draws the locations of hard attention.
-        deleted: ``(images, width, locations)`` booleans, locations that a row cannot look at; its
-            attention is shared among the others as if they were all there is.
+    Args:
+        look: what is seen with these weights; None: :class:`SoftLook`.
     """
 
-    annotations: Tensor
-    keys: Tensor
-    tally: Tally
-    looks: Uses
-    weights: Weights
-    expected: Tensor | None = None
-    generator: torch.Generator | None = None
-    deleted: Tensor | None = None
+    def __init__(self, look: Look | None = None) -> None:
+        super().__init__()
+        self.look = look or SoftLook()
 
-    def select(self, images: Tensor) -> Memory:
-        """The memory of some of the images, by index."""
-        expected = None if self.expected is None else self.expected[images]
-        deleted = None if self.deleted is None else self.deleted[images]
-        annotations, keys = self.annotations[images], self.keys[images]
-        return self._replace(
-            annotations=annotations,
-            keys=keys,
-            tally=Tally(),
-            looks=Uses(),
-            expected=expected,
-            deleted=deleted,
-        )
+    def keys(self, annotations: Tensor) -> Keys:
+        """What scoring needs of annotations ``(images, locations, features)``."""
+        raise NotImplementedError
 
+    def scores(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
+        """Scores by hidden state ``(rows, hidden_size)``, on the grid: ``(images, width, locations)``."""
+        raise NotImplementedError
 
-class Glimpse(NamedTuple):
-    """One look at the image.
+    def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
+        """Compute once per image what every step needs."""
+        expected = self.look.expected(len(annotations), annotations.device) if self.training else None
+        return Memory(self.keys(annotations), Values(annotations), Products(), expected, generator)
 
-    Attributes:
-        context: z, ``(rows, features)``.
-        alpha: the attention distribution, ``(rows, locations)``.
-        surprise: log probability of the location that was drawn, ``(rows,)``, zero where the expectation
-            stood in for it; None unless hard attention is training.
-        entropy: of alpha, ``(rows,)``; likewise.
-    """
-
-    context: Tensor
-    alpha: Tensor
-    surprise: Tensor | None = None
-    entropy: Tensor | None = None
+    def forward(self, hidden: Tensor, memory: Memory, rows: Rows) -> Glimpse:
+        """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``."""
+        scores = self.scores(hidden, memory, rows)
+        if memory.deleted is not None:
+            scores = scores.masked_fill(memory.deleted, float("-inf"))
+        return self.look(scores.softmax(dim=-1), memory, rows)
 
 
-class SoftAttention(nn.Module):
-    """Additive attention: alpha = softmax(v . tanh(W_a a + W_h h + b)), z = sum_i alpha_i a_i.
+class AdditiveAttention(Attention):
+    """e_i = v . tanh(W_a a_i + W_h h + b), the paper's (after Bahdanau et al. 2015).
 
     Args:
         features: width of an annotation.
@@ -90,125 +65,57 @@ class SoftAttention(nn.Module):
         size: width of the scoring network.
     """
 
-    def __init__(self, features: int, hidden_size: int, size: int) -> None:
-        super().__init__()
+    def __init__(self, features: int, hidden_size: int, size: int, look: Look | None = None) -> None:
+        super().__init__(look)
         self.annotation_map = nn.Linear(features, size)
         self.hidden_map = nn.Parameter(torch.empty(size, hidden_size))
         nn.init.xavier_uniform_(self.hidden_map)
         self.score = nn.Parameter(torch.empty(size))
         nn.init.uniform_(self.score, -(size**-0.5), size**-0.5)
 
-    def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
-        """Compute once an image what every step needs."""
-        keys = exponentials(self.annotation_map(annotations))
-        return Memory(operand(annotations), keys, Tally(), Uses(), Weights(), generator=generator)
+    def keys(self, annotations: Tensor) -> AdditiveKeys:
+        return AdditiveKeys.of(self.annotation_map(annotations))
 
-    def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
-        """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``.
-
-        ``linear`` takes the product with the hidden state.
-        """
-        alpha = self.weights(hidden, memory, rows, linear)
-        context = expectation(alpha, memory.annotations, memory.looks)
-        return Glimpse(rows.collect(context), rows.collect(alpha))
-
-    def weights(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear) -> Tensor:
-        """The attention distributions on the grid, ``(images, width, locations)``."""
-        queries = exponentials(rows.spread(linear(hidden, self.hidden_map)))
-        scores = additive_scores(memory.keys, queries, self.score, memory.tally)
-        if memory.deleted is not None:
-            scores = scores.masked_fill(memory.deleted, float("-inf"))
-        return scores.softmax(dim=-1)
+    def scores(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
+        return memory.keys(rows.spread(memory.linear(hidden, self.hidden_map)), self.score)
 
 
-class HardAttention(SoftAttention):
-    """Stochastic attention: one location a step, drawn from alpha (section 4.1).
+class MultiplicativeAttention(Attention):
+    """e_i = h . W a_i / sqrt(hidden_size): the general form of Luong et al. (2015), scaled.
 
-    Training draws a location, or with ``expectation_probability`` an image takes the expectation instead;
-    the loss adds the REINFORCE term. At test time the location is ``inference``: the most likely one
-    (argmax), a drawn one (sample), or the expectation, which is soft attention's context.
-    """
-
-    INFERENCE = ("argmax", "expectation", "sample")
-
-    def __init__(
-        self,
-        features: int,
-        hidden_size: int,
-        size: int,
-        inference: str = "argmax",
-        expectation_probability: float = 0.5,
-    ) -> None:
-        super().__init__(features, hidden_size, size)
-        check_choice(inference, self.INFERENCE, "attention.inference")
-        self.inference = inference
-        self.expectation_probability = expectation_probability
-
-    def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
-        memory = super().remember(annotations, generator)
-        if not self.training:
-            return memory
-        draw = torch.rand(len(annotations), device=annotations.device)
-        return memory._replace(expected=draw < self.expectation_probability)
-
-    def forward(self, hidden: Tensor, memory: Memory, rows: Rows, linear: Linear = F.linear) -> Glimpse:
-        alpha = self.weights(hidden, memory, rows, linear)
-        context = rows.collect(expectation(alpha, memory.annotations, memory.looks))
-        alpha = rows.collect(alpha)
-        if memory.expected is None and self.inference == "expectation":
-            return Glimpse(context, alpha)
-        if memory.expected is None and self.inference == "argmax":
-            location = alpha.argmax(dim=-1)
-        else:
-            location = torch.multinomial(alpha.detach().float(), 1, generator=memory.generator)
-            location = location.squeeze(-1)
-        drawn = memory.annotations[rows.owner, location]
-        if memory.expected is None:
-            return Glimpse(drawn, alpha)
-        log_alpha = at_least_float32(alpha).clamp_min(1e-20).log()
-        expected = memory.expected[rows.owner]
-        surprise = log_alpha.gather(-1, location[:, None]).squeeze(-1).masked_fill(expected, 0.0)
-        context = torch.where(expected[:, None], context, drawn)
-        return Glimpse(context, alpha, surprise, -(alpha * log_alpha).sum(-1))
-
-
-def set_inference(attention: SoftAttention, inference: str) -> None:
-    """Make a trained hard attention choose its location in another way at test time.
-
-    Raises:
-        CaptionerError: there is no such way, or the attention is soft.
-    """
-    check_choice(inference, HardAttention.INFERENCE, "inference")
-    if not isinstance(attention, HardAttention):
-        raise CaptionerError(f"inference: {inference} is for hard attention, and this model's is soft")
-    attention.inference = inference
-
-
-def set_expectation(attention: SoftAttention, config: AttentionConfig, done: float) -> None:
-    """Let hard attention learn where to look as soft attention does before its locations are drawn.
-
-    Drawn from the start, they are noise to the decoder, which learns to write without them.
+    A bias would add the same to every location, which the softmax cancels. Scaling keeps the softmax from
+    saturating in wide decoders (Vaswani et al. 2017, section 3.2.1).
 
     Args:
-        done: share of the training that is over.
+        features: width of an annotation.
+        hidden_size: width of the decoder's hidden state.
     """
-    if isinstance(attention, HardAttention) and isinstance(config, HardAttentionConfig):
-        soft = done < config.soft_start
-        attention.expectation_probability = 1.0 if soft else config.expectation_probability
+
+    def __init__(self, features: int, hidden_size: int, look: Look | None = None) -> None:
+        super().__init__(look)
+        self.annotation_map = nn.Linear(features, hidden_size, bias=False)
+
+    def keys(self, annotations: Tensor) -> MultiplicativeKeys:
+        return MultiplicativeKeys.of(self.annotation_map(annotations))
+
+    def scores(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
+        return memory.keys(rows.spread(hidden) * hidden.shape[-1] ** -0.5)
 
 
-ATTENTIONS: dict[str, type[SoftAttention]] = {"soft": SoftAttention, "hard": HardAttention}
+Build = Callable[[AttentionConfig, int, int, Look], Attention]
+ATTENTIONS: dict[str, Build] = {
+    "additive": lambda config, features, hidden, look: AdditiveAttention(features, hidden, config.size, look),
+    "multiplicative": lambda _, features, hidden, look: MultiplicativeAttention(features, hidden, look),
+}
 
 
-def build_attention(config: AttentionConfig, features: int, hidden_size: int) -> SoftAttention:
-    """The attention that the configuration names.
+def build_attention(config: AttentionConfig, features: int, hidden_size: int) -> Attention:
+    """The attention that the configuration names, over annotations ``features`` wide.
 
     Raises:
-        CaptionerError: there is no attention of that name.
+        CaptionerError: there is no score of that name.
     """
-    attention = choose(ATTENTIONS, config.name, "attention")
+    look: Look = SoftLook()
     if isinstance(config, HardAttentionConfig):
-        return HardAttention(
-            features, hidden_size, config.size, config.inference, config.expectation_probability
-        )
-    return attention(features, hidden_size, config.size)
+        look = HardLook(config.inference, config.expectation_probability, config.soft_start)
+    return choose(ATTENTIONS, config.score, "attention.score")(config, features, hidden_size, look)

@@ -4,9 +4,9 @@ A cell turns its inputs and its previous state into its next state. States are t
 ``(batch, hidden)`` tensors, the hidden state first, so a caller reorders or copies any cell's state with
 one line and never asks which cell it is.
 
-Every pre-activation is a sum of an input share W x + b and a recurrent share U h, so
-``cell(inputs, state)`` equals ``cell.recur(cell.input_map(inputs), state)``; the decoder computes the
-input shares that it can know beforehand for all steps in one product.
+Every pre-activation is a sum of W x + b, called ``wx``, and U h, so ``cell(inputs, state)`` equals
+``cell.recur(cell.input_map(inputs), state)``; the decoder computes the part of ``wx`` that it knows
+beforehand for all steps in one product.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ State = tuple[Tensor, ...]
 
 
 class Cell(nn.Module):
-    """The part that all cells share: one fused matrix product for the input, one for the hidden state.
+    """What all cells have in common: one fused matrix product for the input, one for the hidden state.
 
     Args:
         input_size: width of x.
@@ -49,14 +49,14 @@ class Cell(nn.Module):
         """One step: inputs ``(batch, input_size)`` and the state give the next state."""
         return self.recur(self.input_map(inputs), state)
 
-    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
-        """One step from the input's share W x + b, ``(batch, gates * hidden_size)``.
+    def recur(self, wx: Tensor, state: State, linear: Linear = F.linear) -> State:
+        """One step from wx = W x + b, ``(batch, gates * hidden_size)``.
 
         ``linear`` takes the products with the hidden state.
         """
         raise NotImplementedError
 
-    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
+    def gate_values(self, wx: Tensor, state: State) -> dict[str, Tensor]:
         """How far each gate opens in the step that :meth:`recur` takes, from 0 to 1, by its name.
 
         Each is ``(batch, hidden_size)``. For those who look into a cell; a step needs none of it.
@@ -69,9 +69,9 @@ class VanillaCell(Cell):
 
     gates = 1
 
-    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
+    def recur(self, wx: Tensor, state: State, linear: Linear = F.linear) -> State:
         (h,) = state
-        return (torch.tanh(share + linear(h, self.hidden_map)),)
+        return (torch.tanh(wx + linear(h, self.hidden_map)),)
 
 
 class LSTMCell(Cell):
@@ -88,14 +88,14 @@ class LSTMCell(Cell):
         super().__init__(input_size, hidden_size)
         nn.init.constant_(self.input_map.bias[hidden_size : 2 * hidden_size], forget_bias)
 
-    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
+    def recur(self, wx: Tensor, state: State, linear: Linear = F.linear) -> State:
         h, c = state
-        i, f, g, o = (share + linear(h, self.hidden_map)).chunk(4, dim=-1)
+        i, f, g, o = (wx + linear(h, self.hidden_map)).chunk(4, dim=-1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 
-    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
-        i, f, _, o = torch.sigmoid(share + F.linear(state[0], self.hidden_map)).chunk(4, dim=-1)
+    def gate_values(self, wx: Tensor, state: State) -> dict[str, Tensor]:
+        i, f, _, o = torch.sigmoid(wx + F.linear(state[0], self.hidden_map)).chunk(4, dim=-1)
         return {"forget": f, "input": i, "output": o}
 
 
@@ -109,16 +109,16 @@ class PeepholeLSTMCell(LSTMCell):
         super().__init__(input_size, hidden_size, forget_bias)
         self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
 
-    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
+    def recur(self, wx: Tensor, state: State, linear: Linear = F.linear) -> State:
         h, c = state
-        i, f, g, o = (share + linear(h, self.hidden_map)).chunk(4, dim=-1)
+        i, f, g, o = (wx + linear(h, self.hidden_map)).chunk(4, dim=-1)
         see_i, see_f, see_o = self.peepholes
         c = torch.sigmoid(f + see_f * c) * c + torch.sigmoid(i + see_i * c) * torch.tanh(g)
         return torch.sigmoid(o + see_o * c) * torch.tanh(c), c
 
-    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
-        (h, c), (_, new_c) = state, self.recur(share, state)
-        i, f, _, o = (share + F.linear(h, self.hidden_map)).chunk(4, dim=-1)
+    def gate_values(self, wx: Tensor, state: State) -> dict[str, Tensor]:
+        (h, c), (_, new_c) = state, self.recur(wx, state)
+        i, f, _, o = (wx + F.linear(h, self.hidden_map)).chunk(4, dim=-1)
         see_i, see_f, see_o = self.peepholes
         gates = {"forget": f + see_f * c, "input": i + see_i * c, "output": o + see_o * new_c}
         return {name: torch.sigmoid(gate) for name, gate in gates.items()}
@@ -137,15 +137,15 @@ class CoupledLSTMCell(Cell):
         super().__init__(input_size, hidden_size)
         nn.init.constant_(self.input_map.bias[:hidden_size], forget_bias)
 
-    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
+    def recur(self, wx: Tensor, state: State, linear: Linear = F.linear) -> State:
         h, c = state
-        f, g, o = (share + linear(h, self.hidden_map)).chunk(3, dim=-1)
+        f, g, o = (wx + linear(h, self.hidden_map)).chunk(3, dim=-1)
         f = torch.sigmoid(f)
         c = f * c + (1 - f) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 
-    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
-        f, _, o = torch.sigmoid(share + F.linear(state[0], self.hidden_map)).chunk(3, dim=-1)
+    def gate_values(self, wx: Tensor, state: State) -> dict[str, Tensor]:
+        f, _, o = torch.sigmoid(wx + F.linear(state[0], self.hidden_map)).chunk(3, dim=-1)
         return {"forget": f, "output": o}
 
 
@@ -165,22 +165,22 @@ class GRUCell(Cell):
         if reset_after:
             self.candidate_bias = nn.Parameter(torch.zeros(hidden_size))
 
-    def recur(self, share: Tensor, state: State, linear: Linear = F.linear) -> State:
+    def recur(self, wx: Tensor, state: State, linear: Linear = F.linear) -> State:
         (h,) = state
         sizes = (2 * self.hidden_size, self.hidden_size)
-        share_gates, share_n = share.split(sizes, dim=-1)
+        wx_gates, wx_n = wx.split(sizes, dim=-1)
         if self.reset_after:
             hidden_gates, hidden_n = linear(h, self.hidden_map).split(sizes, dim=-1)
-            r, z = torch.sigmoid(share_gates + hidden_gates).chunk(2, dim=-1)
-            n = torch.tanh(share_n + r * (hidden_n + self.candidate_bias))
+            r, z = torch.sigmoid(wx_gates + hidden_gates).chunk(2, dim=-1)
+            n = torch.tanh(wx_n + r * (hidden_n + self.candidate_bias))
         else:
             to_gates, to_n = self.hidden_map.split(sizes)
-            r, z = torch.sigmoid(share_gates + linear(h, to_gates)).chunk(2, dim=-1)
-            n = torch.tanh(share_n + linear(r * h, to_n))
+            r, z = torch.sigmoid(wx_gates + linear(h, to_gates)).chunk(2, dim=-1)
+            n = torch.tanh(wx_n + linear(r * h, to_n))
         return ((1 - z) * h + z * n,)
 
-    def openness(self, share: Tensor, state: State) -> dict[str, Tensor]:
-        r, z, _ = torch.sigmoid(share + F.linear(state[0], self.hidden_map)).chunk(3, dim=-1)
+    def gate_values(self, wx: Tensor, state: State) -> dict[str, Tensor]:
+        r, z, _ = torch.sigmoid(wx + F.linear(state[0], self.hidden_map)).chunk(3, dim=-1)
         return {"update": z, "reset": r}
 
 

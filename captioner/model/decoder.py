@@ -9,19 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from captioner.errors import CaptionerError, check_choice
-from captioner.kernels.deferred_gradients import Tape
+from captioner.errors import CaptionerError, choose
 from captioner.kernels.dropout import Dropout
 from captioner.kernels.linear import Linear
-from captioner.model.attention import Glimpse, Memory, SoftAttention
+from captioner.kernels.word_loss import word_loss
+from captioner.model.attention import Attention
 from captioner.model.cells import Cell, State
+from captioner.model.memory import Memory
 from captioner.model.rows import Captions, Rows
-
-GATES = ("none", "scalar", "vector")
 
 
 class Step(NamedTuple):
-    """What one step hands to the output layer, a row a caption or beam.
+    """What came of one step, a row per caption or beam; or of many steps, one after another.
 
     Attributes:
         embedding: E y of the previous word, ``(rows, embedding_size)``.
@@ -29,6 +28,7 @@ class Step(NamedTuple):
         context: beta z, ``(rows, features)``.
         alpha: attention weights, ``(rows, locations)``.
         beta: the gate, ``(rows,)``, its mean where it is a vector; None without a gate.
+        log_prob_drawn, entropy: as in :class:`captioner.model.memory.Glimpse`, ``(rows,)``.
     """
 
     embedding: Tensor
@@ -36,28 +36,34 @@ class Step(NamedTuple):
     context: Tensor
     alpha: Tensor
     beta: Tensor | None
+    log_prob_drawn: Tensor | None = None
+    entropy: Tensor | None = None
+
+    @classmethod
+    def cat(cls, steps: Sequence[Step]) -> Step:
+        """Several steps in one, the rows of each after those of the one before."""
+        embedding, hidden, context, alpha, *others = zip(*steps)
+        whole = (torch.cat(parts) for parts in (embedding, hidden, context, alpha))
+        return cls(*whole, *(None if parts[0] is None else torch.cat(parts) for parts in others))
 
 
 class Unrolled(NamedTuple):
-    """A teacher-forced pass; the words of all captions in one dimension, step after step.
+    """A teacher-forced pass.
 
     Attributes:
-        embedding, hidden, context: as in :class:`Step`, ``(words, size)``.
+        steps: of the words of all captions, step after step; ``rows`` are words.
         targets: the word that each should predict, ``(words,)``.
         captions: the captions that were read.
-        coverage: attention summed over a caption's steps, ``(captions, locations)``.
-        surprise: log probability of all locations drawn for a caption, ``(captions,)``; hard attention only.
-        entropy: of the attention, summed over a caption's steps, ``(captions,)``; likewise.
     """
 
-    embedding: Tensor
-    hidden: Tensor
-    context: Tensor
+    steps: Step
     targets: Tensor
     captions: Captions
-    coverage: Tensor
-    surprise: Tensor | None
-    entropy: Tensor | None
+
+    @property
+    def coverage(self) -> Tensor:
+        """Attention summed over a caption's steps, ``(captions, locations)``."""
+        return self.captions.total(self.steps.alpha)
 
 
 class Decoder(nn.Module):
@@ -69,7 +75,7 @@ class Decoder(nn.Module):
         vocabulary_size: how many words there are, the special ones included.
         embedding_size: width of a word vector.
         features: width of an annotation.
-        gate: beta as ``none``, a ``scalar`` a step (the paper), or a ``vector`` of the context's width.
+        gate: beta as ``none``, a ``scalar`` per step (the paper), or a ``vector`` of the context's width.
         deep_output: whether the output layer sees the previous word and the context too.
         dropout: on the hidden state and the deep output.
         input_dropout: on the word vectors and the annotations.
@@ -78,7 +84,7 @@ class Decoder(nn.Module):
     def __init__(
         self,
         cell: Cell,
-        attention: SoftAttention,
+        attention: Attention,
         vocabulary_size: int,
         embedding_size: int,
         features: int,
@@ -88,7 +94,7 @@ class Decoder(nn.Module):
         input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        check_choice(gate, GATES, "decoder.gate")
+        beta_size = choose({"none": 0, "scalar": 1, "vector": features}, gate, "decoder.gate")
         for name, share in (("dropout", dropout), ("input_dropout", input_dropout)):
             if not 0 <= share < 1:
                 raise CaptionerError(f"decoder.{name}: {share} is not in [0, 1)")
@@ -98,9 +104,7 @@ class Decoder(nn.Module):
         self.init_state = nn.Linear(features, cell.states * hidden_size)
         self.attention = attention
         self.cell = cell
-        self.gate = None
-        if gate != "none":
-            self.gate = nn.Linear(hidden_size, features if gate == "vector" else 1)
+        self.gate = nn.Linear(hidden_size, beta_size) if beta_size else None
         self.deep_output = deep_output
         if deep_output:
             self.hidden_output = nn.Linear(hidden_size, embedding_size)
@@ -126,60 +130,50 @@ class Decoder(nn.Module):
         return memory, tuple(part[captions.place] for part in initial)
 
     def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
-        """Feed the previous words ``(rows,)``; return what the output layer needs and the next state."""
-        linear = memory.weights.linear
-        of_word, of_context = self._input_weights()
-        embedding, share = self._read(words, of_word, linear)
-        step, _, state = self._advance(embedding, share, of_context, state, memory, rows, linear)
-        return step, state
+        """Feed the previous words ``(rows,)``; return what came of it and the next state."""
+        embedding, wx = self._read(words, memory.linear)
+        return self._advance(embedding, wx, state, memory, rows)
 
     def predict(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Tensor, Step, State]:
         """A step with the log probability of every next word, ``(rows, vocabulary)`` float32."""
         step, state = self.step(words, state, memory, rows)
-        logits = self.logits(step.embedding, step.hidden, step.context, memory.weights.linear)
-        return logits.float().log_softmax(dim=-1), step, state
+        return self.logits(step, memory.linear).float().log_softmax(dim=-1), step, state
 
     def forward(self, annotations: Tensor, captions: Captions) -> Unrolled:
         """Teacher forcing: every word is predicted from the reference's words before it."""
         memory, state = self.begin_captions(annotations, captions)
-        of_word, of_context = self._input_weights()
-        embedding, share = self._read(captions.previous(), of_word)
-        alive, linear = list(captions.alive), Tape().linear
+        embedding, wx = self._read(captions.previous())
+        alive = list(captions.alive)
         steps: list[Step] = []
-        glimpses: list[Glimpse] = []
-        for t, (word, word_share) in enumerate(zip(embedding.split(alive), share.split(alive))):
+        for t, (word, word_wx) in enumerate(zip(embedding.split(alive), wx.split(alive))):
             state = tuple(part[: alive[t]] for part in state)
-            rows = captions.rows(t)
-            step, glimpse, state = self._advance(word, word_share, of_context, state, memory, rows, linear)
+            step, state = self._advance(word, word_wx, state, memory, captions.rows(t))
             steps.append(step)
-            glimpses.append(glimpse)
-        return Unrolled(
-            embedding,
-            torch.cat([step.hidden for step in steps]),
-            torch.cat([step.context for step in steps]),
-            captions.pack(captions.words),
-            captions,
-            captions.total(torch.cat([glimpse.alpha for glimpse in glimpses])),
-            _total(captions, [glimpse.surprise for glimpse in glimpses]),
-            _total(captions, [glimpse.entropy for glimpse in glimpses]),
-        )
+        return Unrolled(Step.cat(steps), captions.pack(captions.words), captions)
 
-    def logits(self, embedding: Tensor, hidden: Tensor, context: Tensor, linear: Linear = F.linear) -> Tensor:
+    def logits(self, step: Step, linear: Linear = F.linear) -> Tensor:
         """Word scores ``(rows, vocabulary)``: L_o deep(...) plus a bias."""
-        deep = self.deep(embedding, hidden, context, linear)
-        return linear(deep, self.word_output.weight, self.word_output.bias)
+        return linear(self.deep(step, linear), self.word_output.weight, self.word_output.bias)
 
-    def deep(self, embedding: Tensor, hidden: Tensor, context: Tensor, linear: Linear = F.linear) -> Tensor:
+    def word_loss(self, unrolled: Unrolled, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """The label-smoothed loss summed over words, and each word's negative log likelihood, ``(words,)``.
+
+        The same as cross entropy of :meth:`logits`, without holding the logits of all words at once.
+        """
+        layer = self.word_output
+        return word_loss(self.deep(unrolled.steps), layer.weight, layer.bias, unrolled.targets, smoothing)
+
+    def deep(self, step: Step, linear: Linear = F.linear) -> Tensor:
         """What the output layer reads: dropout(tanh(E y + L_h dropout(h) + L_z beta z)).
 
         The tanh stands in the authors' code, not in the paper's equation 7. Without deep output it is
         dropout(h) alone.
         """
-        hidden = self.dropout(hidden)
+        hidden = self.dropout(step.hidden)
         if not self.deep_output:
             return hidden
-        deep = embedding + linear(hidden, self.hidden_output.weight, self.hidden_output.bias)
-        deep = deep + linear(context, self.context_output.weight)
+        deep = step.embedding + linear(hidden, self.hidden_output.weight, self.hidden_output.bias)
+        deep = deep + linear(step.context, self.context_output.weight)
         return self.dropout(torch.tanh(deep))
 
     def _input_weights(self) -> tuple[Tensor, Tensor]:
@@ -188,38 +182,29 @@ class Decoder(nn.Module):
         of_word, of_context = weight.split((self.embedding_size, weight.shape[1] - self.embedding_size), 1)
         return of_word, of_context
 
-    def _read(self, words: Tensor, of_word: Tensor, linear: Linear = F.linear) -> tuple[Tensor, Tensor]:
+    def _read(self, words: Tensor, linear: Linear = F.linear) -> tuple[Tensor, Tensor]:
         """E y of words ``(rows,)``, and what the cell's input map makes of it, its bias included."""
-        bias = self.cell.input_map.bias
+        (of_word, _), bias = self._input_weights(), self.cell.input_map.bias
         if self.input_dropout.active:
             embedding = self.input_dropout(self.embedding(words))
             return embedding, linear(embedding, of_word, bias)
         # a word is multiplied once, however often it is read
         distinct, place = words.unique(return_inverse=True)
         embedding = self.embedding(distinct)
-        share = linear(embedding, of_word, bias)
-        return F.embedding(place, embedding), F.embedding(place, share)
+        wx = linear(embedding, of_word, bias)
+        return F.embedding(place, embedding), F.embedding(place, wx)
 
     def _advance(
-        self,
-        embedding: Tensor,
-        word_share: Tensor,
-        of_context: Tensor,
-        state: State,
-        memory: Memory,
-        rows: Rows,
-        linear: Linear,
-    ) -> tuple[Step, Glimpse, State]:
-        glimpse = self.attention(state[0], memory, rows, linear)
+        self, embedding: Tensor, wx: Tensor, state: State, memory: Memory, rows: Rows
+    ) -> tuple[Step, State]:
+        """One step from a word's vector and its part of the cell's input, ``wx``."""
+        hidden, linear = state[0], memory.linear
+        glimpse = self.attention(hidden, memory, rows)
         context, beta = glimpse.context, None
         if self.gate is not None:
-            gate = torch.sigmoid(linear(state[0], self.gate.weight) + self.gate.bias)
+            gate = torch.sigmoid(linear(hidden, self.gate.weight) + self.gate.bias)
             context, beta = gate * context, gate.mean(dim=-1)
-        state = self.cell.recur(word_share + linear(context, of_context), state, linear)
-        return Step(embedding, state[0], context, glimpse.alpha, beta), glimpse, state
-
-
-def _total(captions: Captions, values: Sequence[Tensor | None]) -> Tensor | None:
-    """Each caption's sum over its steps, where there are values."""
-    present = [value for value in values if value is not None]
-    return captions.total(torch.cat(present)) if present else None
+        _, of_context = self._input_weights()
+        state = self.cell.recur(wx + linear(context, of_context), state, linear)
+        drawn, entropy = glimpse.log_prob_drawn, glimpse.entropy
+        return Step(embedding, state[0], context, glimpse.alpha, beta, drawn, entropy), state

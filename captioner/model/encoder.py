@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, check_range, choose
 from captioner.kernels.depthwise import train_depthwise_in_single
-from captioner.kernels.folding import ACTIVATIONS, fold
+from captioner.kernels.folding import ACTIVATIONS, folded
 from captioner.model.backbones import Stages, build_stages
 from captioner.model.fingerprint import fingerprint
 
@@ -96,10 +96,11 @@ class Encoder(nn.Module):
 
     def folded(self) -> Encoder:
         """A copy for inference on the same device, which gives the same annotations sooner."""
-        folded = deepcopy(self).eval().requires_grad_(False)
-        for stage in folded.stages:
-            fold(stage)
-        return folded
+        copy = deepcopy(self).eval().requires_grad_(False)
+        shape = (1, 3, self.image_size, self.image_size)
+        noise = torch.randint(256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        copy.stages = folded(copy.stages, copy._normalize(noise.to(self.mean.device)))
+        return copy
 
     def trunk(self, pixels: Tensor) -> Tensor:
         """``(images, 3, size, size)`` uint8 pixels to the frozen stages' output.

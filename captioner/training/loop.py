@@ -20,7 +20,6 @@ from captioner.evaluation.captions import caption_split
 from captioner.features.batches import epoch_batches
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast
-from captioner.model.attention import set_expectation
 from captioner.model.rows import Captions
 from captioner.system.device import choose_device
 from captioner.system.signals import Stop, Stopped
@@ -117,7 +116,7 @@ def train_epoch(
     """One pass over the training split, or what is left of it; returns means over the whole of it."""
     model, options, sums = trainer.model.train(), config.training, trainer.progress.sums
     epoch = trainer.progress.epoch
-    set_expectation(model.decoder.attention, config.attention, epoch / options.epochs)
+    model.decoder.attention.look.begin_epoch(epoch / options.epochs)
     batches = epoch_batches(
         material.train,
         material.captions,

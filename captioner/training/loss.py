@@ -9,7 +9,6 @@ from torch import Tensor
 
 from captioner.config.model import AttentionConfig, HardAttentionConfig
 from captioner.kernels.precision import at_least_float32
-from captioner.kernels.word_loss import word_loss
 from captioner.model.decoder import Decoder, Unrolled
 
 
@@ -46,26 +45,29 @@ def caption_loss(
     whatever the batch holds. With hard attention the REINFORCE term and the entropy bonus are added,
     and ``baseline``, the moving average of a caption's log likelihood (NaN: none yet), is updated in place.
     """
-    deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context)
-    layer = decoder.word_output
-    total, nll = word_loss(deep, layer.weight, layer.bias, unrolled.targets, label_smoothing)
-    penalty = (1 - at_least_float32(unrolled.coverage)).square().sum()
+    total, nll = decoder.word_loss(unrolled, label_smoothing)
+    penalty = attention_penalty(unrolled)
     if attention.penalty:
         total = total + attention.penalty * penalty
-    if isinstance(attention, HardAttentionConfig) and unrolled.surprise is not None:
-        assert baseline is not None and unrolled.entropy is not None
+    if isinstance(attention, HardAttentionConfig) and unrolled.steps.log_prob_drawn is not None:
+        assert baseline is not None
         total = total + _reinforce(attention, unrolled, nll, baseline)
-    captions = len(unrolled.coverage)
-    return Loss(total, nll.sum(), penalty.detach(), len(nll), captions)
+    return Loss(total, nll.sum(), penalty.detach(), len(nll), len(unrolled.captions))
+
+
+def attention_penalty(unrolled: Unrolled) -> Tensor:
+    """sum_i (1 - sum_t alpha_ti)^2, summed over captions (section 4.2.1)."""
+    return (1 - at_least_float32(unrolled.coverage)).square().sum()
 
 
 def _reinforce(attention: HardAttentionConfig, unrolled: Unrolled, nll: Tensor, baseline: Tensor) -> Tensor:
     """-lambda_r (log p(y|s) - b) log p(s) - lambda_e H(s), summed over captions (section 4.1)."""
-    assert unrolled.surprise is not None and unrolled.entropy is not None
-    reward = -unrolled.captions.total(nll)
+    captions, steps = unrolled.captions, unrolled.steps
+    assert steps.log_prob_drawn is not None and steps.entropy is not None
+    reward = -captions.total(nll)
     decay = attention.baseline_decay
     mean = reward.mean()
     baseline.copy_(torch.where(baseline.isnan(), mean, decay * baseline + (1 - decay) * mean))
     advantage = reward - baseline
-    gain = attention.reinforce_weight * (advantage * unrolled.surprise).sum()
-    return -gain - attention.entropy_weight * unrolled.entropy.sum()
+    gain = attention.reinforce_weight * (advantage * captions.total(steps.log_prob_drawn)).sum()
+    return -gain - attention.entropy_weight * captions.total(steps.entropy).sum()

@@ -41,7 +41,7 @@ from captioner.metrics.cider import CiderD
 from captioner.model.captioner import Captioner
 from captioner.model.decoder import Decoder, Unrolled
 from captioner.model.rows import Captions
-from captioner.training.loss import Loss
+from captioner.training.loss import Loss, attention_penalty
 from captioner.vocabulary import END, PAD, SPECIALS, Vocabulary, tokenize
 
 BASELINES = ("mean", "greedy")
@@ -138,7 +138,7 @@ class SelfCritical:
         torch.clear_autocast_cache()  # search left weights there that have no gradient
         unrolled = model.decoder(annotations, samples)
         total, nll = policy_loss(model.decoder, unrolled, rewards - baseline, self.search)
-        penalty = (1 - at_least_float32(unrolled.coverage)).square().sum()
+        penalty = attention_penalty(unrolled)
         return Loss(total, nll.sum(), penalty.detach(), len(nll), len(samples), rewards.sum().item())
 
     def captions(self, decoder: Decoder, annotations: Tensor, strategy: str) -> Captions:
@@ -170,16 +170,16 @@ def policy_loss(
         The loss, and each word's negative log probability, ``(words,)``, without a gradient.
     """
     captions, layer = unrolled.captions, decoder.word_output
-    deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context) / options.temperature
-    share = captions.pack(advantage[:, None].expand(-1, captions.words.shape[1]))
+    deep = decoder.deep(unrolled.steps) / options.temperature
+    scale = captions.pack(advantage[:, None].expand(-1, captions.words.shape[1]))
     total, nll = at_least_float32(deep.new_zeros(())), []
     first = captions.alive[0]
     for step, part in enumerate((slice(first), slice(first, None))):  # the first words, and the others
         never = torch.tensor(forbidden(step, len(layer.bias), options), device=deep.device)
         bias = (layer.bias / options.temperature).index_fill(0, never, NEVER)
-        loss, surprise = word_loss(deep[part], layer.weight, bias, unrolled.targets[part], share=share[part])
+        loss, of_part = word_loss(deep[part], layer.weight, bias, unrolled.targets[part], scale=scale[part])
         total = total + loss
-        nll.append(surprise)
+        nll.append(of_part)
     return total, torch.cat(nll)
 
 

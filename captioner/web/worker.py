@@ -10,7 +10,6 @@ from typing import NamedTuple
 from captioner.caption import Caption
 from captioner.config.search import SearchConfig
 from captioner.errors import CaptionerError
-from captioner.model.attention import HardAttention
 from captioner.predictor import Predictor
 
 
@@ -30,8 +29,7 @@ class Worker:
     def __init__(self, predictor: Predictor, batch_size: int = 16) -> None:
         self.predictor = predictor
         # where attention draws its locations, a draw depends on the others in the batch
-        attentions = [model.decoder.attention for model in predictor.models]
-        draws = any(isinstance(a, HardAttention) and a.inference == "sample" for a in attentions)
+        draws = any(model.decoder.attention.look.draws for model in predictor.models)
         self.batch_size = 1 if draws else batch_size
         self._jobs: deque[Job] = deque()
         self._changed = Condition()

@@ -39,12 +39,12 @@ def best(found):
 @pytest.mark.parametrize("name", NAMES)
 def test_gates_open_as_the_published_equations_say(make_cell, name):
     cell = make_cell(name)
-    share = torch.randn(5, cell.gates * 4, dtype=torch.float64)
+    wx = torch.randn(5, cell.gates * 4, dtype=torch.float64)
     state = tuple(torch.randn(5, 4, dtype=torch.float64) for _ in range(cell.states))
-    gates, (new_h, *new_c) = cell.openness(share, state), cell.recur(share, state)
+    gates, (new_h, *new_c) = cell.gate_values(wx, state), cell.recur(wx, state)
     assert gates.keys() == GATES[name]
     assert all(gate.shape == (5, 4) and (gate > 0).all() and (gate < 1).all() for gate in gates.values())
-    blocks = (share + state[0] @ cell.hidden_map.T).chunk(cell.gates, dim=1)
+    blocks = (wx + state[0] @ cell.hidden_map.T).chunk(cell.gates, dim=1)
     if name in ("lstm", "peephole", "coupled"):
         torch.testing.assert_close(gates["output"] * tanh(new_c[0]), new_h)
         candidate = tanh(blocks[1 if name == "coupled" else 2])
@@ -71,7 +71,7 @@ def test_gates_of_a_caption_are_the_mean_of_each_over_the_units(make_decoder, ma
             before, step = moment.state, moment.step
             x = torch.cat([step.embedding, step.context], dim=1)
             torch.testing.assert_close(decoder.cell(x, before)[0], step.hidden)  # so x is the cell's input
-            gates = decoder.cell.openness(decoder.cell.input_map(x), before)
+            gates = decoder.cell.gate_values(decoder.cell.input_map(x), before)
             assert {n: g.mean().item() for n, g in gates.items()} == pytest.approx(
                 {n: values[t] for n, values in explanation.gates.items()}
             )

@@ -28,7 +28,7 @@ def log_probs(decoder: Decoder, annotations: Tensor, kept: Tensor, words: list[i
         _, state = decoder.step(torch.tensor([previous]), state, memory, rows)
     memory = decoder.attention.remember(annotations[None, kept])
     step, _ = decoder.step(torch.tensor([[START, *words][t]]), state, memory, rows)
-    return decoder.logits(step.embedding, step.hidden, step.context).log_softmax(-1)[0]
+    return decoder.logits(step).log_softmax(-1)[0]
 
 
 @pytest.mark.parametrize("attention", ["soft", "hard-argmax", "hard-expectation"])

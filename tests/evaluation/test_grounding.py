@@ -34,7 +34,7 @@ from captioner.evaluation.grounding.measures import (
     touched,
 )
 from captioner.evaluation.grounding.naming import Named, named_in_caption, named_in_reference, word_kinds
-from captioner.evaluation.grounding.placement import Sight, placements
+from captioner.evaluation.grounding.placement import PlacedWord, placements
 from captioner.evaluation.grounding.table import as_lines
 from captioner.metrics import coco
 
@@ -90,7 +90,7 @@ def test_uniform_map_has_the_area_share() -> None:
     ],
 )
 def test_peak_in_a_box(box: Box, inside: int, near: int) -> None:
-    placed = placements([Sight("shape", 0, one_hot(1 * 4 + 2), box)], GRID)["shape"]
+    placed = placements([PlacedWord("shape", 0, one_hot(1 * 4 + 2), box)], GRID)["shape"]
     assert (placed.pointing.model, placed.near.model) == (inside, near)
 
 
@@ -132,7 +132,7 @@ def test_moved_and_apart() -> None:
 
 def test_shuffled_maps_point_elsewhere() -> None:
     left, right = (0.0, 0.0, 0.25, 1.0), (0.75, 0.0, 1.0, 1.0)
-    sights = [Sight("shape", 0, one_hot(4), left), Sight("shape", 1, one_hot(7), right)]
+    sights = [PlacedWord("shape", 0, one_hot(4), left), PlacedWord("shape", 1, one_hot(7), right)]
     placed = placements(sights, GRID)["shape"]
     assert placed.words == 2
     for found in (placed.pointing, placed.near, placed.mass):
@@ -141,7 +141,7 @@ def test_shuffled_maps_point_elsewhere() -> None:
 
 def test_a_model_that_always_looks_at_one_place_is_no_better_than_shuffled() -> None:
     boxes = random_boxes(8).tolist()
-    sights = [Sight("shape", i, one_hot(6), tuple(box)) for i, box in enumerate(boxes)]  # type: ignore[arg-type]
+    sights = [PlacedWord("shape", i, one_hot(6), tuple(box)) for i, box in enumerate(boxes)]  # type: ignore[arg-type]
     placed = placements(sights, GRID)["shape"]
     assert placed.mass.shuffled == pytest.approx(placed.mass.model)
     assert placed.pointing.shuffled == pytest.approx(placed.pointing.model)
@@ -149,7 +149,7 @@ def test_a_model_that_always_looks_at_one_place_is_no_better_than_shuffled() -> 
 
 def test_classes_are_apart_and_together() -> None:
     box = (0.0, 0.0, 0.25, 1.0)
-    sights = [Sight("shape", 0, one_hot(0), box), Sight("colour", 0, one_hot(1), box)]
+    sights = [PlacedWord("shape", 0, one_hot(0), box), PlacedWord("colour", 0, one_hot(1), box)]
     placed = placements(sights, GRID)
     assert {kind: (p.words, p.mass.model) for kind, p in placed.items()} == {
         "colour": (1, 0),

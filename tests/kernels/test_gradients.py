@@ -1,7 +1,7 @@
 """Every gradient in float64 against finite differences, and REINFORCE's against the exact one.
 
-The decoder takes gradients by hand in four places: the attention's scores, its expectation, the products of
-the unrolled loop (``deferred``), and the output layer with its loss. They are checked alone and in the whole
+Gradients are taken by hand in four places: the attention's scores, the context, the products of the
+unrolled loop, and the output layer with its loss. They are checked alone and in the whole
 loss of a batch whose captions differ in length and in number.
 """
 
@@ -18,10 +18,9 @@ from torch.autograd import gradcheck
 
 from captioner.config.model import HardAttentionConfig, SoftAttentionConfig
 from captioner.config.search import SearchConfig
-from captioner.kernels.additive_scores import additive_scores, exponentials
-from captioner.kernels.deferred_gradients import Tape, Uses
-from captioner.kernels.tally import Tally
-from captioner.kernels.weighted_sum import expectation
+from captioner.kernels.additive_scores import AdditiveKeys
+from captioner.kernels.linear import Products
+from captioner.kernels.weighted_sum import Values
 from captioner.kernels.word_loss import word_loss
 from captioner.model.cells import CELLS
 from captioner.model.rows import Captions
@@ -69,10 +68,9 @@ def doubles(*shapes):
 @pytest.mark.parametrize("images", [(2,), (2, 2, 1)], ids=["one step", "three steps, of fewer images"])
 def test_attention(images):
     def attend(annotations, keys, query, score):
-        exp_keys, tally, looks = exponentials(keys), Tally(), Uses()
+        keys, values = AdditiveKeys.of(keys), Values(annotations)
         for count in images:  # each looks in the light of what the one before it saw
-            alpha = additive_scores(exp_keys, exponentials(query[:count]), score, tally).softmax(-1)
-            query = expectation(alpha, annotations, looks)
+            query = values(keys(query[:count], score).softmax(-1))
         return query
 
     assert gradcheck(attend, doubles((2, 5, 3), (2, 5, 3), (2, 2, 3), (3,)))
@@ -80,7 +78,7 @@ def test_attention(images):
 
 def test_products_of_a_loop():
     def loop(x, weight, other):
-        linear = Tape().linear
+        linear = Products()
         for rows in (4, 4, 2, 1):  # captions end
             x = torch.tanh(linear(x[:rows], weight[:3]) + linear(linear(x[:rows], weight[3:]), other))
         return x
@@ -129,7 +127,7 @@ def test_penalty(make_decoder, make_annotations):
 
 def test_hard_attention_in_expectation(make_decoder, make_annotations):
     decoder = make_decoder(attention="hard").train()
-    decoder.attention.expectation_probability = 1.0
+    decoder.attention.look.expectation_probability = 1.0
     config = HardAttentionConfig(penalty=0.7, entropy_weight=0.3)
 
     def loss(decoder, unrolled):
@@ -145,12 +143,12 @@ def test_hard_attention_at_drawn_locations(make_decoder, make_annotations):
 
     def parts(decoder, unrolled):
         likelihood = caption_loss(decoder, unrolled, SoftAttentionConfig(penalty=0.0)).total
-        return likelihood, unrolled.surprise, unrolled.entropy
+        return likelihood, unrolled.steps.log_prob_drawn, unrolled.steps.entropy
 
     loss = Loss(decoder, parts)
     annotations = make_annotations()
-    surprise = loss(annotations)[1]
-    assert (surprise == 0).any() and (surprise < 0).any()
+    log_prob = loss(annotations)[1]
+    assert (log_prob == 0).any() and (log_prob < 0).any()
     check(loss, annotations)
 
 
@@ -175,7 +173,7 @@ def test_reinforce_over_all_paths_is_the_gradient_of_the_expected_reward(
     """Each path of locations weighted with its probability: an expectation without sampling."""
     text, locations = [4, 5, END], 3
     decoder = make_decoder(cell, "hard").train()
-    decoder.attention.expectation_probability = 0.0
+    decoder.attention.look.expectation_probability = 0.0
     annotations = make_annotations(images=1, locations=locations)
     weights = list(decoder.parameters())
     wanted = torch.autograd.grad(-expected_log_likelihood(decoder, annotations[0], text), weights)
@@ -185,7 +183,7 @@ def test_reinforce_over_all_paths_is_the_gradient_of_the_expected_reward(
         steps = iter(path)
         monkeypatch.setattr(torch, "multinomial", lambda *_, steps=steps, **__: torch.tensor([[next(steps)]]))
         unrolled = decoder(annotations, Captions.build([[text]]))
-        probability = unrolled.surprise.exp().item()
+        probability = unrolled.steps.log_prob_drawn.sum().exp().item()
         loss = caption_loss(decoder, unrolled, config, baseline=torch.tensor(baseline, dtype=torch.float64))
         for sum_, part in zip(total, torch.autograd.grad(loss.total, weights)):
             sum_ += probability * part

@@ -6,12 +6,12 @@ import pytest
 import torch
 from support.oracle import attend
 
-from captioner.config.model import AttentionConfig, HardAttentionConfig
+from captioner.config.model import HardAttentionConfig, SoftAttentionConfig
 from captioner.errors import CaptionerError
-from captioner.kernels.additive_scores import PIECE, additive_scores, exponentials
+from captioner.kernels.additive_scores import PIECE, AdditiveKeys
 from captioner.kernels.compiler import use_compiler
-from captioner.kernels.tally import Tally
-from captioner.model.attention import HardAttention, SoftAttention, build_attention
+from captioner.model.attention import AdditiveAttention, MultiplicativeAttention, build_attention
+from captioner.model.look import HardLook
 from captioner.model.rows import Rows
 
 FEATURES, HIDDEN, SIZE, LOCATIONS = 5, 4, 6, 7
@@ -23,7 +23,7 @@ def plain_scores(keys, queries, score):
 
 
 def our_scores(keys, queries, score):
-    return additive_scores(exponentials(keys), exponentials(queries), score)
+    return AdditiveKeys.of(keys)(queries, score)
 
 
 def centred(scores):
@@ -42,8 +42,8 @@ def gradients(scores, tensors):
     return torch.autograd.grad((scores.softmax(-1) * weights).sum(), tensors)
 
 
-def make(kind=SoftAttention, *options, dtype=torch.float64):
-    attention = kind(FEATURES, HIDDEN, SIZE, *options)
+def make(look=None, dtype=torch.float64):
+    attention = AdditiveAttention(FEATURES, HIDDEN, SIZE, look)
     for parameter in attention.parameters():
         torch.nn.init.normal_(parameter)
     return attention.to(dtype).eval()
@@ -98,15 +98,15 @@ def test_autocast_leaves_the_scores_in_single():
     assert torch.equal(scores, our_scores(*tensors))
 
 
-def test_steps_that_share_a_tally_share_the_gradient_of_the_keys():
+def test_steps_that_score_the_same_keys_share_their_gradient():
     keys, queries, score = operands()
 
     def two_steps(scores):
         looked = scores(keys, queries, score).softmax(-1) @ keys
         return scores(keys, looked, score)
 
-    exp_keys, tally = exponentials(keys), Tally()
-    ours = two_steps(lambda _, q, v: additive_scores(exp_keys, exponentials(q), v, tally))
+    remembered = AdditiveKeys.of(keys)
+    ours = two_steps(lambda _, q, v: remembered(q, v))
     wanted = gradients(two_steps(plain_scores), (keys, queries, score))
     torch.testing.assert_close(gradients(ours, (keys, queries, score)), wanted)
 
@@ -120,6 +120,21 @@ def test_compiled_kernels_equal_eager_ones():
     compiled = our_scores(*tensors)
     torch.testing.assert_close(compiled, eager)
     torch.testing.assert_close(gradients(compiled, tensors), wanted)
+
+
+# --- multiplicative attention ----------------------------------------------------------------------
+
+
+def test_multiplicative_alpha_is_that_of_luong_et_al():
+    """Their general form, h W a, over the root of the width, a location at a time."""
+    attention = MultiplicativeAttention(FEATURES, HIDDEN).double()
+    annotations = torch.randn(2, LOCATIONS, FEATURES, dtype=torch.float64)
+    hidden = torch.randn(6, HIDDEN, dtype=torch.float64)
+    alpha = attention(hidden, attention.remember(annotations), Rows.full(2, 3, CPU)).alpha
+    weight = attention.annotation_map.weight
+    for row, h in enumerate(hidden):
+        scores = [h @ (weight @ a) / HIDDEN**0.5 for a in annotations[row // 3]]
+        torch.testing.assert_close(alpha[row], torch.stack(scores).softmax(0))
 
 
 # --- soft attention ----------------------------------------------------------------------------------
@@ -151,9 +166,9 @@ def test_alpha_changes_with_the_hidden_state():
     assert (one - other).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("kind", [SoftAttention, HardAttention])
-def test_rows_with_gaps_look_as_each_would_alone(kind):
-    attention = make(kind)
+@pytest.mark.parametrize("look", [None, HardLook()], ids=["soft", "hard"])
+def test_rows_with_gaps_look_as_each_would_alone(look):
+    attention = make(look)
     annotations = torch.randn(4, LOCATIONS, FEATURES, dtype=torch.float64)
     owner, rank = torch.tensor([3, 0, 3, 1, 3]), torch.tensor([0, 0, 1, 0, 2])
     hidden = torch.randn(5, HIDDEN, dtype=torch.float64)
@@ -180,7 +195,7 @@ def test_selected_images_are_remembered_as_they_were():
 
 
 def test_argmax_looks_at_the_most_likely_location():
-    attention, (annotations, hidden, rows) = make(HardAttention, "argmax"), one_image(1)
+    attention, (annotations, hidden, rows) = make(HardLook("argmax")), one_image(1)
     alpha = attend(attention, annotations[0], hidden[0])
     context = attention(hidden, attention.remember(annotations), rows).context
     assert context[0].argmax() == alpha.argmax()
@@ -188,14 +203,14 @@ def test_argmax_looks_at_the_most_likely_location():
 
 
 def test_expectation_is_soft_attentions_context():
-    attention, (annotations, hidden, rows) = make(HardAttention, "expectation"), one_image(1)
+    attention, (annotations, hidden, rows) = make(HardLook("expectation")), one_image(1)
     context = attention(hidden, attention.remember(annotations), rows).context
     torch.testing.assert_close(context[0], attend(attention, annotations[0], hidden[0]))
 
 
 def test_samples_follow_alpha():
     count = 20000
-    attention, (annotations, hidden, rows) = make(HardAttention, "sample"), one_image(count)
+    attention, (annotations, hidden, rows) = make(HardLook("sample")), one_image(count)
     alpha = attend(attention, annotations[0], hidden[0])
     frequency = attention(hidden, attention.remember(annotations), rows).context.mean(0)
     error = (alpha * (1 - alpha) / count).sqrt()
@@ -203,7 +218,7 @@ def test_samples_follow_alpha():
 
 
 def test_training_draws_one_location_a_row():
-    attention, (annotations, hidden, rows) = make(HardAttention, "argmax", 0.0).train(), one_image(200)
+    attention, (annotations, hidden, rows) = make(HardLook("argmax", 0.0)).train(), one_image(200)
     context = attention(hidden, attention.remember(annotations), rows).context
     assert (context.max(-1).values == 1).all()
     assert (context.sum(-1) == 1).all()
@@ -211,54 +226,62 @@ def test_training_draws_one_location_a_row():
 
 
 def test_training_takes_the_expectation_as_often_as_asked():
-    attention = make(HardAttention, "argmax", 0.25).train()
+    attention = make(HardLook("argmax", 0.25)).train()
     memory = attention.remember(torch.randn(4000, 2, FEATURES, dtype=torch.float64))
     share = memory.expected.double().mean().item()
     assert abs(share - 0.25) < 4 * (0.25 * 0.75 / 4000) ** 0.5
 
 
 def test_an_image_in_expectation_sees_the_expected_annotation():
-    attention, (annotations, hidden, rows) = make(HardAttention, "argmax", 1.0).train(), one_image(2)
+    attention, (annotations, hidden, rows) = make(HardLook("argmax", 1.0)).train(), one_image(2)
     glimpse = attention(hidden, attention.remember(annotations), rows)
     torch.testing.assert_close(glimpse.context[0], attend(attention, annotations[0], hidden[0]))
-    assert glimpse.surprise.tolist() == [0, 0]
+    assert glimpse.log_prob_drawn.tolist() == [0, 0]
 
 
-def test_surprise_is_the_log_probability_of_the_drawn_location():
-    attention, (annotations, hidden, rows) = make(HardAttention, "argmax", 0.0).train(), one_image(50)
+def test_log_prob_drawn_is_that_of_the_drawn_location():
+    attention, (annotations, hidden, rows) = make(HardLook("argmax", 0.0)).train(), one_image(50)
     glimpse = attention(hidden, attention.remember(annotations), rows)
     log_alpha = attend(attention, annotations[0], hidden[0]).log()
     wanted = log_alpha[glimpse.context.argmax(-1)]
-    torch.testing.assert_close(glimpse.surprise, wanted, check_dtype=False, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(glimpse.log_prob_drawn, wanted, check_dtype=False, rtol=1e-5, atol=1e-5)
 
 
 def test_entropy_is_that_of_alpha():
-    attention, (annotations, hidden, rows) = make(HardAttention, "argmax", 0.5).train(), one_image(1)
+    attention, (annotations, hidden, rows) = make(HardLook("argmax", 0.5)).train(), one_image(1)
     entropy = attention(hidden, attention.remember(annotations), rows).entropy
     wanted = torch.distributions.Categorical(attend(attention, annotations[0], hidden[0])).entropy()
     torch.testing.assert_close(entropy[0], wanted, check_dtype=False, rtol=1e-5, atol=1e-5)
 
 
-def test_no_surprise_outside_training():
-    attention, (annotations, hidden, rows) = make(HardAttention), one_image(1)
+def test_nothing_is_drawn_outside_training():
+    attention, (annotations, hidden, rows) = make(HardLook()), one_image(1)
     glimpse = attention(hidden, attention.remember(annotations), rows)
-    assert glimpse.surprise is None and glimpse.entropy is None
+    assert glimpse.log_prob_drawn is None and glimpse.entropy is None
 
 
 # --- by configuration --------------------------------------------------------------------------------
 
 
 def test_configuration_reaches_hard_attention():
-    config = HardAttentionConfig(size=SIZE, inference="sample", expectation_probability=0.3)
-    attention = build_attention(config, FEATURES, HIDDEN)
-    assert (attention.inference, attention.expectation_probability) == ("sample", 0.3)
+    config = HardAttentionConfig(size=SIZE, inference="sample", expectation_probability=0.3, soft_start=0.2)
+    look = build_attention(config, FEATURES, HIDDEN).look
+    assert (look.inference, look.expectation_probability, look.soft_start) == ("sample", 0.3, 0.2)
+    assert look.draws
 
 
-def test_unknown_attention_is_refused_with_the_choices():
-    with pytest.raises(CaptionerError, match="attention: 'sotf' is not one of soft, hard"):
-        build_attention(AttentionConfig("sotf"), FEATURES, HIDDEN)
+@pytest.mark.parametrize("config", [SoftAttentionConfig, HardAttentionConfig])
+def test_configuration_chooses_the_score_of_either_look(config):
+    attention = build_attention(config(score="multiplicative"), FEATURES, HIDDEN)
+    assert isinstance(attention, MultiplicativeAttention)
+    assert attention.look.inference == getattr(config(), "inference", None)
+
+
+def test_unknown_score_is_refused_with_the_choices():
+    with pytest.raises(CaptionerError, match=r"attention\.score: 'aditive' is not one of additive, mult"):
+        build_attention(SoftAttentionConfig(score="aditive"), FEATURES, HIDDEN)
 
 
 def test_unknown_inference_is_refused_with_the_choices():
     with pytest.raises(CaptionerError, match=r"attention\.inference: 'mean' is not one of argmax"):
-        HardAttention(FEATURES, HIDDEN, SIZE, "mean")
+        HardLook("mean")

@@ -7,6 +7,7 @@ import torch
 from support.oracle import read
 
 from captioner.errors import CaptionerError
+from captioner.model.decoder import Step
 from captioner.model.rows import Captions, Rows
 from captioner.vocabulary import END, START
 
@@ -18,7 +19,7 @@ TEXTS = [[[4, 5, END], [6, END]], [], [[8, 7, 6, 5, END], [4, END], [END]]]  # o
 
 
 def logits_of(decoder, unrolled):
-    return decoder.logits(unrolled.embedding, unrolled.hidden, unrolled.context)
+    return decoder.logits(unrolled.steps)
 
 
 def textbook(decoder, annotations, captions):
@@ -83,7 +84,7 @@ def test_teacher_forcing_equals_repeated_steps(make_decoder, make_annotations, a
     memory, state = decoder.begin(annotations)
     for t, previous in enumerate([START, *text[:-1]]):
         out, state = decoder.step(torch.tensor([previous]), state, memory, Rows.full(1, 1, CPU))
-        logits = decoder.logits(out.embedding, out.hidden, out.context)
+        logits = decoder.logits(out)
         torch.testing.assert_close(logits[0], wanted[t])
 
 
@@ -158,7 +159,8 @@ def test_dropout_of_the_shallow_output_is_on_the_hidden_state(make_decoder):
     decoder = make_decoder(deep_output=False, dropout=0.5).train()
     decoder.word_output.weight.data = torch.eye(4, dtype=torch.float64)
     decoder.word_output.bias.data = torch.zeros(4, dtype=torch.float64)
-    logits = decoder.logits(None, torch.ones(500, 4, dtype=torch.float64), None)
+    hidden = torch.ones(500, 4, dtype=torch.float64)
+    logits = decoder.logits(Step(None, hidden, None, None, None))
     assert logits.unique().tolist() == [0, 2]
 
 
@@ -168,8 +170,8 @@ def test_input_dropout_is_on_word_vectors_and_annotations(make_decoder, make_ann
     logits = logits_of(decoder, decoder(annotations, captions))
     torch.testing.assert_close(logits, textbook(decoder, annotations, captions)[0])
     decoder.train().embedding.weight.data.fill_(1.0)
-    assert decoder(annotations, captions).embedding.unique().tolist() == [0, 2]
-    assert decoder.begin(torch.ones_like(annotations))[0].annotations.unique().tolist() == [0, 2]
+    assert decoder(annotations, captions).steps.embedding.unique().tolist() == [0, 2]
+    assert decoder.begin(torch.ones_like(annotations))[0].values.vectors.unique().tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def read(decoder, annotations, words, locations=None):
         alpha = attend(decoder.attention, annotations, h)
         if locations is not None:
             z = annotations[locations[t]]
-        elif getattr(decoder.attention, "inference", "expectation") == "expectation":
+        elif decoder.attention.look.inference in (None, "expectation"):
             z = sum(weight * a for weight, a in zip(alpha, annotations))
         else:
             z = annotations[alpha.argmax()]

@@ -23,7 +23,7 @@ from captioner.data.words import encode_captions
 from captioner.errors import CaptionerError
 from captioner.features.split import Split, encode_split
 from captioner.metrics.coco import Scores
-from captioner.model.attention import SoftAttention
+from captioner.model.attention import AdditiveAttention
 from captioner.model.captioner import build_model
 from captioner.model.cells import CELLS, Cell
 from captioner.model.decoder import Decoder
@@ -102,7 +102,7 @@ def test_nll_is_that_of_the_words_one_by_one(trained) -> None:
             rows = Captions.build([[caption]]).rows(0)
             for word, target in zip([START, *caption], caption):
                 step, state = model.decoder.step(torch.tensor([word]), state, memory, rows)
-                logits = model.decoder.logits(step.embedding, step.hidden, step.context)
+                logits = model.decoder.logits(step)
                 total -= logits.log_softmax(-1)[0, target].item()
             words += len(caption)
     assert mean_nll(model, split, captions, CPU, batch_size=3) == pytest.approx(total / words, rel=1e-4)
@@ -132,7 +132,9 @@ class Remembering(Cell):
 def test_gradient_of_a_linear_recurrence_falls_as_its_power(kind: type[Cell], kept: float) -> None:
     cell = kind(3 + 5, 4)
     torch.nn.init.zeros_(cell.input_map.weight[:, 3:])  # where the decoder looks changes nothing
-    decoder = Decoder(cell, SoftAttention(5, 4, 6), 9, 3, 5, deep_output=False, dropout=0.0).double().eval()
+    decoder = (
+        Decoder(cell, AdditiveAttention(5, 4, 6), 9, 3, 5, deep_output=False, dropout=0.0).double().eval()
+    )
     captions = Captions.build([[[4, 5, 6, 7, 8, 4]], [[5, 5, 5, 5, 5, 5], [8, 7, 6, 5, 4, 6]]])
     norms = gradient_norms(decoder, torch.randn(2, 4, 5, dtype=torch.float64), captions)
     expected = torch.tensor([[kept**k for k in range(6)]] * 3, dtype=torch.float64)
@@ -153,7 +155,7 @@ def test_gradient_is_that_of_finite_differences(name: str, make_decoder, make_an
             if t == at:
                 state = tuple(tensor.clone() for tensor in state)
                 state[part][0, unit] += change
-        logits = decoder.logits(step.embedding, state[0], step.context)
+        logits = decoder.logits(step._replace(hidden=state[0]))
         return -logits.log_softmax(-1)[0, caption[-1]].item()
 
     norms = gradient_norms(decoder, annotations, captions)[0]

@@ -79,7 +79,7 @@ def test_penalty_asks_for_a_coverage_of_one_everywhere(make_decoder, make_annota
 def test_label_smoothing_equals_torchs(make_decoder, make_annotations):
     decoder, annotations = make_decoder(), make_annotations(images=1)
     unrolled = decoder(annotations, Captions.build([[[4, 7, END], [5, END]]]))
-    logits = decoder.logits(unrolled.embedding, unrolled.hidden, unrolled.context)
+    logits = decoder.logits(unrolled.steps)
     loss = caption_loss(decoder, unrolled, SOFT, label_smoothing=0.3)
     wanted = F.cross_entropy(logits, unrolled.targets, reduction="sum", label_smoothing=0.3)
     torch.testing.assert_close(loss.total, wanted)
@@ -106,7 +106,7 @@ def test_reinforce_gradient_is_that_of_the_expected_log_likelihood(make_decoder,
     annotations = make_annotations(images=1, locations=2)
     parameters = dict(decoder.named_parameters())
     exact = torch.autograd.grad(-expected_log_likelihood(decoder, annotations[0], text), parameters.values())
-    decoder.attention.expectation_probability = 0.0
+    decoder.attention.look.expectation_probability = 0.0
     decoder.train()
     config = hard(baseline_decay=1.0)  # a baseline that does not move leaves the gradient unbiased
     loss = loss_of(decoder, annotations, [[text] * samples], config, baseline=torch.tensor(baseline))
@@ -121,7 +121,7 @@ def test_expectation_alone_gives_soft_attentions_gradient(make_decoder, make_ann
     decoder, annotations = make_decoder(attention="hard-expectation"), make_annotations(images=1)
     parameters = list(decoder.parameters())
     wanted = torch.autograd.grad(loss_of(decoder, annotations, [[[4, 5, END]]], SOFT).total, parameters)
-    decoder.attention.expectation_probability = 1.0
+    decoder.attention.look.expectation_probability = 1.0
     decoder.train()
     loss = loss_of(decoder, annotations, [[[4, 5, END]]], hard(), baseline=torch.tensor(nan))
     torch.testing.assert_close(torch.autograd.grad(loss.total, parameters), wanted, rtol=1e-5, atol=1e-6)

@@ -28,7 +28,8 @@ from captioner.config.model import (
 from captioner.config.schema import TrainConfig
 from captioner.config.training import OptimizerConfig
 from captioner.errors import CaptionerError
-from captioner.model.attention import Glimpse, HardAttention
+from captioner.model.attention import Attention
+from captioner.model.memory import Glimpse
 from captioner.training import loop
 from captioner.training.loop import train, train_epoch
 from captioner.training.optimization import build_optimizer, build_schedule
@@ -184,19 +185,19 @@ def test_hard_attention_starts_soft(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """No location is drawn in the first half of the epochs, some are in the second."""
     drawn: list[bool] = []
     epochs: list[bool] = []
-    look = HardAttention.forward
+    forward = Attention.forward
 
-    def watched(self: HardAttention, *arguments: Any) -> Glimpse:
-        glimpse = look(self, *arguments)
-        if glimpse.surprise is not None:
-            drawn.append(bool((glimpse.surprise < 0).any()))
+    def watched(self: Attention, *arguments: Any) -> Glimpse:
+        glimpse = forward(self, *arguments)
+        if glimpse.log_prob_drawn is not None:
+            drawn.append(bool((glimpse.log_prob_drawn < 0).any()))
         return glimpse
 
     def epoch_ended(_: str) -> None:
         epochs.append(any(drawn))
         drawn.clear()
 
-    monkeypatch.setattr(HardAttention, "forward", watched)
+    monkeypatch.setattr(Attention, "forward", watched)
     config = tiny.config(tmp_path, epochs=4)
     config.attention = HardAttentionConfig(size=16)
     train(config, tmp_path / "run", report=epoch_ended)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from captioner.decoding.replay import Moment, replay
+from captioner.decoding.replay import ReplayStep, replay
 from captioner.errors import CaptionerError
 from captioner.model.decoder import Decoder
 from captioner.model.rows import Rows
@@ -78,13 +78,13 @@ def deletion_drops(
     noise = noise.to(annotations.device)
     counts = [min(max(1, round(share * locations)), locations - 1) for share in shares]
     total = torch.zeros(len(captions), len(counts), 2, dtype=torch.float64)
-    for t, moment in enumerate(replay(decoder, annotations, captions)):
-        order = torch.cat([moment.step.alpha.float()[:, None], noise[:, t]], dim=1)
+    for t, at in enumerate(replay(decoder, annotations, captions)):
+        order = torch.cat([at.step.alpha.float()[:, None], noise[:, t]], dim=1)
         rank = order.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
         deleted = torch.cat([rank < count for count in counts], dim=1)
-        drop = _drops(decoder, moment, deleted).view(len(captions), len(counts), 1 + DRAWS)
+        drop = _drops(decoder, at, deleted).view(len(captions), len(counts), 1 + DRAWS)
         drop = torch.stack([drop[..., 0], drop[..., 1:].mean(-1)], dim=-1)
-        total += drop.cpu().double() * moment.alive.cpu()[:, None, None]
+        total += drop.cpu().double() * at.alive.cpu()[:, None, None]
     return total
 
 
@@ -111,16 +111,13 @@ def summarize(drops: Tensor, words: Sequence[int], shares: Sequence[float] = SHA
     return Deletion(tuple(shares), attended, random, tuple(ratio), tuple(interval), len(drops), sum(words))
 
 
-def _drops(decoder: Decoder, moment: Moment, deleted: Tensor) -> Tensor:
+def _drops(decoder: Decoder, at: ReplayStep, deleted: Tensor) -> Tensor:
     """Drop of the word's log probability for every deletion ``(images, deletions, locations)``."""
     images, deletions, _ = deleted.shape
     rows = Rows.full(images, deletions, deleted.device)
-    state = tuple(part[rows.owner] for part in moment.state)
-    memory = moment.memory._replace(deleted=deleted)
-    without, _ = decoder.step(moment.previous[rows.owner], state, memory, rows)
-    before, after = (
-        decoder.logits(step.embedding, step.hidden, step.context).float().log_softmax(dim=-1)
-        for step in (moment.step, without)
-    )
-    after = after.gather(-1, moment.word[rows.owner, None]).view(images, deletions)
-    return before.gather(-1, moment.word[:, None]) - after
+    state = tuple(part[rows.owner] for part in at.state)
+    memory = at.memory._replace(deleted=deleted)
+    without, _ = decoder.step(at.previous[rows.owner], state, memory, rows)
+    before, after = (decoder.logits(step).float().log_softmax(dim=-1) for step in (at.step, without))
+    after = after.gather(-1, at.word[rows.owner, None]).view(images, deletions)
+    return before.gather(-1, at.word[:, None]) - after

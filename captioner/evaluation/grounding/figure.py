@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from captioner.evaluation.grounding.deletion import Deletion
-from captioner.evaluation.grounding.placement import Against, Placement
+from captioner.evaluation.grounding.placement import Placement, VersusChance
 from captioner.evaluation.grounding.report import AttentionReport
 from captioner.visualize.sheet import FAINT, INK, save, sheet
 
@@ -56,7 +56,7 @@ def save_grounding_figure(report: AttentionReport, path: Path) -> None:
 
 def _draw_bars(axes: Axes, title: str, placed: dict[str, Placement], measure: str) -> None:
     """Per class of words the model, the maps of other images and a uniform map, in percent."""
-    found: list[Against] = [getattr(p, measure) for p in placed.values()]
+    found: list[VersusChance] = [getattr(p, measure) for p in placed.values()]
     for i, (label, colour) in enumerate((("model", MODEL), ("shuffled", SHUFFLED), ("uniform", UNIFORM))):
         values = [100 * (getattr(one, label) or 0) for one in found]
         places = [x + (i - 1) * BAR for x in range(len(values))]

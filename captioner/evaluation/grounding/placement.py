@@ -13,7 +13,7 @@ from captioner.data.records import Box
 from captioner.evaluation.grounding.measures import covered, holds_centre, of_other_images, peaks, touched
 
 
-class Sight(NamedTuple):
+class PlacedWord(NamedTuple):
     """A word that names something: its class, its image's number, its map and the box in the square."""
 
     kind: str
@@ -23,7 +23,7 @@ class Sight(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Against:
+class VersusChance:
     """A mean over words, and what it would be by chance, each from 0 to 1.
 
     Attributes:
@@ -49,34 +49,34 @@ class Placement:
     """
 
     words: int
-    pointing: Against
-    near: Against
-    mass: Against
+    pointing: VersusChance
+    near: VersusChance
+    mass: VersusChance
 
 
-def placements(sights: Sequence[Sight], grid: tuple[int, int]) -> dict[str, Placement]:
+def placements(words: Sequence[PlacedWord], grid: tuple[int, int]) -> dict[str, Placement]:
     """The placement of each class of words, in alphabetical order, and of ``all``."""
-    kinds = sorted({sight.kind for sight in sights})
-    found = {kind: _placement([s for s in sights if s.kind == kind], grid) for kind in kinds}
-    return {**found, "all": _placement(sights, grid)} if found else {}
+    kinds = sorted({word.kind for word in words})
+    found = {kind: _placement([w for w in words if w.kind == kind], grid) for kind in kinds}
+    return {**found, "all": _placement(words, grid)} if found else {}
 
 
-def _placement(sights: Sequence[Sight], grid: tuple[int, int]) -> Placement:
-    maps = torch.stack([s.map for s in sights]).double()
-    boxes = torch.tensor([s.box for s in sights], dtype=torch.float64)
-    image = torch.tensor([s.image for s in sights])
+def _placement(words: Sequence[PlacedWord], grid: tuple[int, int]) -> Placement:
+    maps = torch.stack([w.map for w in words]).double()
+    boxes = torch.tensor([w.box for w in words], dtype=torch.float64)
+    image = torch.tensor([w.image for w in words])
     highest = peaks(maps)
     return Placement(
-        len(sights),
-        _against(highest, holds_centre(boxes, grid), image),
-        _against(highest, touched(boxes, grid), image),
-        _against(maps, covered(boxes, grid), image),
+        len(words),
+        _versus_chance(highest, holds_centre(boxes, grid), image),
+        _versus_chance(highest, touched(boxes, grid), image),
+        _versus_chance(maps, covered(boxes, grid), image),
     )
 
 
-def _against(maps: Tensor, region: Tensor, image: Tensor) -> Against:
+def _versus_chance(maps: Tensor, region: Tensor, image: Tensor) -> VersusChance:
     shuffled = (of_other_images(maps, image) * region).sum(-1)
-    return Against(
+    return VersusChance(
         float((maps * region).sum(-1).mean()),
         float(region.mean()),
         None if shuffled.isnan().all() else float(shuffled.nanmean()),

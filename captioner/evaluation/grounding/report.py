@@ -18,7 +18,7 @@ from captioner.errors import CaptionerError
 from captioner.evaluation.grounding.deletion import Deletion, deletion_drops, summarize
 from captioner.evaluation.grounding.measures import apart, moved, normalized_entropy
 from captioner.evaluation.grounding.naming import Named, named_in_caption, named_in_reference, word_kinds
-from captioner.evaluation.grounding.placement import Placement, Sight, placements
+from captioner.evaluation.grounding.placement import PlacedWord, Placement, placements
 from captioner.features.split import Split, gather
 from captioner.model.captioner import Captioner
 from captioner.vocabulary import Vocabulary
@@ -131,7 +131,7 @@ def _placed(
     sizes = [load_image(r.source).size if r.groundings else (1, 1) for r in records]
     written = zip(range(len(records)), [h.attention for h in hypotheses], named)
     captions, references = (
-        placements(_sights(found, sizes, subject.preprocess), subject.grid)
+        placements(_placed_words(found, sizes, subject.preprocess), subject.grid)
         for found in (written, _references(subject))
     )
     return captions, identified, references
@@ -148,19 +148,19 @@ def _references(subject: Subject) -> Iterator[tuple[int, Tensor, list[Named]]]:
             yield i, maps, named_in_reference(records[i], c)
 
 
-def _sights(
+def _placed_words(
     captions: Iterable[tuple[int, Tensor | None, list[Named]]],
     sizes: Sequence[tuple[int, int]],
     preprocess: Preprocess,
-) -> list[Sight]:
+) -> list[PlacedWord]:
     """The words that name something which the model sees at least a part of."""
-    sights = []
+    placed = []
     for image, maps, named in captions:
         for word, kind, box in named:
             left, top, right, bottom = place = preprocess.place(box, sizes[image])
             if maps is not None and left < right and top < bottom:
-                sights.append(Sight(kind, image, maps[word], place))
-    return sights
+                placed.append(PlacedWord(kind, image, maps[word], place))
+    return placed
 
 
 def _deletion(subject: Subject, captions: Sequence[Sequence[int]], most: int, seed: int) -> Deletion:

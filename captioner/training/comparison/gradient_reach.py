@@ -91,6 +91,7 @@ def gradient_norms(decoder: Decoder, annotations: Tensor, captions: Captions) ->
     """
     with torch.no_grad():
         memory, state = decoder.begin_captions(annotations, captions)
+        memory = memory._replace(linear=F.linear)  # the gradients of weights are not wanted
     start = torch.full_like(captions.words[:, :1], START)
     read = torch.cat([start, captions.words[:, :-1]], dim=1)
     states = []
@@ -100,7 +101,7 @@ def gradient_norms(decoder: Decoder, annotations: Tensor, captions: Captions) ->
             # h was computed from c; copies are coordinates of their own, which only what follows reads
             state = tuple(part.clone() for part in state)
             states.append(state)
-        logits = decoder.logits(step.embedding, state[0], step.context)
+        logits = decoder.logits(step._replace(hidden=state[0]))
         loss = F.cross_entropy(logits, captions.words[:, -1], reduction="sum")
         parts = [part for state in states for part in state]
         gradients = torch.autograd.grad(loss, parts, allow_unused=True)  # nothing reads the last c

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 
 from captioner.features.split import Split, gather
-from captioner.kernels.word_loss import word_loss
 from captioner.model.captioner import Captioner
 from captioner.model.rows import Captions
 
@@ -29,13 +28,11 @@ def mean_nll(
         batch_size: images.
     """
     model.eval()
-    decoder, total, words = model.decoder, 0.0, 0
+    total, words = 0.0, 0
     for start in range(0, len(split), batch_size):
         rows = range(start, min(start + batch_size, len(split)))
         batch = Captions.build([captions[i] for i in rows]).to(device)
         unrolled = model(gather(split.features, rows).to(device), batch)
-        deep = decoder.deep(unrolled.embedding, unrolled.hidden, unrolled.context)
-        layer = decoder.word_output
-        _, nll = word_loss(deep, layer.weight, layer.bias, unrolled.targets)
+        _, nll = model.decoder.word_loss(unrolled)
         total, words = total + nll.sum().item(), words + len(nll)
     return total / words
