@@ -467,9 +467,9 @@ def test_standard_deviation_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "encoder.std is not positive" in refusal(path)
 
 
-def test_model_whose_probabilities_are_no_numbers_says_so(tmp_path: Path) -> None:
+def test_model_whose_probabilities_are_nan_says_so(tmp_path: Path) -> None:
     path = with_weights(tmp_path / "model.safetensors", "decoder.embedding.weight", 3e38)
-    with pytest.raises(CaptionerError, match=r"^search: the model's probabilities are no numbers"):
+    with pytest.raises(CaptionerError, match=r"^search: the model's probabilities are NaN"):
         captioner.load(path, "cpu").caption(records()[0].source())  # type: ignore[operator]
 
 
