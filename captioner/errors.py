@@ -43,18 +43,15 @@ def check_choice(name: object, choices: Iterable[str], place: str) -> None:
         raise CaptionerError(f"{place}: {str(name)!r} is not one of {', '.join(choices)}{hint}")
 
 
-def check_range(value: float, place: str, low: float = -inf, high: float = inf) -> None:
-    """Raise a :class:`CaptionerError` unless ``low <= value <= high`` and the value is finite."""
-    if low <= value <= high and -inf < value < inf:
+def check_range(value: float, place: str, low: float = -inf, high: float = inf, below: float = inf) -> None:
+    """Raise a :class:`CaptionerError` unless ``low <= value <= high``, ``value < below`` and it is finite."""
+    if low <= value <= high and -inf < value < below:
         return
-    if high < inf:
+    if below < inf:
+        wanted = f"at least {low:g} and below {below:g}"
+    elif high < inf:
         wanted = f"between {low:g} and {high:g}" if low > -inf else f"at most {high:g}"
     else:
         wanted = f"at least {low:g}" if low > -inf else "a finite number"
     shown = f"{value:g}" if -1e300 < value < 1e300 else reprlib.repr(value)  # :g fails for some integers
     raise CaptionerError(f"{place}: {shown} is out of range, it must be {wanted}")
-
-
-def check_seed(value: int, place: str) -> None:
-    """Raise a :class:`CaptionerError` unless torch takes the number as a seed."""
-    check_range(value, place, low=0, high=2**63 - 1)

@@ -13,14 +13,17 @@ from torch import Tensor
 from captioner.caption import Caption
 from captioner.checkpoint.file import Checkpoint
 from captioner.checkpoint.members import load_members
+from captioner.config.declare import check
+from captioner.config.schema import MOST_WORKERS
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
+from captioner.config.training import LARGEST_BATCH
 from captioner.data.photos.image import Source
-from captioner.data.photos.prefetch import LARGEST_BATCH, MOST_WORKERS, loaded
+from captioner.data.photos.prefetch import loaded
 from captioner.data.photos.preprocess import Preprocess, View
 from captioner.decoding.ensemble import Ensemble
 from captioner.decoding.explanation import Explanation, explain
 from captioner.decoding.hypotheses import Hypothesis
-from captioner.decoding.search import check_search, search
+from captioner.decoding.search import search
 from captioner.errors import CaptionerError, check_range
 from captioner.kernels.precision import autocast
 from captioner.system.device import choose_device
@@ -94,7 +97,7 @@ class Predictor:
         batch is decoded by ``workers`` threads while the model works on this one.
         """
         options = options or SearchConfig()
-        check_search(options)
+        check(options, "search")
         check_range(batch_size, "batch_size", low=1, high=LARGEST_BATCH)
         check_range(workers, "workers", low=0, high=MOST_WORKERS)
 

@@ -41,8 +41,8 @@ def _compare(config: CompareConfig) -> None:
                 raise CaptionerError(f"{override}: {instead}")
     check_training(config)
     folder = Path(str(config.output))
-    make_folder(folder, "output")
     runs = plan(config)
+    make_folder(folder, "output")
     finished = [finished_row(run) for run in runs]
     left = finished.count(None)
     print(f"{len(runs)} runs, {len(runs) - left} of them finished", flush=True)

@@ -22,6 +22,7 @@ COMMANDS = {
     "serve": "a web page to drop photos on, and a JSON endpoint",
     "scenes": "write generated scenes with captions, to try things out on",
 }
+CONFIGURED = ("train", "evaluate", "compare", "check")  # by Hydra
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -51,6 +52,9 @@ def _run(given: list[str]) -> int:
         return 0
     try:
         choose(COMMANDS, given[0], "captioner")
+        if given[0] in CONFIGURED and {"-h", "--help"} & set(given[1:]):
+            print(import_module("captioner.config.reference").help_text(given[0]))
+            return 0
         # each command imports what it needs: torch alone takes seconds
         command = import_module(f"captioner.cli.{given[0]}")
         status: int = command.run(given[1:])

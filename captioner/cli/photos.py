@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from captioner.caption import Caption
+from captioner.config.schema import MOST_WORKERS
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
+from captioner.config.training import LARGEST_BATCH
 from captioner.data.photos.find import find_images
-from captioner.data.photos.prefetch import LARGEST_BATCH, MOST_WORKERS
 from captioner.errors import CaptionerError, check_range
 from captioner.predictor import load, search_options
 from captioner.system.device import keep_memory

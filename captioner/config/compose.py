@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -15,9 +16,9 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from captioner.config.schema import SCHEMAS, CheckConfig, CompareConfig, EvaluateConfig, TrainConfig
-from captioner.config.strict import from_plain
-from captioner.errors import CaptionerError
+from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE
+from captioner.config.strict import from_plain, unknown_key
+from captioner.errors import CaptionerError, check_choice
 
 CONFIG = "captioner.conf"
 C = TypeVar("C")
@@ -26,14 +27,8 @@ C = TypeVar("C")
 def register_schemas() -> None:
     """Make the typed schemas known to Hydra, below the group ``schema``."""
     store = ConfigStore.instance()
-    commands = {
-        "train": TrainConfig,
-        "evaluate": EvaluateConfig,
-        "compare": CompareConfig,
-        "check": CheckConfig,
-    }
-    for name, command in commands.items():
-        store.store(group="schema", name=name, node=command)
+    for name, schema in {**COMMANDS, **SINGLE}.items():
+        store.store(group="schema", name=name, node=schema)
     for group, kinds in SCHEMAS.items():
         for name, kind in kinds.items():
             store.store(group=f"schema/{group}", name=name, node=kind)
@@ -65,7 +60,7 @@ def run_command(
     try:
         hydra.main(config_path=f"pkg://{CONFIG}", config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null
-        raise CaptionerError(explain(error)) from error
+        raise CaptionerError(readable(error)) from error
     finally:
         sys.argv = argv
     if failures:
@@ -82,20 +77,39 @@ def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in composed.items()}
 
 
-def explain(error: Exception) -> str:
-    """Hydra's and omegaconf's errors as one line with the choices."""
+def readable(error: Exception) -> str:
+    """Hydra's and omegaconf's errors as one line with the choices, and the nearest of them."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}: {name!r} is not one of {', '.join(error.options)}"
+        return _refusal(name, error.options, group)
+    if bare := re.match(r"In '(\w+)/([^']+)': ConfigKeyError", str(error)):
+        return _file_without_schema(bare[1], bare[2])
     cause: BaseException = error
     while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
         cause = cause.__cause__
     if isinstance(cause, OmegaConfBaseException):
-        key = cause.full_key or cause.key
-        reason = str(cause).splitlines()[0]
+        key = str(cause.full_key or cause.key)
         parent = cause.parent_node
         if isinstance(parent, DictConfig) and cause.key not in parent:
-            known = ", ".join(str(name) for name in parent if name != "hydra")
-            return f"{key}: there is no such key, the keys here are {known}"
-        return f"{key}: {reason}"
+            group, _, name = key.rpartition(".")
+            return str(unknown_key(name, [str(k) for k in parent if k != "hydra"], group))
+        return f"{key}: {str(cause).splitlines()[0]}"
     return " ".join(str(error).split())
+
+
+def _refusal(name: str, choices: Sequence[str], place: str) -> str:
+    try:
+        check_choice(name, choices, place)
+    except CaptionerError as error:
+        return str(error)
+    return f"{place}: {name!r} cannot be read"
+
+
+def _file_without_schema(group: str, name: str) -> str:
+    """What to do about a file of a group that sets keys which no schema declares."""
+    kinds = " or ".join(SCHEMAS.get(group, ()))
+    schema, which = (f"{group}/KIND", f" (KIND: {kinds})") if kinds else (group, "")
+    return (
+        f"{group}={name}: the file sets keys that nothing declares; begin it with "
+        f"'defaults: [/schema/{schema}@_here_]'{which}"
+    )

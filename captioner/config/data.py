@@ -4,64 +4,88 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from captioner.config.required import REQUIRED
+from captioner.config.declare import REQUIRED, value
 
 
 @dataclass
 class VocabularyConfig:
-    unit: str = "word"  # word, or character for scripts without spaces
-    min_count: int = 5
-    max_size: int | None = None
+    """Which words the model knows."""
+
+    unit: str = value(
+        "word",
+        "units of a caption; character for scripts without spaces",
+        among=("word", "character"),
+    )
+    min_count: int = value(5, "how often a word must occur in the training captions", low=1)
+    max_size: int | None = value(None, "number of words that are kept, the most frequent; null: all", low=1)
 
 
 @dataclass
 class DataConfig:
-    name: str = REQUIRED
+    """A dataset."""
+
+    name: str = value(REQUIRED, "format of the data", group="data")
 
 
 @dataclass
 class ScenesConfig(DataConfig):
-    name: str = "scenes"
-    train: int = 3000  # images a split
-    val: int = 300
-    test: int = 300
-    seed: int = 0
-    image_size: int = 64  # pixels
+    """Generated scenes of coloured shapes: nothing to download."""
+
+    name: str = value("scenes", "generated scenes", group="data")
+    train: int = value(3000, "images of the training split", low=1, high=10**6)
+    val: int = value(300, "images of the validation split", low=1, high=10**6)
+    test: int = value(300, "images of the test split", low=1, high=10**6)
+    seed: int = value(0, "other seeds give other scenes")
+    image_size: int = value(64, "side in pixels", low=32, high=4096)
 
 
 @dataclass
 class Flickr8kConfig(DataConfig):
-    name: str = "flickr8k"
-    root: str = REQUIRED
-    images: str | None = None  # folder below root; null: looked for under its usual names
+    """Flickr8k (Hodosh et al. 2013) in the files of its authors."""
+
+    name: str = value("flickr8k", "Flickr8k", group="data")
+    root: str = value(
+        REQUIRED, "folder with Flickr8k.token.txt, the Flickr_8k.*Images.txt lists and the image folder"
+    )
+    images: str | None = value(
+        None, "image folder below root; null: images, Images, Flicker8k_Dataset or Flickr8k_Dataset"
+    )
 
 
 @dataclass
 class KarpathyConfig(DataConfig):
-    name: str = "karpathy"
-    file: str = REQUIRED  # dataset_flickr8k.json, dataset_flickr30k.json or dataset_coco.json
-    images: str = REQUIRED  # image folder (for coco the folder that holds train2014 and val2014)
-    restval: bool = True  # count COCO's restval images as training images, as is usual
+    """Flickr8k, Flickr30k or COCO with the splits of Karpathy & Fei-Fei (2015)."""
+
+    name: str = value("karpathy", "Karpathy's splits", group="data")
+    file: str = value(REQUIRED, "dataset_flickr8k.json, dataset_flickr30k.json or dataset_coco.json")
+    images: str = value(REQUIRED, "image folder; for COCO the one that holds train2014 and val2014")
+    restval: bool = value(True, "count COCO's restval images as training images, as is usual")
 
 
 @dataclass
 class CocoConfig(DataConfig):
-    name: str = "coco"
-    root: str = REQUIRED
-    train: str = "annotations/captions_train2017.json"
-    val: str = "annotations/captions_val2017.json"
-    test: str | None = None
-    train_images: str = "train2017"
-    val_images: str = "val2017"
-    test_images: str | None = None
+    """COCO captions (Chen et al. 2015), or any data in their JSON format."""
+
+    name: str = value("coco", "COCO's JSON", group="data")
+    root: str = value(REQUIRED, "folder that all the following are below")
+    train: str = value("annotations/captions_train2017.json", "caption file of the training split")
+    val: str = value("annotations/captions_val2017.json", "caption file of the validation split")
+    test: str | None = value(None, "caption file of the test split; COCO publishes none")
+    train_images: str = value("train2017", "image folder of the training split")
+    val_images: str = value("val2017", "image folder of the validation split")
+    test_images: str | None = value(None, "image folder of the test split")
 
 
 @dataclass
 class TableConfig(DataConfig):
-    name: str = "table"
-    root: str = "."  # image paths are relative to it
-    train: str | None = None  # .csv or .jsonl, a row an image and caption
-    val: str | None = None
-    test: str | None = None
-    image_column: str = "image"
-    caption_column: str = "caption"
+    """Your own captions: CSV or JSON Lines with an image and a caption in every row."""
+
+    name: str = value("table", "CSV or JSON Lines", group="data")
+    root: str = value(".", "folder that image paths are relative to")
+    train: str | None = value(None, ".csv or .jsonl file of the training split")
+    val: str | None = value(None, ".csv or .jsonl file of the validation split")
+    test: str | None = value(None, ".csv or .jsonl file of the test split")
+    image_column: str = value("image", "column, or JSON key, with the image path")
+    caption_column: str = value(
+        "caption", "column, or JSON key, with the caption or, in JSON, a list of them"
+    )

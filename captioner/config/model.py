@@ -2,95 +2,126 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from captioner.config.required import REQUIRED
+from captioner.config.declare import REQUIRED, value
+
+WIDEST = 2**14  # weights grow with the square, and more would be a slip of the keyboard
+INFERENCE = ("argmax", "expectation", "sample")
 
 
 @dataclass
 class CellConfig:
-    """Which recurrent cell the decoder runs on."""
+    """The recurrent cell that the decoder runs on."""
 
-    name: str = REQUIRED
+    name: str = value(REQUIRED, "recurrent cell", group="cell")
 
 
 @dataclass
 class VanillaConfig(CellConfig):
-    name: str = "vanilla"
+    """Elman network."""
+
+    name: str = value("vanilla", "Elman network", group="cell")
 
 
 @dataclass
 class LSTMConfig(CellConfig):
-    name: str = "lstm"
-    forget_bias: float = 1.0  # initial bias of the forget gate (Jozefowicz et al. 2015)
+    """Long short-term memory with a forget gate."""
+
+    name: str = value("lstm", "long short-term memory", group="cell")
+    forget_bias: float = value(1.0, "initial bias of the forget gate (Jozefowicz et al. 2015)")
 
 
 @dataclass
 class PeepholeConfig(LSTMConfig):
-    name: str = "peephole"
+    """LSTM whose gates see the memory."""
+
+    name: str = value("peephole", "LSTM whose gates see the memory", group="cell")
 
 
 @dataclass
 class CoupledConfig(LSTMConfig):
-    name: str = "coupled"
+    """LSTM whose input gate is one minus its forget gate."""
+
+    name: str = value("coupled", "LSTM with coupled input and forget gates", group="cell")
 
 
 @dataclass
 class GRUConfig(CellConfig):
-    name: str = "gru"
-    reset_after: bool = False  # true: the form of torch.nn.GRUCell
+    """Gated recurrent unit."""
+
+    name: str = value("gru", "gated recurrent unit", group="cell")
+    reset_after: bool = value(False, "reset after the matrix product, as torch.nn.GRUCell does")
 
 
 @dataclass
 class AttentionConfig:
-    """How the decoder looks at the image."""
+    """How the decoder looks at the image: how a location is scored, and what is seen."""
 
-    name: str = REQUIRED
-    score: str = "additive"  # additive or multiplicative
-    size: int = 512  # width of the scoring network
-    penalty: float = 1.0  # lambda of the doubly stochastic penalty (section 4.2.1)
+    name: str = value(REQUIRED, "expectation over locations, or one of them", group="attention")
+    score: str = value(
+        "additive",
+        "score of a location: v . tanh(W a + U h), the paper's, or h . W a / sqrt(hidden_size)",
+        among=("additive", "multiplicative"),
+    )
+    size: int = value(512, "width of the additive scoring network", low=1, high=WIDEST)
+    penalty: float = value(1.0, "lambda of the doubly stochastic penalty (section 4.2.1)", low=0)
 
 
 @dataclass
 class SoftAttentionConfig(AttentionConfig):
-    name: str = "soft"
+    """Deterministic soft attention (section 4.2)."""
+
+    name: str = value("soft", "the expectation over all locations", group="attention")
 
 
 @dataclass
 class HardAttentionConfig(AttentionConfig):
-    name: str = "hard"
-    penalty: float = 0.0
-    inference: str = "argmax"  # location at test time: argmax, expectation or sample
-    expectation_probability: float = 0.5  # how often training replaces a sample by its expectation
-    soft_start: float = 0.5  # share of the epochs, the first ones, in which it always does
-    baseline_decay: float = 0.9
-    reinforce_weight: float = 0.1  # lambda_r of section 4.1
-    entropy_weight: float = 0.002  # lambda_e of section 4.1
+    """Stochastic hard attention (section 4.1), trained with REINFORCE."""
+
+    name: str = value("hard", "one location per step", group="attention")
+    penalty: float = value(0.0, "lambda of the doubly stochastic penalty (section 4.2.1)", low=0)
+    inference: str = value("argmax", "location of a trained model", among=INFERENCE)
+    expectation_probability: float = value(
+        0.5, "how often training replaces a sample by its expectation", low=0, high=1
+    )
+    soft_start: float = value(
+        0.5, "share of the epochs, the first ones, in which it always does; the paper: 0", low=0, high=1
+    )
+    baseline_decay: float = value(0.9, "decay of the moving-average baseline", low=0, high=1)
+    reinforce_weight: float = value(0.1, "lambda_r of section 4.1", low=0)
+    entropy_weight: float = value(0.002, "lambda_e of section 4.1", low=0)
 
 
 @dataclass
 class DecoderConfig:
-    embedding_size: int = 512
-    hidden_size: int = 512
-    gate: str = "scalar"  # beta: none, scalar (the paper's) or vector
-    deep_output: bool = True
-    dropout: float = 0.5  # on the hidden state and the deep output
-    input_dropout: float = 0.0  # on the word vectors and the annotations
+    """The decoder around the cell."""
+
+    embedding_size: int = value(512, "width of a word vector", low=1, high=WIDEST)
+    hidden_size: int = value(512, "width of the cell's hidden state", low=1, high=WIDEST)
+    gate: str = value("scalar", "beta; scalar is the paper's", among=("none", "scalar", "vector"))
+    deep_output: bool = value(True, "the output layer sees the previous word and the context too")
+    dropout: float = value(0.5, "on the hidden state and the deep output", low=0, below=1)
+    input_dropout: float = value(0.0, "on the word vectors and the annotations", low=0, below=1)
 
 
 @dataclass
 class EncoderConfig:
-    """Which network turns pixels into annotations, and what it wants the pixels to look like."""
+    """The network that turns pixels into annotations, and how it wants its pixels."""
 
-    name: str = REQUIRED
-    weights: str | None = None  # imagenet, a .safetensors or .pth state dict, or null
-    image_size: int = 224
-    resize: str = "crop"  # crop: the centre square; squash: the whole photo made square
-    mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
-    std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
-    fine_tune: Any = False  # false, or the name of the first stage that is trained
-    last_stage: str | None = None  # whose output are the annotations; null: the network's last
+    name: str = value(REQUIRED, "network", group="encoder")
+    weights: str | None = value(None, "imagenet (a download), a .safetensors or .pth file, or null")
+    image_size: int = value(224, "side of the square that the model sees, in pixels", low=8, high=4096)
+    resize: str = value("crop", "the centre square, or the whole photo made square", among=("crop", "squash"))
+    mean: list[float] = value(
+        [0.485, 0.456, 0.406], "of red, green and blue in [0, 1]", length=3, low=-1e6, high=1e6
+    )
+    std: list[float] = value(
+        [0.229, 0.224, 0.225], "of red, green and blue in [0, 1]", length=3, low=1e-6, high=1e6
+    )
+    fine_tune: Any = value(False, "true, false, or the name of the first stage that is trained")
+    last_stage: str | None = value(None, "stage whose output are the annotations; null: the network's last")
 
 
 @dataclass

@@ -1,8 +1,8 @@
-"""The typed schema of every configuration group.
+"""The configuration of every command, and the schemas of the groups that come in several kinds.
 
-Dataclasses say which keys exist and of what type; the YAML files under ``conf/`` hold the values that a
-command starts from. Names select from plain dictionaries at the place that builds the part, so a
-configuration is plain data: loading one runs no code.
+The dataclasses declare every key; the YAML files under ``conf/`` hold what a choice changes. Names select
+from plain dictionaries at the place that builds the part, so a configuration is plain data: loading one runs
+no code.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from captioner.config.data import (
     TableConfig,
     VocabularyConfig,
 )
+from captioner.config.declare import LARGEST_SEED, REQUIRED, value
 from captioner.config.model import (
+    INFERENCE,
     CoupledConfig,
+    DecoderConfig,
+    EncoderConfig,
     GRUConfig,
     HardAttentionConfig,
     LSTMConfig,
@@ -29,25 +33,34 @@ from captioner.config.model import (
     SoftAttentionConfig,
     VanillaConfig,
 )
-from captioner.config.required import REQUIRED
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
-from captioner.config.training import OptimizerConfig, PhaseConfig, SelfCriticalConfig, TrainingConfig
+from captioner.config.training import (
+    LARGEST_BATCH,
+    OptimizerConfig,
+    PhaseConfig,
+    SelfCriticalConfig,
+    TrainingConfig,
+)
+
+MOST_WORKERS = 1024
 
 
 @dataclass
 class RunConfig:
     """Where and on what a command runs."""
 
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    workers: int = 2  # threads that decode images; 0: none beside the one that computes
-    cache: str | None = None  # null: $CAPTIONER_CACHE or ~/.cache/captioner
-    compile: bool = True  # fuse the attention's loops with torch.compile, where a compiler is found
-    progress: bool = True
+    device: str = value("auto", "auto, cpu, cuda, cuda:1, mps")
+    workers: int = value(2, "threads that decode images; 0: the computing thread", low=0, high=MOST_WORKERS)
+    cache: str | None = value(
+        None, "folder of cached annotations; null: $CAPTIONER_CACHE or ~/.cache/captioner"
+    )
+    compile: bool = value(True, "fuse the attention's loops with torch.compile, where a compiler is found")
+    progress: bool = value(True, "progress bars")
 
 
 @dataclass
 class TrainConfig(ModelConfig):
-    """``captioner train``."""
+    """``captioner train``: train a captioner on images with captions."""
 
     vocabulary: VocabularyConfig
     data: DataConfig
@@ -56,46 +69,55 @@ class TrainConfig(ModelConfig):
     search: SearchConfig
     run: RunConfig
     phase: PhaseConfig = field(default_factory=PhaseConfig)
-    output: str | None = None  # run folder; null: runs/DATE_TIME
-    init: str | None = None  # run folder whose trained model this run starts from
-    resume: str | None = None  # run folder to go on with
+    output: str | None = value(None, "run folder; null: runs/DATE_TIME")
+    init: str | None = value(None, "run folder whose trained model and configuration this run starts from")
+    resume: str | None = value(None, "run folder to resume")
 
 
 @dataclass
 class CompareConfig(TrainConfig):
     """``captioner compare``: a training run, and what its repetitions differ in."""
 
-    cells: list[str] = field(default_factory=list)
-    seeds: list[int] = field(default_factory=list)
-    equal: list[str] = field(default_factory=list)  # a table each: width, parameters
+    cells: list[str] = value(
+        ["vanilla", "lstm", "peephole", "coupled", "gru", "gru_reset_after"],
+        "what is compared; lstm is the baseline",
+    )
+    seeds: list[int] = value([0, 1, 2], "every cell is trained once with each", low=0, high=LARGEST_SEED)
+    equal: list[str] = value(
+        ["width", "parameters"],
+        "a table each: the same hidden size, and the same number of weights",
+        among=("width", "parameters"),
+    )
 
 
 @dataclass
 class EvaluateConfig:
-    """``captioner evaluate``."""
+    """``captioner evaluate``: caption a split, free-running, and score the captions."""
 
     data: DataConfig
     search: SearchConfig
     run: RunConfig
-    checkpoint: Any = REQUIRED  # a model file or run folder, or a list of them for an ensemble
-    split: str = "test"
-    inference: str | None = None  # of hard attention: argmax, expectation or sample; null: the model's
-    output: str | None = None  # folder for scores.json and captions.json
-    batch_size: int = SEARCHED_TOGETHER
-    grounding: bool = False  # measure whether the attention maps can be believed
-    deletion_images: int = 1000  # images at the most that locations are deleted from
-    deletion_seed: int = 0
+    checkpoint: Any = value(REQUIRED, "a model.safetensors, or its run folder; [A,B,C] for an ensemble")
+    split: str = value("test", "dev is another name of val", among=("train", "val", "dev", "test"))
+    inference: str | None = value(
+        None, "location that hard attention takes; null: as trained", among=INFERENCE
+    )
+    output: str | None = value(None, "folder for scores, captions and figures; null: print only")
+    batch_size: int = value(SEARCHED_TOGETHER, "images at a time", low=1, high=LARGEST_BATCH)
+    grounding: bool = value(False, "also measure how far the attention maps can be believed")
+    deletion_images: int = value(1000, "at most, for the part of it that deletes locations", low=1)
+    deletion_seed: int = value(0, "of these images and of the random locations")
 
 
 @dataclass
 class CheckConfig:
-    """``captioner check``: of training and run only what concerns the data is used."""
+    """``captioner check``: read a whole dataset before training, and list what is wrong with it."""
 
     data: DataConfig
     vocabulary: VocabularyConfig
     training: TrainingConfig
     run: RunConfig
-    output: str | None = None  # file for the report as JSON
+    output: str | None = value(None, "file for the whole report as JSON; null: print only")
 
 
 SCHEMAS: dict[str, dict[str, type[Any]]] = {
@@ -115,4 +137,20 @@ SCHEMAS: dict[str, dict[str, type[Any]]] = {
         "coco": CocoConfig,
         "table": TableConfig,
     },
+}
+
+SINGLE: dict[str, type[Any]] = {  # groups whose choices all have one schema
+    "decoder": DecoderConfig,
+    "encoder": EncoderConfig,
+    "optimizer": OptimizerConfig,
+    "run": RunConfig,
+    "search": SearchConfig,
+    "training": TrainingConfig,
+    "vocabulary": VocabularyConfig,
+}
+COMMANDS: dict[str, type[Any]] = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "compare": CompareConfig,
+    "check": CheckConfig,
 }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, cast, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from captioner.config.required import REQUIRED
+from captioner.config.declare import REQUIRED, declaration_of
 from captioner.config.schema import SCHEMAS
 from captioner.errors import CaptionerError, check_range, choose
 
@@ -33,10 +34,9 @@ def from_plain(schema: type[C], values: Any, place: str = "") -> C:
         raise CaptionerError(f"{place}: {reprlib.repr(values)} is not a group of keys")
     types = get_type_hints(schema)
     names = [field.name for field in fields(schema)]  # type: ignore[arg-type]
-    unknown = [str(key) for key in values if key not in names]
-    if unknown:
-        here = f"{place}: " if place else ""
-        raise CaptionerError(f"{here}there is no key {unknown[0]!r}, the keys here are {', '.join(names)}")
+    for key in values:
+        if key not in names:
+            raise unknown_key(str(key), names, place)
     built: dict[str, Any] = {}
     for field in fields(schema):  # type: ignore[arg-type]
         key = f"{place}.{field.name}" if place else field.name
@@ -54,11 +54,21 @@ def from_plain(schema: type[C], values: Any, place: str = "") -> C:
             kind = cast(type, types[field.name])
             built[field.name] = from_plain(kind, value, key)
         else:
-            built[field.name] = _checked(schema, field.name, value, key)
+            built[field.name] = _typed(schema, field.name, value, key)
+            if (declared := declaration_of(field)) is not None:
+                declared.check(built[field.name], key)
     return schema(**built)
 
 
-def _checked(schema: type[Any], name: str, value: Any, key: str) -> Any:
+def unknown_key(key: str, names: Sequence[str], place: str = "") -> CaptionerError:
+    """An error that lists the keys there are, and suggests the nearest."""
+    full = f"{place}.{key}" if place else key
+    near = difflib.get_close_matches(key, names, 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return CaptionerError(f"{full}: there is no such key, the keys here are {', '.join(names)}{hint}")
+
+
+def _typed(schema: type[Any], name: str, value: Any, key: str) -> Any:
     """The value as the field's type, by omegaconf's rules: "3" may stand for 3."""
     text = repr(value)
     if len(text) > LONGEST:

@@ -4,47 +4,78 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from captioner.config.declare import LARGEST_SEED, value
+
+LARGEST_BATCH = 2**16
+SELECTIONS = ("BLEU-4", "CIDEr-D")
+
 
 @dataclass
 class PhaseConfig:
-    """What is minimised."""
+    """The likelihood of the reference captions."""
 
-    name: str = "cross_entropy"
+    name: str = value("cross_entropy", "what is minimized", group="phase")
 
 
 @dataclass
 class SelfCriticalConfig(PhaseConfig):
-    name: str = "self_critical"
-    samples: int = 5  # captions an image
-    baseline: str = "mean"  # mean: of an image's other samples; greedy: the paper's
-    bleu_weight: float = 0.0  # of BLEU-4 beside CIDEr-D in the reward
-    annotation_dropout: float = 0.0  # the same for an image's samples and their gradient
-    temperature: float = 0.6  # of the distribution that is sampled and trained
+    """Self-critical sequence training on CIDEr-D (Rennie et al. 2017), from a trained run: init=RUN."""
+
+    name: str = value("self_critical", "what is minimized", group="phase")
+    samples: int = value(5, "captions sampled per image", low=1, high=1000)
+    baseline: str = value(
+        "mean",
+        "reward of the other samples, or of the greedy caption (the paper's)",
+        among=("mean", "greedy"),
+    )
+    bleu_weight: float = value(0.0, "weight of BLEU-4 beside CIDEr-D in the reward", low=0)
+    annotation_dropout: float = value(
+        0.0, "on the annotations, the same for an image's samples and their gradient", low=0, high=0.99
+    )
+    temperature: float = value(
+        0.6, "of the distribution that is sampled and trained; 1 without label smoothing", low=0.01, high=100
+    )
 
 
 @dataclass
 class OptimizerConfig:
-    name: str = "adamw"  # adam, adamw or rmsprop
-    learning_rate: float = 1e-3
-    encoder_learning_rate: float | None = None  # null: learning_rate from scratch, else a tenth
-    weight_decay: float = 0.01
+    """The optimizer, and its learning rates."""
+
+    name: str = value("adamw", "optimizer", group="optimizer")
+    learning_rate: float = value(1e-3, "of the decoder", low=1e-12)
+    encoder_learning_rate: float | None = value(
+        None, "of the encoder's trained stages; null: a tenth of it, or the same from scratch", low=0
+    )
+    weight_decay: float = value(0.01, "of matrices; vectors have none", low=0)
 
 
 @dataclass
 class TrainingConfig:
-    epochs: int = 10
-    seed: int = 0
-    batch_size: int = 32  # images
-    captions_per_image: int | None = None  # drawn anew each epoch; null: all
-    warmup: float = 0.05  # share of all steps in which the learning rate rises
-    schedule: str = "cosine"  # of the learning rate after warm-up: constant, linear or cosine
-    clip_norm: float = 5.0
-    label_smoothing: float = 0.1
-    flip: float = 0.0  # share of images that are seen mirrored
-    crop: float = 1.0  # least share of an image's rows, and of its columns, that a step sees; 1: all
-    average: float = 0.0  # decay of the weights' moving average, which is then validated and kept; 0: none
-    precision: str = "auto"  # fp32, bf16, or auto: bf16 where the hardware has it
-    select: str = "BLEU-4"  # validation score that the best weights are chosen by: BLEU-4 or CIDEr-D
-    patience: int = 5  # epochs without a better one before training stops; 0: never
-    max_caption_length: int = 50  # words; longer training captions are cut
-    save_minutes: float = 10.0  # how often the resume state is saved within an epoch; 0: never
+    """How long and on what batches a run trains, and which weights it keeps."""
+
+    epochs: int = value(10, "passes over the training images", low=1)
+    seed: int = value(0, "of weights, batches and sampling", low=0, high=LARGEST_SEED)
+    batch_size: int = value(32, "images per step", low=1, high=LARGEST_BATCH)
+    captions_per_image: int | None = value(None, "drawn anew in each epoch; null: all", low=1)
+    warmup: float = value(0.05, "share of all steps in which the learning rate rises", low=0, high=1)
+    schedule: str = value(
+        "cosine", "of the learning rate after warm-up", among=("constant", "linear", "cosine")
+    )
+    clip_norm: float = value(5.0, "largest gradient norm; 0: not clipped", low=0)
+    label_smoothing: float = value(
+        0.1, "share of the target probability that is spread over all words", low=0, high=0.99
+    )
+    flip: float = value(0.0, "share of images that are mirrored", low=0, high=1)
+    crop: float = value(
+        1.0, "least share of an image's rows, and of its columns, that a step sees; 1: all", low=0.01, high=1
+    )
+    average: float = value(
+        0.0, "decay of the weights' moving average, which is validated and kept; 0: none", low=0, high=0.99999
+    )
+    precision: str = value(
+        "auto", "of matrix products; auto: bf16 where the hardware has it", among=("auto", "fp32", "bf16")
+    )
+    select: str = value("BLEU-4", "validation score that the best weights are chosen by", among=SELECTIONS)
+    patience: int = value(5, "epochs without a better score before training stops; 0: never", low=0)
+    max_caption_length: int = value(50, "words; longer training captions are cut", low=1)
+    save_minutes: float = value(10.0, "how often the resume state is saved within an epoch; 0: never", low=0)

@@ -17,15 +17,14 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from captioner.config.declare import check
 from captioner.config.search import SearchConfig
 from captioner.decoding.hypotheses import History, Hypothesis, SearchStep
-from captioner.errors import check_choice, check_range, check_seed
 from captioner.model.cells import State
 from captioner.model.decoder import Step
 from captioner.model.rows import Rows
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
-STRATEGIES = ("greedy", "beam", "sample")
 NEVER = float("-inf")
 
 
@@ -47,23 +46,6 @@ class Choice(NamedTuple):
     log_prob: Tensor  # of the word alone
 
 
-def check_search(options: SearchConfig) -> None:
-    """Refuse options that mean nothing, before anything runs.
-
-    Raises:
-        CaptionerError: names the key, its value and what it may be.
-    """
-    check_choice(options.strategy, STRATEGIES, "search.strategy")
-    check_range(options.beam_size, "search.beam_size", low=1, high=1000)
-    check_range(options.max_length, "search.max_length", low=1, high=1000)
-    check_range(options.length_normalization, "search.length_normalization", low=0, high=10)
-    check_range(options.block_ngrams, "search.block_ngrams", low=0, high=1000)
-    check_range(options.temperature, "search.temperature", low=1e-6, high=1e6)
-    check_range(options.top_k, "search.top_k", low=0, high=10**6)
-    check_range(options.top_p, "search.top_p", low=0, high=1)
-    check_seed(options.seed, "search.seed")
-
-
 @torch.inference_mode()
 def search(
     decoder: Writer,
@@ -82,7 +64,7 @@ def search(
     Returns:
         Every image's hypotheses, the best first; never none.
     """
-    check_search(options)
+    check(options, "search")
     first = annotations if isinstance(annotations, Tensor) else annotations[0]
     images, device = len(first), first.device
     generator = torch.Generator(device).manual_seed(options.seed)

@@ -8,14 +8,13 @@ from typing import Any
 
 from captioner.checkpoint.file import Checkpoint
 from captioner.checkpoint.members import load_members
+from captioner.config.declare import check
 from captioner.config.schema import EvaluateConfig
 from captioner.data.load import load_split
-from captioner.data.photos.prefetch import LARGEST_BATCH
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.decoding.hypotheses import Hypothesis
-from captioner.decoding.search import check_search
-from captioner.errors import CaptionerError, check_range
+from captioner.errors import CaptionerError
 from captioner.evaluation.captions import caption_together
 from captioner.evaluation.grounding.report import AttentionReport, Subject, attention_report
 from captioner.evaluation.references import References, dangling
@@ -54,9 +53,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     Raises:
         CaptionerError: the model file, the data or an option is wrong.
     """
-    check_search(config.search)
-    check_range(config.batch_size, "batch_size", low=1, high=LARGEST_BATCH)
-    check_range(config.deletion_images, "deletion_images", low=1)
+    check(config)
     use_compiler(config.run.compile)
     device = choose_device(config.run.device)
     members = load_members(config.checkpoint, device)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from captioner.config.model import ModelConfig
-from captioner.errors import check_range
 from captioner.model.attention import build_attention
 from captioner.model.cells import build_cell
 from captioner.model.decoder import Decoder, Unrolled
 from captioner.model.encoder import Encoder, build_encoder
 from captioner.model.rows import Captions
-
-WIDEST = 2**14  # weights grow with the square, and more would be a slip of the keyboard
 
 
 class Captioner(nn.Module):
@@ -34,10 +31,6 @@ def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights:
     Raises:
         CaptionerError: a name or a value of the configuration is wrong.
     """
-    sizes = config.decoder
-    check_range(sizes.embedding_size, "decoder.embedding_size", low=1, high=WIDEST)
-    check_range(sizes.hidden_size, "decoder.hidden_size", low=1, high=WIDEST)
-    check_range(config.attention.size, "attention.size", low=1, high=WIDEST)
     encoder = build_encoder(config.encoder, load_encoder_weights)
     return Captioner(encoder, build_decoder(config, encoder.features, vocabulary_size))
 

@@ -7,15 +7,15 @@ follows is trained.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
+from captioner.config.declare import check
 from captioner.config.model import EncoderConfig
-from captioner.errors import CaptionerError, check_range, choose
+from captioner.errors import CaptionerError, choose
 from captioner.kernels.depthwise import train_depthwise_in_single
 from captioner.kernels.folding import ACTIVATIONS, folded
 from captioner.model.backbones import Stages, build_stages
@@ -54,23 +54,13 @@ class Encoder(nn.Module):
         keep_statistics: bool = False,
     ) -> None:
         super().__init__()
-        mean, std = list(mean), list(std)
-        check_range(image_size, "encoder.image_size", low=8, high=4096)
-        for values, place in ((mean, "encoder.mean"), (std, "encoder.std")):
-            if len(values) != 3:
-                shown = reprlib.repr(values)
-                raise CaptionerError(f"{place}: {shown} holds {len(values)} values, not 3 (red, green, blue)")
-        for value in mean:
-            check_range(value, "encoder.mean", low=-1e6, high=1e6)
-        for value in std:
-            check_range(value, "encoder.std", low=1e-6, high=1e6)
         self.image_size = image_size
         # channels last needs less memory on the way and is faster on CPUs and GPUs alike
         self.stages = nn.Sequential(stages).to(memory_format=torch.channels_last)
         self.first_trained = _first_trained(stages, fine_tune)
         self.keep_statistics = keep_statistics
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+        self.register_buffer("mean", torch.tensor(list(mean)).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(list(std)).view(3, 1, 1))
         self.stages[: self.first_trained].requires_grad_(False)
         train_depthwise_in_single(self.stages)
         for module in self.stages.modules():
@@ -163,6 +153,7 @@ def build_encoder(config: EncoderConfig, load_weights: bool = True) -> Encoder:
     Raises:
         CaptionerError: unknown name or stage, or weights that cannot be read or do not fit.
     """
+    check(config, "encoder")
     stages = build_stages(config, load_weights)
     pretrained = config.weights is not None
     return Encoder(

@@ -7,12 +7,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from captioner.config.model import INFERENCE
 from captioner.errors import CaptionerError, check_choice
 from captioner.kernels.precision import at_least_float32
 from captioner.model.memory import Glimpse, Memory
 from captioner.model.rows import Rows
-
-INFERENCE = ("argmax", "expectation", "sample")
 
 
 class Look(Protocol):

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from captioner.config.training import OptimizerConfig
-from captioner.errors import check_choice, check_range
+from captioner.errors import choose
 from captioner.model.captioner import Captioner
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -17,7 +17,6 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
 }
-SCHEDULES = ("constant", "linear", "cosine")
 
 
 def build_optimizer(config: OptimizerConfig, model: Captioner, pretrained: bool) -> Optimizer:
@@ -29,10 +28,9 @@ def build_optimizer(config: OptimizerConfig, model: Captioner, pretrained: bool)
         pretrained: whether the encoder starts from trained weights, which move more slowly by default.
 
     Raises:
-        CaptionerError: unknown name, or a rate that is not positive.
+        CaptionerError: unknown name.
     """
-    check_optimizer(config)
-    kind = OPTIMIZERS[config.name]
+    kind = choose(OPTIMIZERS, config.name, "optimizer")
     encoder_rate = config.encoder_learning_rate
     if encoder_rate is None:
         encoder_rate = config.learning_rate * (0.1 if pretrained else 1.0)
@@ -48,26 +46,8 @@ def build_optimizer(config: OptimizerConfig, model: Captioner, pretrained: bool)
     return kind(groups) if config.name == "rmsprop" else kind(groups, fused=True)  # type: ignore[call-arg]
 
 
-def check_optimizer(config: OptimizerConfig) -> None:
-    """Refuse what :func:`build_optimizer` could not build.
-
-    Raises:
-        CaptionerError: names the key, its value and what it may be.
-    """
-    check_choice(config.name, OPTIMIZERS, "optimizer.name")
-    check_range(config.learning_rate, "optimizer.learning_rate", low=1e-12)
-    check_range(config.encoder_learning_rate or 0.0, "optimizer.encoder_learning_rate", low=0)
-    check_range(config.weight_decay, "optimizer.weight_decay", low=0)
-
-
 def build_schedule(optimizer: Optimizer, kind: str, warmup: float, total_steps: int) -> LambdaLR:
-    """Rise linearly over the share ``warmup`` of all steps, then stay, or fall to zero.
-
-    Raises:
-        CaptionerError: unknown schedule, or a share outside [0, 1].
-    """
-    check_choice(kind, SCHEDULES, "training.schedule")
-    check_range(warmup, "training.warmup", low=0, high=1)
+    """Rise linearly over the share ``warmup`` of all steps, then stay constant, or fall to zero."""
     rising = round(warmup * total_steps)
 
     def factor(step: int) -> float:

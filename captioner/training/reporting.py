@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from captioner.config.schema import TrainConfig
+from captioner.config.training import SELECTIONS
 from captioner.training.progress import Progress
-from captioner.training.setup import SELECTIONS, Material
+from captioner.training.setup import Material
 
 
 def describe(material: Material) -> str:

@@ -109,10 +109,10 @@ def test_unknown_command_is_told_with_the_choices(run: Command) -> None:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("train", ["cell: coupled, gru, lstm, peephole, vanilla", "epochs: ", "resume=RUN", "-m"]),
-        ("evaluate", ["checkpoint", "split: test", "beam_size: 3", "data: coco, flickr8k"]),
+        ("train", ["cell=lstm  (coupled, gru", "training.epochs=10 ", "resume=RUN", "-m"]),
+        ("evaluate", ["checkpoint", "split=test ", "search.beam_size=3", "data=scenes  (coco, flickr8k"]),
         ("average", ["MODEL", "--output", "--weights", "same start"]),
-        ("compare", ["seeds", "- gru_reset_after", "equal", "goes on", "experiment=quickstart"]),
+        ("compare", ["seeds", "gru_reset_after", "equal", "resumes", "experiment=quickstart"]),
         ("caption", ["PATH", "--checkpoint", "--format", "--output", "--beam-size", "--batch-size"]),
         ("attend", ["PATH", "--checkpoint", "--output", "--beam-size", "--format", "svg", "html", "gif"]),
         ("scenes", ["DIR", "--count", "--split", "--seed"]),

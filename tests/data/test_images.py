@@ -352,11 +352,6 @@ def test_pixels_are_channels_first_bytes() -> None:
     assert pixels.tolist() == [[[value] * 2] * 2 for value in (1, 2, 3)]
 
 
-def test_unknown_resize_is_refused_with_the_choices() -> None:
-    with pytest.raises(CaptionerError, match=r"encoder\.resize: 'fit' is not one of crop, squash"):
-        Preprocess(224, "fit")
-
-
 # --- what a header tells --------------------------------------------------------------------------
 
 

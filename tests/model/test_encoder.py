@@ -16,8 +16,8 @@ from captioner.errors import CaptionerError
 from captioner.kernels.depthwise import DepthwiseConvolution
 from captioner.kernels.folding import ACTIVATIONS, FoldedConvolution
 from captioner.kernels.onednn import has_onednn
-from captioner.model.backbones import TORCHVISION, small_stages
-from captioner.model.encoder import Encoder, build_encoder
+from captioner.model.backbones import TORCHVISION
+from captioner.model.encoder import build_encoder
 
 NODES = {  # the name of the module whose output is the feature map
     "resnet18": "layer4",
@@ -479,7 +479,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "resnet5"}, r"encoder: 'resnet5' is not one of small, vgg19.*mean resnet50"),
+        ({"name": "resnet5"}, r"encoder\.name: 'resnet5' is not one of .*mean resnet50"),
         (
             {"fine_tune": "stage9"},
             r"encoder\.fine_tune: 'stage9' is not one of stage0, stage1",
@@ -505,11 +505,11 @@ def test_wrong_options_are_refused(options, message):
 @pytest.mark.parametrize(
     ("mean", "std", "message"),
     [
-        ([0.5], STD, r"encoder\.mean: \[0\.5\] holds 1 values, not 3"),
-        (MEAN, [1.0, 1.0], r"encoder\.std: .* holds 2 values"),
+        ([0.5], STD, r"encoder\.mean: \[0\.5\] has 1 values, not 3"),
+        (MEAN, [1.0, 1.0], r"encoder\.std: .* has 2 values"),
         (MEAN, [0.5, 0.0, 0.5], r"encoder\.std: 0 is out of range"),
     ],
 )
 def test_wrong_normalisation_is_refused(mean, std, message):
     with pytest.raises(CaptionerError, match=message):
-        Encoder(small_stages(), 64, mean, std)
+        build_encoder(EncoderConfig("small", mean=mean, std=std))

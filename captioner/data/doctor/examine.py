@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from captioner.config.data import DataConfig, VocabularyConfig
+from captioner.config.declare import check
 from captioner.data.doctor.inspection import Reading, read_images
 from captioner.data.doctor.summary import SplitSummary, summary
 from captioner.data.formats.files import MALFORMED, SPLIT, Fault
 from captioner.data.load import load_split
-from captioner.data.photos.prefetch import MOST_WORKERS
 from captioner.data.records import Record
 from captioner.data.words import count_vocabulary
-from captioner.errors import CaptionerError, check_choice, check_range
-from captioner.vocabulary import SPECIALS, UNITS
+from captioner.errors import CaptionerError
+from captioner.vocabulary import SPECIALS
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("train", "val")  # what training reads
@@ -78,11 +78,8 @@ def examine(
     Raises:
         CaptionerError: an option is out of range; what is wrong with the data is told in the diagnosis.
     """
-    check_choice(vocabulary.unit, UNITS, "vocabulary.unit")
-    check_range(vocabulary.min_count, "vocabulary.min_count", low=1)
-    check_range(vocabulary.max_size or 1, "vocabulary.max_size", low=1)
-    check_range(max_caption_length, "training.max_caption_length", low=1)
-    check_range(workers, "run.workers", low=0, high=MOST_WORKERS)
+    check(data, "data")
+    check(vocabulary, "vocabulary")
     diagnosis = Diagnosis()
     records = {split: _read(data, split, diagnosis) for split in SPLITS}
     known = _vocabulary(records["train"], vocabulary, diagnosis)

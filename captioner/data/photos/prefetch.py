@@ -12,9 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-LARGEST_BATCH = 2**16
-MOST_WORKERS = 1024
-
 S = TypeVar("S")
 T = TypeVar("T")
 

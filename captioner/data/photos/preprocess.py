@@ -14,9 +14,7 @@ from torch import Tensor
 from captioner.config.model import EncoderConfig
 from captioner.data.photos.image import Source, load_image
 from captioner.data.records import Box
-from captioner.errors import check_choice, check_range
 
-RESIZES = ("crop", "squash")
 SHOWN = 800  # the longest side, in pixels, of a photo that is kept to be shown
 
 
@@ -42,16 +40,10 @@ class Preprocess:
         image_size: side S of the square that the model sees, in pixels.
         resize: ``crop`` takes the centre square of the photo, ``squash`` makes all of it square.
 
-    Raises:
-        CaptionerError: a value is out of range or not a choice.
     """
 
     image_size: int
     resize: str
-
-    def __post_init__(self) -> None:
-        check_range(self.image_size, "encoder.image_size", low=1)
-        check_choice(self.resize, RESIZES, "encoder.resize")
 
     @classmethod
     def of(cls, encoder: EncoderConfig) -> Preprocess:

@@ -16,10 +16,11 @@ from random import Random
 from typing import TypeVar
 
 from captioner.config.data import ScenesConfig
+from captioner.config.declare import check
 from captioner.data.records import Record
 from captioner.data.scenes.captions import describe, relation
 from captioner.data.scenes.drawing import COLOURS, OUTLINES, REACH, UNITS, Item, Scene, draw_scene
-from captioner.errors import CaptionerError, check_range, choose
+from captioner.errors import CaptionerError, choose
 
 T = TypeVar("T")
 
@@ -72,8 +73,7 @@ def make_scenes(config: ScenesConfig, split: str) -> list[Scene]:
     """The scenes of a split. Raises as :func:`load_scenes`."""
     counts = {"train": config.train, "val": config.val, "test": config.test}
     count = choose(counts, split, "split")
-    check_range(count, f"data.{split}", low=1, high=10**6)
-    check_range(config.image_size, "data.image_size", low=32, high=4096)
+    check(config, "data")
     return [_make_scene(config.seed, split, i, config.image_size) for i in range(count)]
 
 

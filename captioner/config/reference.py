@@ -1,0 +1,171 @@
+"""Every key of the configuration for people: what ``--help`` prints, and docs/configuration.md.
+
+``python -m captioner.config.reference`` prints the page.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
+from importlib.resources import files
+from itertools import groupby
+from math import inf
+from typing import Any
+
+import yaml
+
+from captioner.config.declare import CONF, LARGEST_SEED, REQUIRED, Declaration, choices_of, declarations
+from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE
+
+WIDTH, INDENT = 100, 37
+EXAMPLES = {
+    "train": """\
+Choose a part by its name, change a value by its key, or train every combination with -m:
+
+  captioner train cell=gru data=flickr8k data.root=DIR training.epochs=20
+  captioner train -m cell=lstm,gru
+  captioner train resume=RUN                             resume the run in the folder RUN
+  captioner train phase=self_critical init=RUN           train its model further, on CIDEr-D""",
+    "evaluate": """\
+  captioner evaluate checkpoint=model.safetensors data=flickr8k data.root=DIR output=scores
+  captioner evaluate checkpoint=RUN split=val search.beam_size=5 grounding=true
+  captioner evaluate 'checkpoint=[A,B,C]'                an ensemble""",
+    "compare": """\
+Every cell is trained with every seed, once at the configured hidden size and once at the one that gives its
+decoder as many weights as lstm's. report.md, cells.png and runs.csv in the output folder hold parameters,
+speed, BLEU-4, CIDEr, likelihood, how far back the gradient reaches, and which differences are larger than
+the spread between seeds. The same command resumes where it stopped; finished runs are not repeated.
+
+  captioner compare                                      generated scenes
+  captioner compare experiment=quickstart seeds=[0,1] training.epochs=2
+  captioner compare experiment=flickr8k_mobilenet data.root=DIR decoder.hidden_size=256 output=runs/f8k
+
+Every key of captioner train can be set too, except cell, training.seed and resume.""",
+    "check": """\
+Reads every caption and every image of a dataset: unreadable images, leaks between splits, duplicates,
+unknown words. Exit status: 0 if training would go through, 1 if it would stop, 2 for a wrong command line.
+
+  captioner check data=table data.train=train.csv data.val=val.csv output=report.json""",
+}
+Row = tuple[str, str, str, str]  # key, default, what the value may be, meaning
+
+
+def help_text(command: str) -> str:
+    """What ``captioner COMMAND --help`` prints."""
+    schema = COMMANDS[command]
+    lines = [f"usage: captioner {command} [KEY=VALUE ...]", "", _title(schema), "", EXAMPLES[command], ""]
+    lines += ["Keys, with their defaults:", "", *_lines(_rows(schema))]
+    chosen = _chosen(command)
+    for group in (of.name for of in fields(schema) if of.name in (*SCHEMAS, *SINGLE)):
+        lines += ["", *_heading(group, chosen[group])]
+        for heading, rows in _sections(group):
+            lines += [f"  with {heading}:"] * bool(heading) + list(_lines(rows))
+    if "experiment" in chosen:
+        lines += ["", *_heading("experiment", "NAME"), "  values for several groups at once"]
+    return "\n".join([*lines, "", "--cfg job prints the configuration that the arguments make."])
+
+
+def markdown() -> str:
+    """docs/configuration.md."""
+    parts = ["# Configuration", _INTRODUCTION]
+    for command, schema in COMMANDS.items():
+        parts += [f"## captioner {command}", _title(schema), _table(_rows(schema))]
+    for group in (*SCHEMAS, *SINGLE):
+        choices = choices_of(group)
+        parts.append(f"## {group}")
+        if len(choices) > 1:
+            parts.append("Choices: " + ", ".join(f"`{group}={name}`" for name in choices) + ".")
+        for heading, rows in _sections(group):
+            parts += [f"### {heading}"] * bool(heading) + [_table(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRODUCTION = """\
+Every key, with its default, what it may be and what it means; `python -m captioner.config.reference` prints
+this page, and `captioner COMMAND --help` the keys of a command. A part is chosen by its name (`cell=gru`), a
+value changed by its key (`training.epochs=20`). Choices other than a group's default may change further
+values: they stand in the files of `conf/`."""
+
+
+def _title(schema: type[Any]) -> str:
+    return str(schema.__doc__).partition(": ")[2].capitalize()
+
+
+def _chosen(command: str) -> dict[str, str]:
+    """The choice of every group that a command starts from."""
+    text = (files(CONF) / f"{command}.yaml").read_text(encoding="utf-8")
+    chosen: dict[str, str] = {}
+    for item in yaml.safe_load(text)["defaults"]:
+        if isinstance(item, dict):
+            chosen |= item
+        elif item in COMMANDS:
+            chosen |= _chosen(item)
+    return chosen
+
+
+def _sections(group: str) -> Iterator[tuple[str, list[Row]]]:
+    """The keys of a group: those of all its choices, then those that only some have."""
+    if group in SINGLE:
+        yield "", _rows(SINGLE[group], f"{group}.")
+        return
+    having: dict[Row, list[str]] = {}
+    for name, kind in SCHEMAS[group].items():
+        for row in _rows(kind, f"{group}."):
+            having.setdefault(row, []).append(name)
+    common_first = sorted(having.items(), key=lambda item: -len(item[1]))
+    for names, rows in groupby(common_first, key=lambda item: item[1]):
+        heading = "" if len(names) == len(SCHEMAS[group]) else f"{group}={', '.join(names)}"
+        yield heading, [row for row, _ in rows]
+
+
+def _rows(schema: type[Any], prefix: str = "") -> list[Row]:
+    return [
+        (f"{prefix}{of.name}", _default(of), limits(declared), declared.meaning)
+        for of, declared in declarations(schema)
+        if not (prefix and of.name == "name")
+    ]
+
+
+def _default(of: Field[Any]) -> str:
+    default = of.default_factory() if of.default_factory is not MISSING else of.default
+    return "" if default == REQUIRED else default if isinstance(default, str) else json.dumps(default)
+
+
+def limits(declared: Declaration) -> str:
+    """What a value may be, in words; empty if its type says it all."""
+    if declared.choices:
+        return ", ".join(declared.choices)
+    low, high, below = declared.low, declared.high, declared.below
+    if low == -inf:
+        return ""
+    if below < inf:
+        return f"{low:.9g} to below {below:.9g}"
+    return f"{low:.9g} to {high:.9g}" if high < LARGEST_SEED else f"at least {low:.9g}"
+
+
+def _heading(group: str, chosen: str) -> list[str]:
+    choices = choices_of(group)
+    text = f"{group}={chosen}" + f"  ({', '.join(choices)})" * (len(choices) > 1)
+    return textwrap.wrap(text, WIDTH, subsequent_indent=" " * (len(group) + len(chosen) + 4))
+
+
+def _lines(rows: list[Row]) -> Iterator[str]:
+    for key, default, values, meaning in rows:
+        text = meaning + f" ({values})" * bool(values)
+        first = f"  {key}={default or 'VALUE'}  "
+        yield textwrap.fill(text, WIDTH, initial_indent=f"{first:<{INDENT}}", subsequent_indent=" " * INDENT)
+
+
+def _table(rows: list[Row]) -> str:
+    head = ["| key | default | values | meaning |", "| :-- | :-- | :-- | :-- |"]
+    cells = [
+        [f"`{key}`", f"`{default}`" if default else "required", values, meaning.replace("<unk>", "`<unk>`")]
+        for key, default, values, meaning in rows
+    ]
+    return "\n".join(head + [f"| {' | '.join(row)} |" for row in cells])
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

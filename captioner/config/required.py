@@ -1,3 +1,0 @@
-"""The mark of a value that has no default."""
-
-REQUIRED = "???"  # omegaconf's
