@@ -1,10 +1,10 @@
-"""The batched decoder against a textbook one (``oracle``) that reads one caption at a time."""
+"""The batched decoder against a ``textbook`` one that reads one caption at a time."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from support.oracle import read
+from textbook import read_one
 
 from captioner.errors import CaptionerError
 from captioner.model.rows import Captions, Rows
@@ -24,7 +24,7 @@ def logits_of(decoder, unrolled):
 def textbook(decoder, annotations, captions):
     """Packed logits and coverage, caption by caption."""
     texts = [[w for w in words if w] for words in captions.words.tolist()]
-    readings = [read(decoder, annotations[o], text) for o, text in zip(captions.owner, texts)]
+    readings = [read_one(decoder, annotations[o], text) for o, text in zip(captions.owner, texts)]
     steps = range(len(captions.alive))
     packed = [r.logits[t] for t in steps for r in readings if t < len(r.logits)]
     return torch.stack(packed), torch.stack([r.alphas.sum(0) for r in readings])
