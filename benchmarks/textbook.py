@@ -1,40 +1,28 @@
 """Show, Attend and Tell (Xu et al. 2015) as the paper prints it; numbers in parentheses are its equations.
 
-What ours is measured against and tested against. It is written the way most implementations are: every
-caption is a row with its own copy of the image's annotations, the annotations are projected again at every
-step, logits are computed for padding too, and beam search takes one image at a time. It reads the parameters
-of a ``captioner`` decoder and calls none of its functions; nothing is dropped out and no location is drawn.
+Ours is measured and tested against it. It is written as most implementations are: every caption is a row
+with its own copy of the image's annotations, the annotations are projected again at every step, logits are
+computed for padding too, and beam search takes one image at a time. It reads the parameters of a decoder of
+``captioner`` and calls none of its functions. Nothing is dropped out, and no location is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn, sigmoid, tanh
+from textbook_cells import State, advance, affine
+from torch import Tensor, sigmoid, tanh
 from torch.nn import functional as F
 
 from captioner.model.attention import SoftAttention
-from captioner.model.cells import Cell, CoupledLSTMCell, GRUCell, LSTMCell, PeepholeLSTMCell, VanillaCell
 from captioner.model.decoder import Decoder
 from captioner.vocabulary import END, PAD, START, UNKNOWN
-
-State = tuple[Tensor, ...]
 
 
 class Reading(NamedTuple):
     logits: Tensor  # (rows, steps, vocabulary)
     alphas: Tensor  # (rows, steps, locations)
-
-
-def affine(layer: nn.Linear, x: Tensor) -> Tensor:
-    """W x + b, or W x where the layer has no b."""
-    return F.linear(x, layer.weight, layer.bias)
-
-
-# --- attention ---------------------------------------------------------------------------------------
 
 
 def scores(attention: SoftAttention, annotations: Tensor, h: Tensor) -> Tensor:
@@ -54,93 +42,18 @@ def attend(attention: SoftAttention, annotations: Tensor, h: Tensor) -> Tensor:
     return scores(attention, annotations, h).softmax(dim=1)
 
 
-def expected(annotations: Tensor, alpha: Tensor) -> Tensor:
-    """Soft attention: E[z] = sum_i alpha_i a_i (13), ``(rows, features)``."""
-    return (alpha.unsqueeze(2) * annotations).sum(dim=1)
-
-
-def chosen(annotations: Tensor, locations: Tensor) -> Tensor:
-    """Hard attention: z = sum_i s_i a_i (9), s one at ``locations`` ``(rows,)`` and zero elsewhere."""
-    return annotations[torch.arange(len(locations)), locations]
-
-
 def look(
     attention: SoftAttention, annotations: Tensor, alpha: Tensor, locations: Tensor | None = None
 ) -> Tensor:
-    """z = phi({a_i}, {alpha_i}) (6), ``(rows, features)``, at ``locations`` where they are given."""
-    if locations is not None:
-        return chosen(annotations, locations)
-    if getattr(attention, "inference", "expectation") == "expectation":
-        return expected(annotations, alpha)
-    return chosen(annotations, alpha.argmax(dim=1))
+    """z = phi({a_i}, {alpha_i}) (6), ``(rows, features)``.
 
-
-# --- cells: x (rows, inputs) and a state of (rows, hidden) tensors give the next state ---------------
-
-
-def advance(cell: Cell, x: Tensor, state: State) -> State:
-    """One step of any cell."""
-    return CELLS[type(cell)](cell, x, *state)
-
-
-def sums(cell: Cell, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
-    """W x + U h + b of every gate, in the order of the blocks of W and U."""
-    return (affine(cell.input_map, x) + F.linear(h, cell.hidden_map)).chunk(cell.gates, dim=1)
-
-
-def vanilla(cell: VanillaCell, x: Tensor, h: Tensor) -> State:
-    """Elman (1990): h = tanh(W x + U h + b)."""
-    (h,) = sums(cell, x, h)
-    return (tanh(h),)
-
-
-def lstm(cell: LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> State:
-    """i, f, o = sigmoid(W x + U h + b), g = tanh(W x + U h + b) (1); c = f c + i g (2); h = o tanh(c) (3)."""
-    i, f, g, o = sums(cell, x, h)
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c
-
-
-def peephole(cell: PeepholeLSTMCell, x: Tensor, h: Tensor, c: Tensor) -> State:
-    """Gers & Schmidhuber (2000): i and f also see p c of the old c, o of the new one."""
-    i, f, g, o = sums(cell, x, h)
-    p_i, p_f, p_o = cell.peepholes
-    c = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * tanh(g)
-    return sigmoid(o + p_o * c) * tanh(c), c
-
-
-def coupled(cell: CoupledLSTMCell, x: Tensor, h: Tensor, c: Tensor) -> State:
-    """Greff et al. (2015): c = f c + (1 - f) g, h = o tanh(c)."""
-    f, g, o = sums(cell, x, h)
-    c = sigmoid(f) * c + (1 - sigmoid(f)) * tanh(g)
-    return sigmoid(o) * tanh(c), c
-
-
-def gru(cell: GRUCell, x: Tensor, h: Tensor) -> State:
-    """Cho et al. (2014): r, z = sigmoid(W x + U h + b), h = (1 - z) h + z n.
-
-    n = tanh(W x + b + U (r h)) as published, or tanh(W x + b + r (U h + b')) with ``reset_after``.
+    Soft attention, and hard attention in expectation: z = sum_i alpha_i a_i (13).
+    Hard attention: z = a_i (9) of the likeliest location, or of ``locations`` ``(rows,)``.
     """
-    sizes = (2 * cell.hidden_size, cell.hidden_size)  # r and z in one product, n apart
-    x_gates, x_n = affine(cell.input_map, x).split(sizes, dim=1)
-    U_gates, U_n = cell.hidden_map.split(sizes)
-    r, z = sigmoid(x_gates + F.linear(h, U_gates)).chunk(2, dim=1)
-    if cell.reset_after:
-        n = tanh(x_n + r * (F.linear(h, U_n) + cell.candidate_bias))
-    else:
-        n = tanh(x_n + F.linear(r * h, U_n))
-    return ((1 - z) * h + z * n,)
-
-
-CELLS = {
-    VanillaCell: vanilla,
-    LSTMCell: lstm,
-    PeepholeLSTMCell: peephole,
-    CoupledLSTMCell: coupled,
-    GRUCell: gru,
-}
-
-# --- the decoder -------------------------------------------------------------------------------------
+    if locations is None and getattr(attention, "inference", "expectation") == "expectation":
+        return (alpha.unsqueeze(2) * annotations).sum(dim=1)
+    locations = alpha.argmax(dim=1) if locations is None else locations
+    return annotations[torch.arange(len(alpha), device=alpha.device), locations]
 
 
 def begin(decoder: Decoder, annotations: Tensor) -> State:
@@ -171,9 +84,7 @@ def step(
     return deep_output(decoder, embedding, state[0], z), state, alpha
 
 
-def read(
-    decoder: Decoder, annotations: Tensor, captions: Tensor, locations: Tensor | None = None
-) -> Reading:
+def read(decoder: Decoder, annotations: Tensor, captions: Tensor, locations: Tensor | None = None) -> Reading:
     """Teacher forcing: step t reads the word before and predicts ``captions[:, t]``, ``(rows, steps)``.
 
     It looks at ``locations[:, t]`` where they are given.
@@ -187,15 +98,6 @@ def read(
         alphas.append(alpha)
         words = captions[:, t]
     return Reading(torch.stack(logits, dim=1), torch.stack(alphas, dim=1))
-
-
-def read_one(decoder: Decoder, annotations: Tensor, words: Sequence[int]) -> Reading:
-    """:func:`read` of one caption of an image ``(locations, features)``, without the dimension of rows."""
-    logits, alphas = read(decoder, annotations[None], torch.tensor([words]))
-    return Reading(logits[0], alphas[0])
-
-
-# --- training and search -----------------------------------------------------------------------------
 
 
 def loss(decoder: Decoder, annotations: Tensor, images: list[list[list[int]]], penalty: float) -> Tensor:
@@ -214,16 +116,6 @@ def loss(decoder: Decoder, annotations: Tensor, images: list[list[list[int]]], p
     nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, reduction="sum")
     coverage = (alphas * (targets != PAD).unsqueeze(2)).sum(dim=1)
     return (nll + penalty * (1 - coverage).square().sum()) / len(captions)
-
-
-def expected_log_likelihood(decoder: Decoder, annotations: Tensor, words: Sequence[int]) -> Tensor:
-    """L_s = sum_s p(s | a) log p(y | s, a) (10) of an image ``(locations, features)``, s all paths of looks."""
-    paths = torch.tensor(list(product(range(len(annotations)), repeat=len(words))))
-    captions = torch.tensor([words]).expand(len(paths), -1)
-    logits, alphas = read(decoder, annotations.expand(len(paths), -1, -1), captions, paths)
-    log_likelihood = logits.log_softmax(dim=2).gather(2, captions.unsqueeze(2)).sum(dim=(1, 2))
-    probability = alphas.gather(2, paths.unsqueeze(2)).prod(dim=1).squeeze(1)
-    return probability @ log_likelihood
 
 
 @torch.no_grad()

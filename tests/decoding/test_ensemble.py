@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from support import tiny
-from textbook import read_one
+from support.reading import read
 
 import captioner
 from captioner.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
@@ -76,7 +76,7 @@ def test_probabilities_are_averaged_not_their_logs() -> None:
 @torch.no_grad()
 def mean_log_prob(members, path, step):
     """Log of the mean over members of the probability of ``path[step]`` after the words before it."""
-    each = [read_one(d, a, [*path[:step], PAD]).logits[-1].softmax(0)[path[step]] for d, a in members]
+    each = [read(d, a, [*path[:step], PAD]).logits[-1].softmax(0)[path[step]] for d, a in members]
     return (sum(each) / len(each)).log().item()
 
 
@@ -101,7 +101,7 @@ def test_attention_is_the_first_member_s(make_decoder, make_annotations) -> None
     found = search(Ensemble([first, second]), looked_at, EVERY[1], attention=True)
     for image, hypotheses in zip(looked_at[0], found):
         for hypothesis in hypotheses:
-            alphas = read_one(first, image, hypothesis.words).alphas
+            alphas = read(first, image, hypothesis.words).alphas
             torch.testing.assert_close(hypothesis.attention, alphas.float())
 
 
@@ -149,7 +149,7 @@ def test_members_of_another_size_and_cell_caption_together(
         pixels = preprocess.pixels(preprocess.frame(photo().convert("RGB")))
         with torch.inference_mode():
             annotations = member.model.encoder(pixels[None])[0]
-            log_probs.append(read_one(member.model.decoder, annotations, words).logits.log_softmax(-1))
+            log_probs.append(read(member.model.decoder, annotations, words).logits.log_softmax(-1))
     mean = torch.stack(log_probs).exp().mean(0).log()
     wanted = [mean[t, word].item() for t, word in enumerate(words)]
     assert caption.word_log_probs == pytest.approx(wanted, abs=1e-4)

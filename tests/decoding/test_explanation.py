@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 from support import tiny
-from textbook import read_one
+from support.reading import read
 from torch import sigmoid, tanh
 
 import captioner
@@ -124,7 +124,7 @@ def test_alternatives_are_the_likeliest_words_that_the_search_allows(
     options = SearchConfig("beam", beam_size=3, max_length=6, allow_unknown=allow_unknown)
     captions = best(search(decoder, annotations, options))
     for i, explanation in enumerate(explain(decoder, annotations, captions, options, count=3)):
-        logits = read_one(decoder, annotations[i], [*captions[i], PAD]).logits
+        logits = read(decoder, annotations[i], [*captions[i], PAD]).logits
         assert len(explanation.alternatives) == len(captions[i])
         for t, considered in enumerate(explanation.alternatives):
             log_probs = logits[t].log_softmax(0)

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from textbook import read_one
+from support.reading import read
 
 from captioner.config.search import SearchConfig
 from captioner.decoding.search import _top, search
@@ -20,7 +20,7 @@ STRATEGIES = ["greedy", "beam", "sample"]
 @torch.no_grad()
 def next_log_probs(decoder, annotations, words, allow_unknown=False):
     """Of every word after ``words``: no special word, and no end before the first word."""
-    log_probs = read_one(decoder, annotations, [*words, PAD]).logits[-1].log_softmax(0)
+    log_probs = read(decoder, annotations, [*words, PAD]).logits[-1].log_softmax(0)
     forbidden = [PAD, START] + [UNKNOWN] * (not allow_unknown) + [END] * (not words)
     log_probs[forbidden] = float("-inf")
     return log_probs
@@ -279,7 +279,7 @@ def test_attention_is_that_of_reading_the_same_words(make_decoder, make_annotati
     decoder, annotations = make_decoder(), make_annotations(images=6)
     for image, hypotheses in zip(annotations, search(decoder, annotations, options, attention=True)):
         for hypothesis in hypotheses:
-            alphas = read_one(decoder, image, hypothesis.words).alphas
+            alphas = read(decoder, image, hypothesis.words).alphas
             assert hypothesis.attention.shape == (len(hypothesis.words), 4)
             torch.testing.assert_close(hypothesis.attention, alphas.float())
 

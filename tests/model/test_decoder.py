@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from textbook import read_one
+from support.reading import read
 
 from captioner.errors import CaptionerError
 from captioner.model.rows import Captions, Rows
@@ -24,7 +24,7 @@ def logits_of(decoder, unrolled):
 def textbook(decoder, annotations, captions):
     """Packed logits and coverage, caption by caption."""
     texts = [[w for w in words if w] for words in captions.words.tolist()]
-    readings = [read_one(decoder, annotations[o], text) for o, text in zip(captions.owner, texts)]
+    readings = [read(decoder, annotations[o], text) for o, text in zip(captions.owner, texts)]
     steps = range(len(captions.alive))
     packed = [r.logits[t] for t in steps for r in readings if t < len(r.logits)]
     return torch.stack(packed), torch.stack([r.alphas.sum(0) for r in readings])

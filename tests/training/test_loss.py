@@ -6,7 +6,8 @@ from math import log, nan
 
 import pytest
 import torch
-from textbook import attend, expected_log_likelihood
+from support.reading import expected_log_likelihood
+from textbook import attend
 from torch.nn import functional as F
 
 from captioner.config.model import HardAttentionConfig, SoftAttentionConfig

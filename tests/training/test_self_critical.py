@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support import tiny
-from textbook import read_one
+from support.reading import read
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.cli import train as command
@@ -51,7 +51,7 @@ def reward(captions: list[list[str]], images: list[int]) -> np.ndarray:
 
 def log_prob(decoder, annotations, caption, temperature=1.0):
     """Log probability of a caption among those that may be said, from the textbook equations."""
-    logits = read_one(decoder, annotations, caption).logits
+    logits = read(decoder, annotations, caption).logits
     total = logits.new_zeros(())
     for t, word in enumerate(caption):
         forbidden = [PAD, START, UNKNOWN] + [END] * (t == 0)
