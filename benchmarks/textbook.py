@@ -1,67 +1,118 @@
-"""Show, Attend and Tell the way textbooks and most implementations write it: what ours is measured against.
+"""Show, Attend and Tell (Xu et al. 2015) as the paper prints it; numbers in parentheses are its equations.
 
-Clear and slow: every caption is a row with its own copy of the image's annotations, the annotations are
-projected again at every step, logits are computed for padding too, and beam search takes one image at a
-time. It reads the weights of a ``captioner`` decoder, so both compute the same function; the parity test
-holds them together.
+Ours is measured and tested against it. It is written as most implementations are: every caption is a row
+with its own copy of the image's annotations, the annotations are projected again at every step, logits are
+computed for padding too, and beam search takes one image at a time. It reads the parameters of a decoder of
+``captioner`` and calls none of its functions. Nothing is dropped out, and no location is drawn.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
-from torch import Tensor
+from textbook_cells import State, advance, affine
+from torch import Tensor, sigmoid, tanh
 from torch.nn import functional as F
 
-from captioner.model.decoder import Decoder, Step
+from captioner.model.attention import Attention
+from captioner.model.decoder import Decoder
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
 
-def step(
-    decoder: Decoder, words: Tensor, state: tuple[Tensor, ...], annotations: Tensor
-) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
-    """One word further: words ``(rows,)`` and annotations ``(rows, locations, features)``.
+class Reading(NamedTuple):
+    logits: Tensor  # (rows, steps, vocabulary)
+    alphas: Tensor  # (rows, steps, locations)
 
-    Returns:
-        Logits ``(rows, vocabulary)``, the next state, and alpha ``(rows, locations)``.
+
+def scores(attention: Attention, annotations: Tensor, h: Tensor) -> Tensor:
+    """e_i = f_att(a_i, h) (4) of annotations ``(rows, locations, features)``: ``(rows, locations)``.
+
+    Additive (Bahdanau et al. 2015): v . tanh(W_a a_i + b + W_h h).
+    Multiplicative (Luong et al. 2015, scaled): h . W_a a_i / sqrt(hidden size).
     """
-    attention, hidden = decoder.attention, state[0]
-    keys = attention.annotation_map(annotations)
-    query = F.linear(hidden, attention.hidden_map)
-    scores = torch.tanh(keys + query.unsqueeze(1)) @ attention.score
-    alpha = scores.softmax(dim=1)
-    context = (alpha.unsqueeze(2) * annotations).sum(dim=1)
-    if decoder.gate is not None:
-        context = torch.sigmoid(decoder.gate(hidden)) * context
-    embedding = decoder.embedding(words)
-    state = decoder.cell(torch.cat([embedding, context], dim=1), state)
-    return decoder.logits(Step(embedding, state[0], context, alpha, None)), state, alpha
+    keys = affine(attention.annotation_map, annotations)
+    if hasattr(attention, "hidden_map"):
+        return tanh(keys + F.linear(h, attention.hidden_map).unsqueeze(1)) @ attention.score
+    return (keys @ h.unsqueeze(2)).squeeze(2) / h.shape[1] ** 0.5
+
+
+def attend(attention: Attention, annotations: Tensor, h: Tensor) -> Tensor:
+    """alpha = softmax(e) (5), ``(rows, locations)``."""
+    return scores(attention, annotations, h).softmax(dim=1)
+
+
+def look(attention: Attention, annotations: Tensor, alpha: Tensor, locations: Tensor | None = None) -> Tensor:
+    """z = phi({a_i}, {alpha_i}) (6), ``(rows, features)``.
+
+    Soft attention, and hard attention in expectation: z = sum_i alpha_i a_i (13).
+    Hard attention: z = a_i (9) of the likeliest location, or of ``locations`` ``(rows,)``.
+    """
+    if locations is None and attention.look.inference in (None, "expectation"):
+        return (alpha.unsqueeze(2) * annotations).sum(dim=1)
+    locations = alpha.argmax(dim=1) if locations is None else locations
+    return annotations[torch.arange(len(alpha), device=alpha.device), locations]
+
+
+def begin(decoder: Decoder, annotations: Tensor) -> State:
+    """Section 3.1.2: h_0, and c_0 where there is one, are tanh(W mean_i a_i + b)."""
+    return tanh(affine(decoder.init_state, annotations.mean(dim=1))).split(decoder.cell.hidden_size, dim=1)
+
+
+def gate(decoder: Decoder, h: Tensor) -> Tensor | float:
+    """Section 4.2.1: beta = sigmoid(w . h + b), ``(rows, 1)`` or ``(rows, features)``; 1 without a gate."""
+    return 1.0 if decoder.gate is None else sigmoid(affine(decoder.gate, h))
+
+
+def deep_output(decoder: Decoder, embedding: Tensor, h: Tensor, z: Tensor) -> Tensor:
+    """Logits L_o tanh(E y + L_h h + L_z z) + b (7), or L_o h + b; the tanh is of the authors' code."""
+    if decoder.deep_output:
+        h = tanh(embedding + affine(decoder.hidden_output, h) + affine(decoder.context_output, z))
+    return affine(decoder.word_output, h)
+
+
+def step(
+    decoder: Decoder, words: Tensor, state: State, annotations: Tensor, locations: Tensor | None = None
+) -> tuple[Tensor, State, Tensor]:
+    """From the previous words ``(rows,)``: the next logits, the next state, and alpha."""
+    alpha = attend(decoder.attention, annotations, state[0])
+    z = gate(decoder, state[0]) * look(decoder.attention, annotations, alpha, locations)
+    embedding = F.embedding(words, decoder.embedding.weight)
+    state = advance(decoder.cell, torch.cat([embedding, z], dim=1), state)
+    return deep_output(decoder, embedding, state[0], z), state, alpha
+
+
+def read(decoder: Decoder, annotations: Tensor, captions: Tensor, locations: Tensor | None = None) -> Reading:
+    """Teacher forcing: step t reads the word before and predicts ``captions[:, t]``, ``(rows, steps)``.
+
+    It looks at ``locations[:, t]`` where they are given.
+    """
+    state, words = begin(decoder, annotations), torch.full_like(captions[:, 0], START)
+    logits, alphas = [], []
+    for t in range(captions.shape[1]):
+        place = None if locations is None else locations[:, t]
+        scored, state, alpha = step(decoder, words, state, annotations, place)
+        logits.append(scored)
+        alphas.append(alpha)
+        words = captions[:, t]
+    return Reading(torch.stack(logits, dim=1), torch.stack(alphas, dim=1))
 
 
 def loss(decoder: Decoder, annotations: Tensor, images: list[list[list[int]]], penalty: float) -> Tensor:
-    """Mean over captions of the negative log likelihood and the attention penalty.
+    """-log p(y) + lambda sum_i (1 - sum_t alpha_ti)^2 (14), its mean over captions.
 
     Args:
         annotations: ``(images, locations, features)``.
         images: each image's captions as indices, each closed by ``<end>``.
         penalty: lambda.
     """
-    captions = [caption for image in images for caption in image]
-    owner = torch.tensor([i for i, image in enumerate(images) for _ in image], device=annotations.device)
-    repeated = annotations[owner]
+    device, captions = annotations.device, [caption for image in images for caption in image]
+    owner = torch.tensor([i for i, image in enumerate(images) for _ in image], device=device)
     longest = max(map(len, captions))
-    targets = torch.tensor([c + [PAD] * (longest - len(c)) for c in captions], device=annotations.device)
-    mask = targets != PAD
-    state = torch.tanh(decoder.init_state(repeated.mean(dim=1))).split(decoder.cell.hidden_size, dim=1)
-    words = torch.full_like(targets[:, 0], START)
-    all_logits, alphas = [], []
-    for t in range(longest):
-        logits, state, alpha = step(decoder, words, state, repeated)
-        all_logits.append(logits)
-        alphas.append(alpha * mask[:, t : t + 1])
-        words = targets[:, t]
-    logits = torch.stack(all_logits, dim=1)
+    targets = torch.tensor([c + [PAD] * (longest - len(c)) for c in captions], device=device)
+    logits, alphas = read(decoder, annotations[owner], targets)
     nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, reduction="sum")
-    coverage = torch.stack(alphas, dim=1).sum(dim=1)
+    coverage = (alphas * (targets != PAD).unsqueeze(2)).sum(dim=1)
     return (nll + penalty * (1 - coverage).square().sum()) / len(captions)
 
 
@@ -71,12 +122,10 @@ def beam_search(
 ) -> list[int]:
     """The best caption of one image, annotations ``(locations, features)``, as word indices."""
     rows = annotations.expand(beam_size, *annotations.shape)
-    state = torch.tanh(decoder.init_state(rows.mean(dim=1))).split(decoder.cell.hidden_size, dim=1)
-    words = torch.full((beam_size,), START)
-    sentences = torch.empty(beam_size, 0, dtype=torch.long)
-    totals = torch.zeros(beam_size, 1)
+    state = begin(decoder, rows)
+    words = torch.full((beam_size,), START, device=rows.device)
+    sentences, totals = words[:, None][:, :0], rows.new_zeros(beam_size, 1)
     finished: list[tuple[float, list[int]]] = []
-    room = beam_size
     for t in range(max_length):
         logits, state, _ = step(decoder, words, state, rows)
         log_probs = logits.log_softmax(dim=1)
@@ -85,19 +134,15 @@ def beam_search(
             log_probs[:, END] = float("-inf")
         totals = totals + log_probs
         candidates = totals[0] if t == 0 else totals.flatten()  # all beams are alike at first
-        best, place = candidates.topk(room)
+        best, place = candidates.topk(len(rows))
         beam, words = place // logits.shape[1], place % logits.shape[1]
         sentences = torch.cat([sentences[beam], words[:, None]], dim=1)
         going = words != END
         for i in (~going).nonzero().flatten().tolist():
-            score = best[i].item() / (t + 1) ** length_normalization
-            finished.append((score, sentences[i, :-1].tolist()))
-        room = int(going.sum())
-        if room == 0:
+            finished.append((best[i].item() / (t + 1) ** length_normalization, sentences[i, :-1].tolist()))
+        if not going.any():
             break
         words, sentences, totals = words[going], sentences[going], best[going][:, None]
         state = tuple(part[beam[going]] for part in state)
-        rows = rows[:room]
-    if not finished:
-        return sentences[0].tolist()
-    return max(finished)[1]
+        rows = rows[: len(words)]
+    return max(finished)[1] if finished else sentences[0].tolist()

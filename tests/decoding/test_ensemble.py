@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from support import tiny
-from support.oracle import read
+from support.reading import read
 
 import captioner
 from captioner.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 from support import tiny
-from support.oracle import read, sigmoid, tanh
+from support.reading import read
+from torch import sigmoid, tanh
 
 import captioner
 from captioner.config.search import SearchConfig

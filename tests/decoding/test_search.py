@@ -1,4 +1,4 @@
-"""Search against loops and exhaustive enumeration over the textbook decoder (``oracle``)."""
+"""Search against loops and exhaustive enumeration over the ``textbook`` decoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from support.oracle import read
+from support.reading import read
 
 from captioner.config.search import SearchConfig
 from captioner.decoding.search import _top, search

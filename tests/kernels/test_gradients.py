@@ -12,7 +12,7 @@ from math import nan
 
 import pytest
 import torch
-from support.oracle import expected_log_likelihood
+from support.reading import expected_log_likelihood
 from torch import nn
 from torch.autograd import gradcheck
 

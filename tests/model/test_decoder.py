@@ -1,10 +1,10 @@
-"""The batched decoder against a textbook one (``oracle``) that reads one caption at a time."""
+"""The batched decoder against a ``textbook`` one that reads one caption at a time."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from support.oracle import read
+from support.reading import read
 
 from captioner.errors import CaptionerError
 from captioner.model.decoder import Step
@@ -74,6 +74,11 @@ def test_every_cell_and_attention_equals_the_textbook(make_decoder, make_annotat
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_gate_and_output_equals_the_textbook(make_decoder, make_annotations, options):
     assert_textbook(make_decoder("lstm", "soft", **options), make_annotations())
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_multiplicative_scores_equal_the_textbook(make_decoder, make_annotations, attention):
+    assert_textbook(make_decoder("lstm", attention, score="multiplicative"), make_annotations())
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)

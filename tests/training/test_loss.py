@@ -6,7 +6,8 @@ from math import log, nan
 
 import pytest
 import torch
-from support.oracle import attend, expected_log_likelihood
+from support.reading import expected_log_likelihood
+from textbook import attend
 from torch.nn import functional as F
 
 from captioner.config.model import HardAttentionConfig, SoftAttentionConfig
@@ -156,5 +157,6 @@ def test_no_reinforcement_outside_training(make_decoder, make_annotations):
 
 def test_uniform_attention_is_what_the_hand_made_decoder_has(make_decoder, make_annotations):
     decoder = blind(make_decoder(vocabulary=6))
-    alpha = attend(decoder.attention, make_annotations(images=1)[0], torch.randn(4, dtype=torch.float64))
-    assert alpha.tolist() == [0.25] * 4
+    hidden = torch.randn(1, 4, dtype=torch.float64)
+    alpha = attend(decoder.attention, make_annotations(images=1), hidden)
+    assert alpha.tolist() == [[0.25] * 4]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support import tiny
-from support.oracle import read
+from support.reading import read
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.cli import train as command
