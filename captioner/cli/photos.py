@@ -8,24 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from captioner.caption import Caption
+from captioner.cli.options import add_flags, from_flags
 from captioner.config.schema import MOST_WORKERS
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
 from captioner.config.training import LARGEST_BATCH
 from captioner.data.photos.find import find_images
 from captioner.errors import CaptionerError, check_range
-from captioner.predictor import load, search_options
-from captioner.system.device import keep_memory
 
 
 def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser with the arguments that every command on photos has."""
-    defaults = SearchConfig()
     parser = argparse.ArgumentParser(f"captioner {command}", description=description)
     parser.add_argument(
         "paths",
         metavar="PATH",
         nargs="+",
-        help="an image, a folder (searched whole), a glob pattern, or - for paths on standard input",
+        help="an image, a folder (with its subfolders), a glob pattern, or - for paths on standard input",
     )
     parser.add_argument(
         "--checkpoint",
@@ -34,25 +32,15 @@ def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
         action="append",
         help="a model.safetensors, or its run folder; given again, the models caption together",
     )
-    parser.add_argument("--beam-size", type=int, default=defaults.beam_size, metavar="N")
-    parser.add_argument("--max-length", type=int, default=defaults.max_length, metavar="N", help="words")
+    default = " (default: %(default)s)"
     parser.add_argument(
-        "--length-normalization",
-        type=float,
-        default=defaults.length_normalization,
-        metavar="X",
-        help="rank captions by log_prob / words ** X",
+        "--batch-size", type=int, default=SEARCHED_TOGETHER, metavar="N", help="images at a time" + default
     )
     parser.add_argument(
-        "--batch-size", type=int, default=SEARCHED_TOGETHER, metavar="N", help="images at a time"
+        "--workers", type=int, default=2, metavar="N", help="threads that decode images" + default
     )
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="threads that decode")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    for action in parser._actions:
-        if action.default not in (None, argparse.SUPPRESS) and action.help is None:
-            action.help = "(default: %(default)s)"
-        elif action.default not in (None, argparse.SUPPRESS, False) and action.help:
-            action.help += " (default: %(default)s)"
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps" + default)
+    add_flags(parser.add_argument_group("search"), SearchConfig)
     return parser
 
 
@@ -64,13 +52,13 @@ def captions(
     Args:
         skip: paths to leave out, each as often as it is counted.
     """
-    options = search_options(
-        beam_size=arguments.beam_size,
-        max_length=arguments.max_length,
-        length_normalization=arguments.length_normalization,
-    )
+    options = from_flags(SearchConfig, arguments)
     check_range(arguments.batch_size, "--batch-size", low=1, high=LARGEST_BATCH)
     check_range(arguments.workers, "--workers", low=0, high=MOST_WORKERS)
+    # not before the arguments are known to be right: torch alone takes seconds
+    from captioner.predictor import load
+    from captioner.system.device import keep_memory
+
     keep_memory()
     predictor = load(arguments.checkpoint, arguments.device)
     found: list[Path] = []  # read ahead of the captions by a batch or two

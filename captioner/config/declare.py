@@ -47,6 +47,19 @@ class Declaration:
         """What the value may be, as written; empty if that is not a list of names."""
         return choices_of(self.group) if self.group else self.among
 
+    @property
+    def limits(self) -> str:
+        """What the value may be, in words; empty if its type says it all."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.low == -inf:
+            return ""
+        if self.below < inf:
+            return f"{self.low:.9g} to below {self.below:.9g}"
+        if self.high < LARGEST_SEED:
+            return f"{self.low:.9g} to {self.high:.9g}"
+        return f"at least {self.low:.9g}"
+
     def check(self, value: Any, key: str) -> None:
         """Refuse a value of the right type that means nothing; null is never refused.
 

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
 from importlib.resources import files
 from itertools import groupby
-from math import inf
 from typing import Any
 
 import yaml
 
-from captioner.config.declare import CONF, LARGEST_SEED, REQUIRED, Declaration, choices_of, declarations
+from captioner.config.declare import CONF, REQUIRED, choices_of, declarations
 from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE
 
 WIDTH, INDENT = 100, 37
@@ -122,7 +121,7 @@ def _sections(group: str) -> Iterator[tuple[str, list[Row]]]:
 
 def _rows(schema: type[Any], prefix: str = "") -> list[Row]:
     return [
-        (f"{prefix}{of.name}", _default(of), limits(declared), declared.meaning)
+        (f"{prefix}{of.name}", _default(of), declared.limits, declared.meaning)
         for of, declared in declarations(schema)
         if not (prefix and of.name == "name")
     ]
@@ -131,18 +130,6 @@ def _rows(schema: type[Any], prefix: str = "") -> list[Row]:
 def _default(of: Field[Any]) -> str:
     default = of.default_factory() if of.default_factory is not MISSING else of.default
     return "" if default == REQUIRED else default if isinstance(default, str) else json.dumps(default)
-
-
-def limits(declared: Declaration) -> str:
-    """What a value may be, in words; empty if its type says it all."""
-    if declared.choices:
-        return ", ".join(declared.choices)
-    low, high, below = declared.low, declared.high, declared.below
-    if low == -inf:
-        return ""
-    if below < inf:
-        return f"{low:.9g} to below {below:.9g}"
-    return f"{low:.9g} to {high:.9g}" if high < LARGEST_SEED else f"at least {low:.9g}"
 
 
 def _heading(group: str, chosen: str) -> list[str]:

@@ -9,10 +9,20 @@
   let view = null;
   let request = null; // aborts what is on its way
 
-  const inputs = options.map(({ name, label, meaning, low, high, default: value, whole }) => {
-    const attributes = { name, type: "number", min: String(low), max: String(high), step: whole ? "1" : "any", value: String(value), required: true };
-    const input = make("input", attributes);
-    group.append(make("label", { title: meaning }, label, input));
+  const inputs = options.map(({ name, type, description, default: value, minimum, maximum, enum: choices }) => {
+    const title = name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+    let input;
+    if (choices) {
+      input = make("select", { name }, ...choices.map((choice) => make("option", {}, choice)));
+      input.value = value;
+    } else if (type === "boolean") {
+      input = make("input", { name, type: "checkbox" });
+      input.checked = value;
+    } else {
+      const step = type === "integer" ? "1" : "any";
+      input = make("input", { name, type: "number", min: String(minimum), max: String(maximum), step, value: String(value), required: true });
+    }
+    group.append(make("label", { title: description }, title, input));
     return input;
   });
 
@@ -59,7 +69,7 @@
     const form = new FormData();
     form.append("photo", photo);
     form.append("pictures", "true");
-    for (const { name, value } of inputs) form.append(name, value);
+    for (const { name, type, checked, value } of inputs) form.append(name, type === "checkbox" ? String(checked) : value);
     tell(`Captioning ${photo.name}\u2026`);
     page.classList.add("busy");
     try {

@@ -137,7 +137,7 @@ async def _unless_gone(request: Request, future: Future[Caption]) -> Caption:
 
 
 def _page(limits: Limits, models: Sequence[str]) -> Document:
-    fields = [{**option._asdict(), "default": option.default, "whole": option.whole} for option in OPTIONS]
+    fields = [{"name": option.name, **option.schema()} for option in OPTIONS]
     return document(
         "web/app.html",
         [*STYLES, "web/app.css"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from typing import Any
 
 from captioner.version import __version__
@@ -74,16 +75,7 @@ ONLY_WITH_PICTURES = ("photo", "thumbnail")
 
 def describe(limits: Limits) -> Json:
     """The OpenAPI document."""
-    options = {
-        option.name: {
-            "type": "integer" if option.whole else "number",
-            "minimum": option.low,
-            "maximum": option.high,
-            "default": option.default,
-            "description": option.meaning,
-        }
-        for option in OPTIONS
-    }
+    options: Json = {option.name: option.schema() for option in OPTIONS}
     options[PICTURES] = {"type": "boolean", "default": False, "description": "send the photo back as well"}
     photo = {
         "type": "string",
@@ -172,9 +164,12 @@ def _object(properties: dict[str, Json], optional: tuple[str, ...] = ()) -> Json
 
 
 def _range(schema: Json) -> str:
+    default = json.dumps(schema["default"]).strip('"')
     if schema["type"] == "boolean":
-        return "true or false"
-    return f"{schema['minimum']:g} to {schema['maximum']:g}; default {schema['default']:g}"
+        return f"true or false; default {default}"
+    if "enum" in schema:
+        return f"{', '.join(schema['enum'])}; default {default}"
+    return f"{schema['minimum']:.9g} to {schema['maximum']:.9g}; default {default}"
 
 
 def _kind(schema: Json) -> str:

@@ -1,70 +1,68 @@
-"""What may be asked of ``POST /caption``: one table for its parser, its description and the page's form."""
+"""What a request may ask of the search: the declared options, some within narrower limits.
+
+The form of the page, the parser of ``POST /caption`` and its OpenAPI description are read from here.
+"""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+from captioner.config.declare import Declaration, declarations
 from captioner.config.search import SearchConfig
-from captioner.errors import CaptionerError, check_choice, check_range
-from captioner.predictor import search_options
+from captioner.errors import CaptionerError, check_choice
 
-DEFAULTS = SearchConfig()
+MOST = {  # so that no request keeps the model from the others for long
+    "beam_size": 20,
+    "max_length": 100,
+    "length_normalization": 2,
+    "block_ngrams": 10,
+    "seed": 2**31 - 1,  # a number that JavaScript can hold
+}
+PICTURES = "pictures"  # beside them: whether the photo comes back as it was shown to the model
+YES_OR_NO = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Option(NamedTuple):
-    """A field of :class:`SearchConfig`, with the values that one request may choose.
-
-    They are bounded, so that no request keeps the model from the others for long.
-    """
+    """A field of :class:`SearchConfig` as one request may set it."""
 
     name: str
-    low: float
-    high: float
-    label: str
-    meaning: str
+    default: Any
+    declared: Declaration
 
-    @property
-    def default(self) -> float:
-        value: float = getattr(DEFAULTS, self.name)
-        return value
-
-    @property
-    def whole(self) -> bool:
-        return isinstance(self.default, int)
-
-    def read(self, text: str) -> float:
+    def read(self, text: str) -> Any:
         """The value that a text stands for.
 
         Raises:
-            CaptionerError: it is no number, or out of range.
+            CaptionerError: it is of another type, or not a value that the option may have.
         """
+        kind = type(self.default)
         try:
-            value = int(text) if self.whole else float(text)
-        except ValueError:
-            kind = "whole number" if self.whole else "number"
-            raise CaptionerError(f"{self.name}: {reprlib.repr(text)} is not a {kind}") from None
-        check_range(value, self.name, self.low, self.high)
+            value = YES_OR_NO[text] if kind is bool else kind(text)
+        except (ValueError, KeyError):
+            named = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+            raise CaptionerError(f"{self.name}: {reprlib.repr(text)} is not {named}") from None
+        self.declared.check(value, self.name)
         return value
 
+    def schema(self) -> dict[str, Any]:
+        """As JSON Schema, in which OpenAPI describes it."""
+        described = {"default": self.default, "description": self.declared.meaning}
+        if self.declared.choices:
+            return {"type": "string", "enum": list(self.declared.choices), **described}
+        if isinstance(self.default, bool):
+            return {"type": "boolean", **described}
+        kind = "integer" if isinstance(self.default, int) else "number"
+        return {"type": kind, "minimum": self.declared.low, "maximum": self.declared.high, **described}
 
-OPTIONS = (
-    Option("beam_size", 1, 20, "Beam size", "hypotheses that the search follows; 1 is greedy"),
-    Option("max_length", 1, 100, "Longest caption", "words at most"),
-    Option(
-        "length_normalization",
-        0,
-        2,
-        "Length normalization",
-        "captions are ranked by log_prob / words ** this: 0 prefers short ones",
-    ),
-    Option(
-        "block_ngrams", 0, 10, "Blocked repeats", "no sequence of this many words comes twice; 0 allows all"
-    ),
-)
-PICTURES = "pictures"  # beside them, whether the photo comes back as it was shown to the model
-YES_OR_NO = {"true": True, "1": True, "false": False, "0": False}
+
+def _option(name: str, default: Any, declared: Declaration) -> Option:
+    return Option(name, default, replace(declared, high=min(declared.high, MOST.get(name, declared.high))))
+
+
+OPTIONS = tuple(_option(of.name, of.default, declared) for of, declared in declarations(SearchConfig))
 
 
 def read_options(values: Mapping[str, str]) -> tuple[SearchConfig, bool]:
@@ -79,4 +77,4 @@ def read_options(values: Mapping[str, str]) -> tuple[SearchConfig, bool]:
     chosen = {name: table[name].read(text) for name, text in values.items() if name in table}
     pictures = values.get(PICTURES, "false")
     check_choice(pictures, YES_OR_NO, PICTURES)
-    return search_options(**chosen), YES_OR_NO[pictures]
+    return SearchConfig(**chosen), YES_OR_NO[pictures]

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +20,7 @@ from support import chromium, served, tiny
 from support.chromium import By, WebDriverWait, drawn, pixels, select, words
 
 import captioner
+from captioner.config.search import SearchConfig
 from captioner.predictor import Predictor
 
 pytestmark = chromium.needed
@@ -128,7 +130,7 @@ def test_pointing_and_keys_change_the_overlay(page: Any, upload: Callable[..., N
     assert np.abs(pictures[0] - pictures[1]).max() > 0
     ActionChains(page).move_to_element(page.find_element(By.CSS_SELECTOR, "h1")).perform()
     drawn(page, "")
-    page.find_element(By.NAME, "block_ngrams").click()  # the last option; then the first word
+    page.find_element(By.NAME, "seed").click()  # the last option; then the first word
     ActionChains(page).send_keys(Keys.TAB).perform()
     drawn(page, "0")
     ActionChains(page).send_keys(Keys.ARROW_RIGHT).perform()
@@ -137,12 +139,12 @@ def test_pointing_and_keys_change_the_overlay(page: Any, upload: Callable[..., N
 
 def test_keyboard_reaches_everything(page: Any) -> None:
     reached = []
-    for _ in range(6):
+    for _ in range(2 + len(fields(SearchConfig))):
         ActionChains(page).send_keys(Keys.TAB).perform()
         element = page.switch_to.active_element
         assert element.accessible_name
         reached.append(element.get_attribute("name") or element.get_attribute("id") or element.text)
-    assert reached == ["API", "file", "beam_size", "max_length", "length_normalization", "block_ngrams"]
+    assert reached == ["API", "file", *(field.name for field in fields(SearchConfig))]
 
 
 def test_option_makes_another_caption(page: Any, upload: Callable[..., None], predictor: Predictor) -> None:
