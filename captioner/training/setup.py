@@ -19,12 +19,11 @@ from captioner.errors import CaptionerError, check_choice, check_range, check_se
 from captioner.evaluation.references import References
 from captioner.features.split import Split, encode_split
 from captioner.kernels.precision import PRECISIONS
+from captioner.metrics import SELECTABLE
 from captioner.model.captioner import Captioner, build_model
 from captioner.training.optimization import SCHEDULES, check_optimizer
 from captioner.training.self_critical import check_self_critical
 from captioner.vocabulary import Vocabulary
-
-SELECTIONS = ("BLEU-4", "CIDEr-D")
 
 
 @dataclass
@@ -105,7 +104,7 @@ def check_training(config: TrainConfig) -> None:
                 "phase: self_critical starts from a trained model, name its run with init=RUN"
             )
     options = config.training
-    check_choice(options.select, SELECTIONS, "training.select")
+    check_choice(options.select, SELECTABLE, "training.select")
     check_choice(options.schedule, SCHEDULES, "training.schedule")
     check_choice(options.precision, PRECISIONS, "training.precision")
     check_range(options.warmup, "training.warmup", low=0, high=1)
