@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from captioner.config.compose import run_command
 from captioner.config.schema import CompareConfig
 from captioner.errors import CaptionerError
+from captioner.metrics.table import SCORES, compared
 from captioner.system.atomic_files import make_folder, write_whole
 from captioner.system.device import keep_memory
 from captioner.training.comparison.figure import save_comparison
@@ -63,7 +64,9 @@ def _compare(config: CompareConfig) -> None:
 def _line(row: Row, seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     scores = "  ".join(
-        f"{name} {100 * row.values[name]:.1f}" for name in ("BLEU-4", "CIDEr") if name in row.values
+        f"{name} {SCORES[name].scale * row.values[name]:.{SCORES[name].decimals}f}"
+        for name in compared()
+        if name in row.values
     )
     return (
         f"{row.cell}, {row.hidden_size} units, seed {row.seed}:  {scores}  "

@@ -7,7 +7,7 @@ flags of the command line, the web form, ``--help`` and docs/configuration.md ar
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.resources import files
@@ -29,7 +29,7 @@ class Declaration:
         meaning: one line.
         low, high: inclusive bounds of a number, or of each number of a list.
         below: exclusive upper bound.
-        among: the choices; empty if any value will do.
+        among: the choices, or a function that gives them; empty if any value will do.
         group: the choices are the files of this folder of ``conf/``.
         length: how many values a list holds; None: any number.
     """
@@ -38,14 +38,16 @@ class Declaration:
     low: float = -inf
     high: float = inf
     below: float = inf
-    among: tuple[str, ...] = ()
+    among: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
     group: str = ""
     length: int | None = None
 
     @property
     def choices(self) -> tuple[str, ...]:
         """What the value may be, as written; empty if that is not a list of names."""
-        return choices_of(self.group) if self.group else self.among
+        if self.group:
+            return choices_of(self.group)
+        return self.among() if callable(self.among) else self.among
 
     @property
     def limits(self) -> str:

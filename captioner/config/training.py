@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from captioner.config.declare import LARGEST_SEED, value
+from captioner.metrics.table import selectable
 
 LARGEST_BATCH = 2**16
-SELECTIONS = ("BLEU-4", "CIDEr-D")
 
 
 @dataclass
@@ -75,7 +75,7 @@ class TrainingConfig:
     precision: str = value(
         "auto", "of matrix products; auto: bf16 where the hardware has it", among=("auto", "fp32", "bf16")
     )
-    select: str = value("BLEU-4", "validation score that the best weights are chosen by", among=SELECTIONS)
+    select: str = value("BLEU-4", "validation score that the best weights are chosen by", among=selectable)
     patience: int = value(5, "epochs without a better score before training stops; 0: never", low=0)
     max_caption_length: int = value(50, "words; longer training captions are cut", low=1)
     save_minutes: float = value(10.0, "how often the resume state is saved within an epoch; 0: never", low=0)

@@ -17,11 +17,13 @@ from captioner.decoding.hypotheses import Hypothesis
 from captioner.errors import CaptionerError
 from captioner.evaluation.captions import caption_together
 from captioner.evaluation.grounding.report import AttentionReport, Subject, attention_report
-from captioner.evaluation.references import References, dangling
+from captioner.evaluation.references import References
 from captioner.features.split import encode_split
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast
 from captioner.metrics.coco import coco_scores
+from captioner.metrics.dangling import dangling
+from captioner.metrics.table import evaluated
 from captioner.system.device import choose_device
 from captioner.version import __version__
 
@@ -31,7 +33,7 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        scores: by name, from 0 to 1 (CIDEr can pass 1).
+        scores: by name, in the order of ``metrics.table.SCORES``; from 0 to 1 (CIDEr can pass 1).
         missing: scores that could not be computed, each with the way to get it.
         protocol: what the scores were measured on and how.
         captions: in COCO's results format, one entry an image.
@@ -86,7 +88,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             grounding = attention_report(subject, hypotheses, config.deletion_images, config.deletion_seed)
     texts = [vocabulary.text(h.words) for h in hypotheses]
     coco = coco_scores(texts, [record.captions for record in records])
-    scores = {**References(records, vocabulary).bleu(hypotheses), **coco.values}
+    found = {**References(records, vocabulary).scores(hypotheses, evaluated()), **coco.values}
+    scores = {name: found[name] for name in evaluated() if name in found}
     protocol = _protocol(config, members, records, hypotheses, coco.tokenizer)
     captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]
     return Evaluation(scores, dict(coco.missing), protocol, captions, grounding)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 
 from captioner.data.records import Record
 from captioner.decoding.hypotheses import Hypothesis
-from captioner.metrics.bleu import bleu
-from captioner.metrics.cider import CiderD
+from captioner.metrics.measure import Measure
+from captioner.metrics.table import SCORES, validated
 from captioner.vocabulary import Vocabulary, tokenize
-
-DANGLING = frozenset(("a", "an", "the", "of", "in", "with", "on", "and"))  # no English caption ends so
 
 
 class References:
@@ -25,28 +22,26 @@ class References:
     def __init__(self, records: Sequence[Record], vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.words = [[tokenize(c, vocabulary.unit) for c in record.captions] for record in records]
+        self._measures: dict[str, Measure] = {}  # by module
 
-    def scores(self, hypotheses: Sequence[Hypothesis]) -> dict[str, float]:
-        """BLEU-1..4, CIDEr-D with our own words, and the share of captions that end in a dangling word."""
-        captions = self._decoded(hypotheses)
-        return {
-            **bleu(captions, self.words),
-            "CIDEr-D": float(self._cider.scores(captions, range(len(captions))).mean()),
-            "dangling": dangling(captions) / len(captions),
-        }
+    def scores(
+        self, hypotheses: Sequence[Hypothesis], names: Iterable[str] | None = None
+    ) -> dict[str, float]:
+        """Scores of our own words, in the table's order.
 
-    def bleu(self, hypotheses: Sequence[Hypothesis]) -> dict[str, float]:
-        """BLEU-1..4 alone."""
-        return bleu(self._decoded(hypotheses), self.words)
+        Args:
+            names: which; those of COCO's evaluation code among them are passed over. None: all.
+        """
+        wanted = set(validated()) if names is None else set(names).intersection(validated())
+        captions = [self.vocabulary.decode(h.words) for h in hypotheses]
+        found: dict[str, float] = {}
+        for name in SCORES:
+            if name in wanted and name not in found:
+                found |= self._measure(name)(captions)
+        return {name: found[name] for name in SCORES if name in wanted}
 
-    @cached_property
-    def _cider(self) -> CiderD:
-        return CiderD(self.words)
-
-    def _decoded(self, hypotheses: Sequence[Hypothesis]) -> list[list[str]]:
-        return [self.vocabulary.decode(h.words) for h in hypotheses]
-
-
-def dangling(captions: Sequence[Sequence[str]]) -> int:
-    """How many captions break off after an article or a preposition."""
-    return sum(caption[-1] in DANGLING for caption in captions if caption)
+    def _measure(self, name: str) -> Measure:
+        module = str(SCORES[name].module)
+        if module not in self._measures:
+            self._measures[module] = SCORES[name].against(self.words)
+        return self._measures[module]

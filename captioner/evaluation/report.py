@@ -8,6 +8,7 @@ from pathlib import Path
 
 from captioner.evaluation.evaluate import Evaluation
 from captioner.evaluation.grounding.table import as_lines
+from captioner.metrics.table import SCORES
 from captioner.system.atomic_files import write_whole
 
 
@@ -28,8 +29,11 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
 
 
 def as_table(evaluation: Evaluation) -> str:
-    """The scores in percent as lines of text, with what is missing and how it was measured."""
-    lines = [f"{name:<10}{100 * value:>7.1f}" for name, value in evaluation.scores.items()]
+    """The scores as lines of text, most in percent, with what is missing and how it was measured."""
+    lines = [
+        f"{name:<10}{SCORES[name].scale * value:>7.{SCORES[name].decimals}f}"
+        for name, value in evaluation.scores.items()
+    ]
     lines += [f"{name:<10}      -  ({way})" for name, way in evaluation.missing.items()]
     protocol = evaluation.protocol
     search = protocol["search"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from nltk.translate.bleu_score import brevity_penalty, closest_ref_length, modified_precision
 
 from captioner.errors import CaptionerError
+from captioner.metrics.measure import Measure, References
 
 ORDERS = (1, 2, 3, 4)
 
@@ -45,6 +47,11 @@ def bleu(
         precisions = [matches[k] / possible[k] if matches[k] else 0.0 for k in range(1, n + 1)]
         scores[f"BLEU-{n}"] = penalty * math.prod(precisions) ** (1 / n)
     return scores
+
+
+def against(references: References) -> Measure:
+    """:func:`bleu` with these references."""
+    return partial(bleu, references=references)
 
 
 def check_scorable(hypotheses: Sequence[object], references: Sequence[Sequence[object]]) -> None:

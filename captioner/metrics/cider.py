@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from captioner.metrics.measure import Measure, References
+
 ORDERS = 4  # n-grams of 1 to 4 words
 Caption = Sequence[Hashable]
 
@@ -122,6 +124,12 @@ class CiderD:
         new[1:] = (keys[1:] != keys[:-1]) | (caption[1:] != caption[:-1])
         begin = np.flatnonzero(new)
         return Grams(caption[begin], length[begin], keys[begin], np.diff(begin, append=len(keys)))
+
+
+def against(references: References) -> Measure:
+    """``CIDEr-D``, the mean over captions, one an image."""
+    cider = CiderD(references)
+    return lambda captions: {"CIDEr-D": float(cider.scores(captions, range(len(captions))).mean())}
 
 
 def _lengths(captions: Sequence[Caption]) -> np.ndarray:

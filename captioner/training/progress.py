@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from captioner.config.training import TrainingConfig
+from captioner.metrics.table import WHILE_ZERO
 from captioner.training.loss import Loss
 
 CLOCK = ("seconds", "words_per_second")  # metrics that no two runs have in common
@@ -90,7 +91,7 @@ class Progress:
 
 def rank(metrics: Mapping[str, float], select: str = "BLEU-4") -> list[float]:
     """What epochs are compared by: the score ``select``, and while it is still zero, BLEU of lower order."""
-    return [metrics.get(name, -1.0) for name in (select, "BLEU-4", "BLEU-3", "BLEU-2", "BLEU-1")]
+    return [metrics.get(name, -1.0) for name in (select, *WHILE_ZERO)]
 
 
 def repeatable(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from captioner.config.schema import TrainConfig
-from captioner.config.training import SELECTIONS
+from captioner.metrics.table import SCORES
 from captioner.training.progress import Progress
 from captioner.training.setup import Material
 
@@ -44,4 +44,5 @@ def gain(metrics: Mapping[str, float]) -> str:
 
 
 def _scores(metrics: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {metrics[name]:.3f}" for name in SELECTIONS if name in metrics)
+    shown = [name for name, score in SCORES.items() if score.selects and name in metrics]
+    return "  ".join(f"{name} {metrics[name]:.3f}" for name in shown)

@@ -20,7 +20,7 @@ from captioner.errors import CaptionerError
 from captioner.evaluation.evaluate import Evaluation, evaluate
 from captioner.evaluation.references import References
 from captioner.evaluation.report import as_table
-from captioner.metrics import coco
+from captioner.metrics import coco, evaluated
 from captioner.vocabulary import UNKNOWN, Vocabulary
 
 
@@ -120,7 +120,7 @@ def test_inference_that_cannot_be_is_refused(
 def test_unknown_words_never_match(reference: str) -> None:
     unknown = Hypothesis((UNKNOWN,) * 4, (-1.0,) * 4, True, -4.0)
     record = Record("1", Path("1.png"), (reference,))
-    scores = References([record], Vocabulary(["dog"])).bleu([unknown])
+    scores = References([record], Vocabulary(["dog"])).scores([unknown], evaluated())
     assert set(scores.values()) == {0.0}
 
 
@@ -128,7 +128,7 @@ def test_known_words_match() -> None:
     vocabulary = Vocabulary(["dog"])
     hypothesis = Hypothesis((vocabulary.index["dog"],) * 4, (-1.0,) * 4, True, -4.0)
     record = Record("1", Path("1.png"), ("Dog, dog, dog, dog!",))
-    scores = References([record], vocabulary).bleu([hypothesis])
+    scores = References([record], vocabulary).scores([hypothesis], evaluated())
     assert set(scores.values()) == {1.0}
 
 

@@ -22,8 +22,8 @@ from captioner.config.training import PhaseConfig, SelfCriticalConfig
 from captioner.data.records import Record
 from captioner.decoding.search import search
 from captioner.errors import CaptionerError
-from captioner.evaluation.references import dangling
 from captioner.kernels.dropout import Dropout
+from captioner.metrics.dangling import dangling
 from captioner.model.rows import Captions
 from captioner.training.loop import train
 from captioner.training.self_critical import SelfCritical, caption_reward, policy_loss

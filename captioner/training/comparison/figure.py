@@ -9,14 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
+from captioner.metrics.table import compared
 from captioner.training.comparison.gradient_reach import STEPS
 from captioner.training.comparison.report import TITLES, scale_of
 from captioner.training.comparison.results import BASELINE, Row, by_cell, spread_of
 from captioner.visualize.sheet import FAINT, INK, axes_at, save, sheet, write
 
-PANELS = {  # what is drawn, above its axis
-    "BLEU-4": "BLEU-4",
-    "CIDEr": "CIDEr",
+TITLED = {  # what is drawn beside the scores, above its axis
     "dev_nll": "dev NLL, nats a word",
     "words_per_second": "words/s in training",
 }
@@ -42,7 +41,8 @@ def comparison_figure(tables: dict[str, list[Row]]) -> Figure:
     A dot is a run, the short line the mean of its cell. The band is the baseline's mean plus and minus
     one standard deviation over seeds.
     """
-    names = [name for name in PANELS if any(name in row.values for rows in tables.values() for row in rows)]
+    panels = [*compared(), *TITLED]
+    names = [name for name in panels if any(name in row.values for rows in tables.values() for row in rows)]
     reach = any("gradient_0" in row.values for rows in tables.values() for row in rows)
     count = max(len(by_cell(rows)) for rows in tables.values())
     panel = max(count * ROW + 0.2, 1.8)
@@ -93,7 +93,7 @@ def _draw_dots(axes: Axes, rows: Sequence[Row], name: str, labelled: bool) -> No
             mean = sum(values) / len(values)
             axes.plot([mean, mean], [y - 0.3, y + 0.3], color=colour, linewidth=2, solid_capstyle="butt")
         axes.scatter(values, [y] * len(values), s=26, color=colour, alpha=0.6, linewidth=0, zorder=3)
-    _tidy(axes, PANELS[name])
+    _tidy(axes, TITLED.get(name, name))
     axes.margins(x=0.12)
     axes.xaxis.set_major_locator(MaxNLocator(3, min_n_ticks=2))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")

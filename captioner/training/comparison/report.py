@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from captioner.config.schema import CompareConfig
+from captioner.metrics.table import SCORES, compared
 from captioner.training.comparison.results import (
     BASELINE,
-    COMPARED,
     Difference,
     Row,
     Spread,
@@ -20,7 +20,6 @@ from captioner.version import __version__
 
 TITLES = {"width": "Equal width", "parameters": "Equal number of weights"}
 LABELS = {"train_nll": "train NLL", "dev_nll": "dev NLL", "words_per_second": "words/s"}
-COLUMNS = ("words_per_second", "BLEU-4", "CIDEr", "train_nll", "dev_nll")
 SHOWN_STEPS = (1, 5, 10, 15)
 MINUS = "\N{MINUS SIGN}"
 
@@ -38,7 +37,7 @@ def as_markdown(tables: dict[str, list[Row]], config: CompareConfig, overrides: 
         parts += [f"{TITLES[table]}:\n\n{_reach(of_table)}" for table, of_table in tables.items()]
     if missing:
         parts.append("Not measured: " + "; ".join(f"{name} ({why})" for name, why in missing.items()) + ".")
-    parts += ["## How to read this", _HELP]
+    parts += ["## How to read this", _HELP.format(scores=_percent())]
     return "\n\n".join(parts) + "\n"
 
 
@@ -47,13 +46,18 @@ Norm of the gradient of the sixteenth word's loss with respect to the state k st
 k = 0: the mean over all dev captions of 16 words and more, then over seeds."""
 _HELP = """\
 Every number is a mean over seeds ± the standard deviation over them (n \N{MINUS SIGN} 1 in the divisor).
-BLEU-4 and CIDEr are in percent, of free-running captions of the dev split. NLL is nats a word, `<end>`
+{scores} are in percent, of free-running captions of the dev split. NLL is nats a word, `<end>`
 counted, teacher-forced, without dropout or label smoothing. All are of the weights that a run kept, those
 of the epoch with the best dev BLEU-4. words/s is of training, the median epoch.
 
 A difference is *larger than the spread* where the means are further apart than the standard deviation of
 the difference between two single runs, the root of the sum of both cells' variances over seeds. `runs.csv`
 holds every run; docs/cells.md has the exact definitions."""
+
+
+def _percent() -> str:
+    *others, last = (name for name in compared() if SCORES[name].scale == 100)
+    return f"{', '.join(others)} and {last}"
 
 
 def _protocol(config: CompareConfig, overrides: Sequence[str]) -> str:
@@ -69,17 +73,18 @@ def _protocol(config: CompareConfig, overrides: Sequence[str]) -> str:
 
 
 def _scores(rows: Sequence[Row]) -> str:
+    columns = ["words_per_second", *compared(), "train_nll", "dev_nll"]
     lines = []
     for cell, of_cell in by_cell(rows).items():
         first = of_cell[0]
-        values = [show(name, spread_of(of_cell, name)) for name in COLUMNS]
+        values = [show(name, spread_of(of_cell, name)) for name in columns]
         lines.append([cell, str(first.hidden_size), f"{first.parameters:,}", *values])
-    return table(["cell", "units", "weights", *(LABELS.get(name, name) for name in COLUMNS)], lines)
+    return table(["cell", "units", "weights", *(LABELS.get(name, name) for name in columns)], lines)
 
 
 def _differences(rows: Sequence[Row]) -> str:
     found = differences(rows)
-    names = [name for name in COMPARED if any(name in of_cell for of_cell in found.values())]
+    names = [name for name in _judged() if any(name in of_cell for of_cell in found.values())]
     lines = [[cell, *(_difference(name, of_cell[name]) for name in names)] for cell, of_cell in found.items()]
     return table(["cell", *(LABELS.get(name, name) for name in names)], lines)
 
@@ -92,11 +97,16 @@ def differences(rows: Sequence[Row]) -> dict[str, dict[str, Difference]]:
         if cell == BASELINE:
             continue
         found[cell] = {}
-        for name in COMPARED:
+        for name in _judged():
             ours, theirs = spread_of(of_cell, name), spread_of(cells[BASELINE], name)
             if ours is not None and theirs is not None:
                 found[cell][name] = difference(ours, theirs)
     return found
+
+
+def _judged() -> list[str]:
+    """What cells are compared by."""
+    return [*compared(), "dev_nll"]
 
 
 def _verdict(rows: Sequence[Row]) -> str:
@@ -156,7 +166,9 @@ def show(name: str, value: Spread | None) -> str:
 
 def scale_of(name: str) -> tuple[float, int]:
     """What a value is multiplied by to be shown, and its decimals."""
-    return {"BLEU-4": (100, 1), "CIDEr": (100, 1), "words_per_second": (1, 0)}.get(name, (1, 3))
+    if name in SCORES:
+        return SCORES[name].scale, SCORES[name].decimals
+    return (1, 0) if name == "words_per_second" else (1, 3)
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 BASELINE = "lstm"  # what every other cell is compared with
-COMPARED = ("BLEU-4", "CIDEr", "dev_nll")
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,8 @@ class Row:
 
     Attributes:
         parameters: weights of the decoder.
-        values: by name: words_per_second, BLEU-4 and CIDEr (0 to 1, CIDEr can pass it), train_nll and
-            dev_nll (nats a word), gradient_0 to gradient_15 (see ``gradient_reach``).
+        values: by name: words_per_second, the scores that are compared (0 to 1, CIDEr can pass it), train_nll
+            and dev_nll (nats a word), gradient_0 to gradient_15 (see ``gradient_reach``).
         missing: what could not be measured, each with the reason or the way to get it.
     """
 

@@ -27,6 +27,7 @@ from captioner.errors import CaptionerError, check_choice, choose
 from captioner.evaluation.captions import caption_split
 from captioner.kernels.precision import autocast
 from captioner.metrics.coco import coco_scores
+from captioner.metrics.table import SCORES, compared
 from captioner.model.encoder import build_encoder
 from captioner.system.atomic_files import write_whole
 from captioner.system.device import choose_device
@@ -148,13 +149,12 @@ def measure(config: TrainConfig, material: Material, folder: Path) -> tuple[dict
         hypotheses = caption_split(model, dev, config.search, device, progress=config.run.progress)
         values["train_nll"] = mean_nll(model, material.train, material.captions, device)
         values["dev_nll"] = mean_nll(model, dev, references, device)
-    values["BLEU-4"] = material.references.bleu(hypotheses)["BLEU-4"]
+    values |= material.references.scores(hypotheses, compared())
     texts = [vocabulary.text(h.words) for h in hypotheses]
-    coco = coco_scores(texts, [record.captions for record in dev.records], meteor=False)
-    if "CIDEr" in coco.values:
-        values["CIDEr"] = coco.values["CIDEr"]
-    else:
-        missing["CIDEr"] = coco.missing["CIDEr"]
+    captions = [record.captions for record in dev.records]
+    coco = coco_scores(texts, captions, meteor=SCORES["METEOR"].compared)
+    values |= {name: coco.values[name] for name in compared() if name in coco.values}
+    missing |= {name: coco.missing[name] for name in compared() if name in coco.missing}
 
     reach = gradient_reach(model, dev, references, device)
     values |= {f"gradient_{k}": norm for k, norm in enumerate(reach.relative)}
