@@ -1,4 +1,4 @@
-"""The one exception that means "the input is wrong", and the sentence it is told in."""
+"""The one exception that means "the input is wrong", and the sentence that reports it."""
 
 from __future__ import annotations
 

@@ -21,14 +21,14 @@ PAGE = "index.html"
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Draw a figure or an animation an image, or one page of all; 1 if an image could not be read."""
+    """Draw one figure or animation per image, or one page of all; 1 if an image could not be read."""
     parser = photo_parser("attend", "Draw where the model looked for every word.")
     parser.add_argument("--output", metavar="DIR", required=True, help="folder for what is drawn")
     parser.add_argument(
         "--format",
         choices=(*FORMATS, "html"),
         default="png",
-        help="png, svg, pdf: a figure an image; gif, apng: an animation an image; "
+        help="png, svg, pdf: one figure per image; gif, apng: one animation per image; "
         f"html: {PAGE}, one page to explore all images in a browser (default: %(default)s)",
     )
     options = parser.parse_args(arguments)

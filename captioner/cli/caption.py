@@ -18,19 +18,19 @@ from captioner.errors import CaptionerError
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print or write a caption an image, in order; 1 if an image could not be read."""
+    """Print or write one caption per image, in order; 1 if an image could not be read."""
     parser = photo_parser("caption", "Caption images.")
     parser.add_argument(
         "--format",
         choices=("text", "jsonl"),
         help="default: text, or jsonl where --output ends in .jsonl",
     )
-    parser.add_argument("--output", metavar="FILE", help="write there instead of printing, line by line")
+    parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an --output of JSONL: a half-written last line is cut off, and images that have a "
-        "record there, be it of an error, are left out",
+        help="resume an --output of JSONL: a half-written last line is removed, and images that have a "
+        "record already, even of an error, are skipped",
     )
     options = parser.parse_args(arguments)
     if options.format is None:
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     if not options.resume:
         return _caption(options, Recorded())
     if options.output is None or options.format != "jsonl":
-        raise CaptionerError("--resume: needs --output FILE.jsonl, as text does not tell what is done")
+        raise CaptionerError("--resume: needs --output FILE.jsonl, as text does not record what is done")
     with resumed(Path(options.output)) as recorded:
         return _caption(options, recorded)
 

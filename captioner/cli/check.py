@@ -62,14 +62,14 @@ def as_lines(diagnosis: Diagnosis, longest: int, min_count: int) -> Iterator[str
 
 
 def _column(split: str, summary: SplitSummary, longest: int) -> dict[str, str]:
-    """What stands in every line of the table for a split, by the line's label."""
+    """The cells of a split's column, by the line's label."""
     lengths = summary.lengths
     return {
         "": split,
         "images": f"{summary.images:,}",
         "captions": f"{summary.captions:,}",
-        "captions an image": _span(*summary.per_image),
-        "words a caption": _span(lengths.min, lengths.max),
+        "captions per image": _span(*summary.per_image),
+        "words per caption": _span(lengths.min, lengths.max),
         "  median": f"{lengths.median:g}",
         "  95 % have at most": f"{lengths.p95:,}",
         f"cut after {longest} words": f"{summary.cut:,}",

@@ -23,7 +23,7 @@ from captioner.training.setup import check_training
 TAKEN = {  # what the comparison itself sets, with what to say instead
     "cell": "every cell takes its turn; cells=[lstm,gru] names fewer",
     "training.seed": "every seed takes its turn; seeds=[0,1,2] names them",
-    "resume": "the same command goes on where it stopped",
+    "resume": "the same command resumes where it stopped",
 }
 
 

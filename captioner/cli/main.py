@@ -12,7 +12,7 @@ from captioner.system.signals import Stopped
 from captioner.version import __version__
 
 COMMANDS = {
-    "check": "read a whole dataset before training, and tell what is wrong with it",
+    "check": "read a whole dataset before training, and list what is wrong with it",
     "train": "train a captioner on images with captions",
     "evaluate": "caption a split and score the captions (BLEU, and the COCO metrics)",
     "average": "make one model of several that were trained on from the same start",
@@ -89,5 +89,5 @@ def usage() -> str:
         "usage: captioner COMMAND ...\n\n"
         "Show, Attend and Tell (Xu et al. 2015): image captions, and where the model looked.\n\n"
         f"commands:\n{commands}\n\n"
-        "captioner COMMAND --help tells a command's options."
+        "captioner COMMAND --help lists a command's options."
     )

@@ -1,4 +1,4 @@
-"""What a stopped ``captioner caption`` wrote to its JSONL file, for the next one to go on with."""
+"""What a stopped ``captioner caption`` wrote to its JSONL file, from which the next one resumes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Recorded:
 
 @contextmanager
 def resumed(path: Path) -> Iterator[Recorded]:
-    """The records of a file, made if need be, which this process alone goes on with.
+    """The records of a file, created if missing, which only this process may write to.
 
     A half-written last line is cut off.
 
     Raises:
         CaptionerError: the file cannot be read and written, holds something else, or another process
-            goes on with it.
+            is writing to it.
     """
     try:
         path.touch()

@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
         try:
             app = create_app(worker, limits, list(names), hosts)
             if not ip_address(listener.getsockname()[0]).is_loopback:
-                warning = "anyone who reaches this machine can use the server, there is no password"
+                warning = "anyone who reaches this machine can use the server, without a password"
                 print(f"captioner: {warning}", file=sys.stderr)
             print(f"captioner: {url(listener)} (Ctrl-C ends it)", flush=True)
             make_server(app).run([listener])
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=32,
         metavar="N",
-        help="photos that are uploaded or wait at a time; more are told to try again" + default,
+        help="photos that are uploaded or wait at a time; further ones are asked to try again" + default,
     )
     add(
         "--batch-size", type=int, default=16, metavar="N", help="photos that are captioned together" + default

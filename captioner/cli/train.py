@@ -35,14 +35,14 @@ def _train(config: TrainConfig) -> None:
         config = resumed_config(folder, HydraConfig.get().overrides.task)
     elif (folder / RESUME_FILE).exists():
         raise CaptionerError(
-            f"output: {folder} already holds a run; go on with resume={folder} or choose another"
+            f"output: {folder} already holds a run; resume it with resume={folder} or choose another folder"
         )
     elif config.init is not None:
         config = continued_config(config, Path(config.init), HydraConfig.get().overrides.task)
     try:
         train(config, folder, resume)
     except Stopped as stopped:
-        raise Stopped(stopped.number, f"stopped; go on with: captioner train resume={folder}") from None
+        raise Stopped(stopped.number, f"stopped; resume with: captioner train resume={folder}") from None
     print(f"model: {folder / MODEL_FILE}")
 
 

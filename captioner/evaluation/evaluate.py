@@ -36,7 +36,7 @@ class Evaluation:
         scores: by name, in the order of ``metrics.table.SCORES``; from 0 to 1 (CIDEr can pass 1).
         missing: scores that could not be computed, each with the way to get it.
         protocol: what the scores were measured on and how.
-        captions: in COCO's results format, one entry an image.
+        captions: in COCO's results format, one entry per image.
         grounding: whether the attention maps can be believed; None where it was not asked for.
     """
 

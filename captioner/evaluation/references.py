@@ -16,7 +16,7 @@ class References:
 
     Args:
         records: the split's; captions of them come in the same order.
-        vocabulary: that of the captions; references keep the words that it does not know.
+        vocabulary: that of the captions; references keep the unknown words.
     """
 
     def __init__(self, records: Sequence[Record], vocabulary: Vocabulary) -> None:

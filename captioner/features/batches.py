@@ -71,7 +71,7 @@ def windows(features: Tensor, least: float, draw: random.Random) -> Tensor:
     Args:
         features: ``(images, channels, rows, columns)``.
         least: share of the rows, and of the columns, that a window has at the least. All windows of a
-            batch are of one size; where an image's stands is its own.
+            batch have one size; each image has its own position.
 
     Returns:
         ``(images, channels, fewer rows, fewer columns)``.

@@ -25,7 +25,7 @@ def bleu(
     COCO's evaluation code gives too, apart from the tiny numbers it adds against dividing by 0.
 
     Args:
-        hypotheses: the words of one caption an image; it may be empty.
+        hypotheses: the words of one caption per image; it may be empty.
         references: for each image the words of one or more captions.
 
     Raises:

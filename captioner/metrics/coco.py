@@ -35,7 +35,7 @@ def coco_scores(
     """METEOR, ROUGE-L and CIDEr of COCO's evaluation code, as far as what is installed allows.
 
     Args:
-        hypotheses: one caption an image, as text.
+        hypotheses: one caption per image, as text.
         references: for each image one or more captions, as text.
         meteor: False leaves METEOR out, which takes seconds to start.
 

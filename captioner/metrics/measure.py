@@ -6,4 +6,4 @@ from collections.abc import Callable, Sequence
 
 Words = Sequence[str]
 References = Sequence[Sequence[Words]]  # for each image the words of one or more captions
-Measure = Callable[[Sequence[Words]], dict[str, float]]  # from one caption an image to scores by name
+Measure = Callable[[Sequence[Words]], dict[str, float]]  # from one caption per image to scores by name

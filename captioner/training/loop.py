@@ -50,8 +50,8 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
     Args:
         output: the run folder: model.safetensors, resume.pt, config.yaml, metrics.jsonl, timings.jsonl
             and TensorBoard events.
-        resume: go on with what the folder holds.
-        report: is told one readable line an epoch.
+        resume: continue from the state that the folder holds.
+        report: called with one readable line per epoch.
 
     Returns:
         What the run worked on. Its model has the last weights; the best ones are in the model file.
@@ -87,7 +87,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
                     report(epoch_line(config, trainer.progress))
                     stop.check()
             except Stopped:
-                if stop.patient:  # or it came in the midst of a step
+                if stop.patient:  # otherwise it arrived within a step
                     saver.save()
                 raise
     return material
@@ -113,7 +113,7 @@ def fit_epoch(config: TrainConfig, material: Material, trainer: Trainer, saver: 
 def train_epoch(
     config: TrainConfig, material: Material, trainer: Trainer, after_step: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
-    """One pass over the training split, or what is left of it; returns means over the whole of it."""
+    """One pass over the training split, or the rest of one; returns means over the whole epoch."""
     model, options, sums = trainer.model.train(), config.training, trainer.progress.sums
     epoch = trainer.progress.epoch
     model.decoder.attention.look.begin_epoch(epoch / options.epochs)
@@ -171,7 +171,7 @@ def train_epoch(
 def batch_loss(
     config: TrainConfig, trainer: Trainer, features: Tensor, captions: Captions, images: list[int]
 ) -> Loss:
-    """What the phase minimises; ``images`` are the numbers that :func:`epoch_batches` gives."""
+    """What the phase minimizes; ``images`` are the numbers that :func:`epoch_batches` gives."""
     model = trainer.model
     if trainer.self_critical is not None:
         return trainer.self_critical(model, features, images)
@@ -188,7 +188,7 @@ def validate(
 ) -> dict[str, float]:
     """Scores of free-running captions of the validation split, never teacher-forced.
 
-    It leaves the source of chance as it finds it, so that a run stopped within can be saved.
+    Restores the random state, so that a run stopped here can be saved.
     """
     devices = [trainer.device] if trainer.device.type == "cuda" else []
     with autocast(trainer.device, config.training.precision), torch.random.fork_rng(devices):
@@ -204,14 +204,14 @@ def validate(
 
 
 def begin_with(config: TrainConfig, material: Material, trainer: Trainer, saver: Saver) -> None:
-    """Let the weights of ``init`` be the first best ones, so that the run ends with none that are worse."""
+    """Count the weights of ``init`` as the best so far, so that the run never ends with worse ones."""
     metrics = {"epoch": 0, **validate(config, material, trainer)}
     trainer.progress = Progress(best=metrics, metrics=[metrics])
     saver.save()
 
 
 def as_checkpoint(config: TrainConfig, material: Material, trainer: Trainer) -> Checkpoint:
-    """The model with all that using it needs; its configuration holds no path of this machine."""
+    """The model with all that using it needs; its configuration contains no local path."""
     weights = config.encoder.weights
     encoder = replace(config.encoder, weights=None if weights is None else Path(weights).name)
     model_config = ModelConfig(encoder, config.cell, config.attention, config.decoder)

@@ -1,4 +1,4 @@
-"""Where a run stands: the epochs that are finished, and how far the one under way has come."""
+"""A run's progress: the finished epochs, and the sums of the current one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Sums:
 
 @dataclass
 class Progress:
-    """Where a run stands; with weights, optimizer and random state, all that going on needs."""
+    """A run's progress; with weights, optimizer and random state, all that resuming needs."""
 
     epoch: int = 0  # finished epochs
     best: dict[str, float] = field(default_factory=dict)  # metrics of the best one

@@ -1,4 +1,4 @@
-"""What a training run says of itself, a line at a time."""
+"""What a training run reports, one line at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from captioner.training.setup import Material
 
 
 def describe(material: Material) -> str:
-    """One line about what is about to be trained."""
+    """One line about the data and the model."""
     trained = sum(p.numel() for p in material.model.parameters() if p.requires_grad)
     rows, columns = material.model.encoder.grid
     return (
@@ -38,7 +38,7 @@ def start_line(progress: Progress) -> str:
 
 
 def gain(metrics: Mapping[str, float]) -> str:
-    """What the phase maximises or minimises."""
+    """What the phase maximizes or minimizes."""
     name, label = ("reward", "reward") if "reward" in metrics else ("train_nll", "loss")
     return f"{label} {metrics[name]:.3f}"
 

@@ -1,4 +1,4 @@
-"""The moving parts of a training run, and the state from which it goes on to the bit."""
+"""The moving parts of a training run, and the state from which it resumes bit by bit."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def build_trainer(config: TrainConfig, material: Material, device: torch.device)
 
 
 def state_of(trainer: Trainer) -> dict[str, Any]:
-    """Tensors and plain values from which :func:`restore` goes on to the bit."""
+    """Tensors and plain values from which :func:`restore` resumes bit by bit."""
     cuda = trainer.device.type == "cuda"
     return {
         "model": trainer.model.state_dict(),

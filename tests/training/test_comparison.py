@@ -240,9 +240,9 @@ def test_report_has_means_spreads_and_verdicts(compare: CompareConfig) -> None:
     assert "vanilla in BLEU-4." in report and "n = 3" in report
 
 
-def test_report_of_one_seed_says_that_it_cannot_be_told(compare: CompareConfig) -> None:
+def test_report_of_one_seed_says_that_nothing_can_be_said(compare: CompareConfig) -> None:
     report = as_markdown({"width": rows(seeds=1)}, compare)
-    assert "cannot be told" in report and "±" not in line_of(report, "## Equal width", "gru")
+    assert "nothing can be said" in report and "±" not in line_of(report, "## Equal width", "gru")
     assert "(spread unknown)" in line_of(report, "Against lstm", "gru")
 
 
@@ -355,7 +355,7 @@ def test_command_writes_what_was_measured(finished: Path) -> None:
 def test_report_names_what_is_missing(finished: Path) -> None:
     report = (finished / "report.md").read_text()
     assert "Not measured: CIDEr (pip install 'captioner[coco]')." in report
-    assert "## Equal number of weights" in report and "cannot be told" in report
+    assert "## Equal number of weights" in report and "nothing can be said" in report
 
 
 def test_finished_comparison_is_only_reported_again(finished: Path, capsys, monkeypatch) -> None:

@@ -192,7 +192,7 @@ def test_command_tells_how_to_go_on(
     with pytest.raises(SystemExit) as caught:
         main(["train", *tiny.OVERRIDES, f"output={run}"])
     assert caught.value.code == 143
-    assert capsys.readouterr().err == f"captioner: stopped; go on with: captioner train resume={run}\n"
+    assert capsys.readouterr().err == f"captioner: stopped; resume with: captioner train resume={run}\n"
 
 
 def test_second_signal_ends_at_once() -> None:

@@ -1,1 +1,1 @@
-"""Every recurrent cell trained alike, and what tells them apart: ``captioner compare``."""
+"""Every recurrent cell trained alike, and how they differ: ``captioner compare``."""

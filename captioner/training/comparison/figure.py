@@ -16,10 +16,10 @@ from captioner.training.comparison.results import BASELINE, Row, by_cell, spread
 from captioner.visualize.sheet import FAINT, INK, axes_at, save, sheet, write
 
 TITLED = {  # what is drawn beside the scores, above its axis
-    "dev_nll": "dev NLL, nats a word",
+    "dev_nll": "dev NLL, nats per word",
     "words_per_second": "words/s in training",
 }
-COLOURS = {  # Okabe & Ito's, told apart by colour-blind readers too; the baseline in ink
+COLOURS = {  # Okabe & Ito's, which colour-blind readers can distinguish; the baseline in ink
     BASELINE: INK,
     "vanilla": "#d55e00",
     "peephole": "#0072b2",

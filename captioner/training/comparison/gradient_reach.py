@@ -1,7 +1,7 @@
 """How far back through a decoder's steps the gradient of a word's loss reaches.
 
 Bengio et al. (1994) showed that what a recurrent network did k steps ago moves today's loss through a
-product of k Jacobians, which as a rule vanishes or explodes; Pascanu et al. (2013) wrote it as
+product of k Jacobians, which usually vanishes or explodes; Pascanu et al. (2013) wrote it as
 
     dL_T / ds_{T-k} = dL_T / ds_T  .  prod_{t = T-k+1}^{T} ds_t / ds_{t-1}
 

@@ -19,7 +19,7 @@ def mean_nll(
     device: torch.device,
     batch_size: int = 32,
 ) -> float:
-    """Negative log likelihood in nats a word, teacher-forced, without dropout or label smoothing.
+    """Negative log likelihood in nats per word, teacher-forced, without dropout or label smoothing.
 
     It is a mean over the words of all captions of all images, each caption's ``<end>`` counted as a word.
 

@@ -46,7 +46,7 @@ Norm of the gradient of the sixteenth word's loss with respect to the state k st
 k = 0: the mean over all dev captions of 16 words and more, then over seeds."""
 _HELP = """\
 Every number is a mean over seeds ± the standard deviation over them (n \N{MINUS SIGN} 1 in the divisor).
-{scores} are in percent, of free-running captions of the dev split. NLL is nats a word, `<end>`
+{scores} are in percent, of free-running captions of the dev split. NLL is nats per word, `<end>`
 counted, teacher-forced, without dropout or label smoothing. All are of the weights that a run kept, those
 of the epoch with the best dev BLEU-4. words/s is of training, the median epoch.
 
@@ -90,7 +90,7 @@ def _differences(rows: Sequence[Row]) -> str:
 
 
 def differences(rows: Sequence[Row]) -> dict[str, dict[str, Difference]]:
-    """By cell and value, what tells the other cells from the baseline."""
+    """By cell and value, how the other cells differ from the baseline."""
     cells = by_cell(rows)
     found: dict[str, dict[str, Difference]] = {}
     for cell, of_cell in cells.items():
@@ -116,7 +116,7 @@ def _verdict(rows: Sequence[Row]) -> str:
     if not each:
         return f"There is no other cell to compare {BASELINE} with."
     if any(d.larger is None for d in each):
-        return "With one seed a cell it cannot be told whether a difference is larger than the spread."
+        return "With one seed per cell, nothing can be said about the spread."
     larger = {
         cell: [LABELS.get(name, name) for name, d in of_cell.items() if d.larger]
         for cell, of_cell in found.items()

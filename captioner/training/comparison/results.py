@@ -19,7 +19,7 @@ class Row:
     Attributes:
         parameters: weights of the decoder.
         values: by name: words_per_second, the scores that are compared (0 to 1, CIDEr can pass it), train_nll
-            and dev_nll (nats a word), gradient_0 to gradient_15 (see ``gradient_reach``).
+            and dev_nll (nats per word), gradient_0 to gradient_15 (see ``gradient_reach``).
         missing: what could not be measured, each with the reason or the way to get it.
     """
 
@@ -51,7 +51,7 @@ def summarize(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a cell's mean stands to the baseline's.
+    """How a cell's mean compares with the baseline's.
 
     Attributes:
         delta: the cell's mean minus the baseline's.
@@ -64,7 +64,7 @@ class Difference:
 
     @property
     def larger(self) -> bool | None:
-        """Whether the difference is larger than the spread between seeds; None: it cannot be told."""
+        """Whether the difference is larger than the spread between seeds; None: unknown."""
         return None if self.spread is None else abs(self.delta) > self.spread
 
 

@@ -39,7 +39,7 @@ from captioner.training.loop import train
 from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
 from captioner.training.setup import Material
 
-CELLS = {  # by the name that reports use: how captioner train would be told
+CELLS = {  # by the name that reports use: the overrides of captioner train
     "vanilla": ("cell=vanilla",),
     "lstm": ("cell=lstm",),
     "peephole": ("cell=peephole",),
@@ -56,7 +56,7 @@ class Run:
     """One run; what two tables have in common is trained once.
 
     Attributes:
-        tables: of ``EQUAL``, those that it stands in.
+        tables: of ``EQUAL``, those that include it.
         parameters: weights of the decoder.
     """
 
@@ -71,7 +71,7 @@ def plan(config: CompareConfig) -> list[Run]:
     """Every run that the comparison wants, one seed of all cells before the next.
 
     Raises:
-        CaptionerError: a cell or table that there is not, no seed, or the data is wrong.
+        CaptionerError: an unknown cell or table, no seed, or wrong data.
     """
     _check(config)
     cells = {name: _cell(name) for name in config.cells}
@@ -122,7 +122,7 @@ def finished_row(run: Run) -> Row | None:
 
 
 def carry_out(run: Run) -> Row:
-    """Train, or go on where training stopped, then measure and keep the result."""
+    """Train or resume, then measure and keep the result."""
     try:
         material = train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
     except CaptionerError as error:
