@@ -29,7 +29,7 @@ from captioner.system.device import choose_device, keep_memory
 from captioner.training.loop import train_epoch
 from captioner.training.progress import Sums
 from captioner.training.setup import prepare
-from captioner.training.state import build_trainer
+from captioner.training.state import build_state
 
 ROWS = 10
 
@@ -67,7 +67,7 @@ def curve(config: TrainConfig, precision: str, seed: int) -> tuple[list[float], 
     torch.manual_seed(seed)
     device = choose_device(config.run.device)
     material = prepare(config, device)
-    trainer = build_trainer(config, material, device)
+    trainer = build_state(config, material, device)
     sums = [Sums()]
     train_epoch(config, material, trainer, lambda: sums.append(replace(trainer.progress.sums)))
     steps = list(pairwise(sums))

@@ -18,7 +18,7 @@ from captioner.config.schema import MOST_WORKERS
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
 from captioner.config.training import LARGEST_BATCH
 from captioner.data.photos.image import Source
-from captioner.data.photos.prefetch import loaded
+from captioner.data.photos.prefetch import prefetched
 from captioner.data.photos.preprocess import Preprocess, View
 from captioner.decoding.ensemble import Ensemble
 from captioner.decoding.explanation import Explanation, explain
@@ -107,7 +107,7 @@ class Predictor:
             except CaptionerError as error:
                 return error
 
-        for batch in loaded(images, load, batch_size, workers):
+        for batch in prefetched(images, load, batch_size, workers):
             good = [item for item in batch if not isinstance(item, CaptionerError)]
             captions = iter(self._caption_batch(good, options, attention) if good else ())
             yield from (i if isinstance(i, CaptionerError) else next(captions) for i in batch)
@@ -173,7 +173,7 @@ class Predictor:
 def load(path: str | Path | Sequence[str | Path], device: str = "auto") -> Predictor:
     """Load a trained model: ``captioner.load("model.safetensors").caption("photo.jpg")``.
 
-    Several paths are loaded as an ensemble.
+    Several paths are prefetched as an ensemble.
 
     Raises:
         CaptionerError: no such file, not a model file of captioner, or models whose vocabularies differ.

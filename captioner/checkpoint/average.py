@@ -15,7 +15,7 @@ from captioner.config.model import ModelConfig
 from captioner.errors import CaptionerError, check_range
 
 
-def soup(members: Sequence[Checkpoint], shares: Sequence[float] | None = None) -> Checkpoint:
+def average(members: Sequence[Checkpoint], shares: Sequence[float] | None = None) -> Checkpoint:
     """The weighted mean of the members' weights, with the first one's configuration and no scores.
 
     Only models whose weights have a past in common have anything to say in their mean: several

@@ -11,7 +11,7 @@ def run(arguments: Sequence[str]) -> int:
     """Write the mean of several models' weights as one model."""
     parser = argparse.ArgumentParser(
         "captioner average",
-        description="Average the weights of models that were trained on from the same start (a model soup, "
+        description="Average the weights of models fine-tuned from the same start (a model soup, "
         "Wortsman et al. 2022): several self-critical runs from one model, or that model and such a run. The "
         "mean is often better than its best member, and as fast as one model. Models with nothing in common "
         "make nonsense; let those caption together instead: captioner caption --checkpoint A --checkpoint B.",
@@ -29,10 +29,10 @@ def run(arguments: Sequence[str]) -> int:
         help="how much each model counts, of whatever sum (default: all alike)",
     )
     options = parser.parse_args(arguments)
-    from captioner.checkpoint.average import soup
+    from captioner.checkpoint.average import average
     from captioner.checkpoint.file import save_checkpoint
     from captioner.checkpoint.members import load_members
 
-    save_checkpoint(soup(load_members(options.models), options.weights), options.output)
+    save_checkpoint(average(load_members(options.models), options.weights), options.output)
     print(f"written: {options.output}")
     return 0

@@ -23,7 +23,7 @@ from captioner.config.schema import RunConfig
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
-from captioner.features.encode import encoded
+from captioner.features.encode import encode
 from captioner.model.encoder import Encoder
 from captioner.system.atomic_files import UNFINISHED, make_folder, remove_unfinished, whole_file
 from captioner.system.locks import owned
@@ -48,7 +48,7 @@ def cached_features(
         encoder: its ``trunk`` is run; with no stage frozen the cache holds the uint8 pixels, otherwise
             float16 feature maps.
         folder: where all caches live.
-        workers: as of :func:`captioner.features.encode.encoded`.
+        workers: as of :func:`captioner.features.encode.encode`.
         title: what the progress bar says.
         mirrored: whether left and right of the images are swapped.
 
@@ -63,7 +63,7 @@ def cached_features(
         with suppress(FileNotFoundError), owned(place, wait=_tell_waiting):
             if (place / ARRAY).is_file():  # by now
                 break
-            batches = encoded(encoder, preprocess, records, device, workers, mirrored)
+            batches = encode(encoder, preprocess, records, device, workers, mirrored)
             bar = tqdm(desc=title, total=len(records), unit="photo", leave=False, disable=not progress)
             try:
                 with bar, closing(batches):

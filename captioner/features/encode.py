@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captioner.data.photos.prefetch import loaded
+from captioner.data.photos.prefetch import prefetched
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.model.encoder import Encoder
@@ -18,7 +18,7 @@ SMALL_BATCH = 8  # where several passes share a CPU's cache
 MOST_PASSES = 16  # at once
 
 
-def encoded(
+def encode(
     encoder: Encoder,
     preprocess: Preprocess,
     records: Sequence[Record],
@@ -48,7 +48,7 @@ def encoded(
         workers = min(cores, MOST_PASSES)
         size, threads = SMALL_BATCH, cores // workers
 
-    def encode(batch: Sequence[Record]) -> np.ndarray:
+    def features_of(batch: Sequence[Record]) -> np.ndarray:
         if threads != cores:
             torch.set_num_threads(threads)  # of the thread that this runs in, and of those begun later
         pixels = torch.stack([_pixels(preprocess, mirrored, record) for record in batch])
@@ -59,7 +59,7 @@ def encoded(
 
     try:
         batches = (records[i : i + size] for i in range(0, len(records), size))
-        for (features,) in loaded(batches, encode, 1, workers):
+        for (features,) in prefetched(batches, features_of, 1, workers):
             yield features
     finally:
         torch.set_num_threads(cores)

@@ -25,7 +25,7 @@ from captioner.system.device import choose_device
 from captioner.system.signals import Stop, Stopped
 from captioner.training.loss import Loss, caption_loss
 from captioner.training.progress import Progress, Sums, repeatable
-from captioner.training.reporting import describe, epoch_line, gain, start_line
+from captioner.training.reporting import epoch_line, gain, setup_line, start_line
 from captioner.training.run_folder import (
     RESUME_FILE,
     Saver,
@@ -36,13 +36,13 @@ from captioner.training.run_folder import (
     tensorboard,
     write_config,
 )
-from captioner.training.setup import Material, check_training, prepare
-from captioner.training.state import Trainer, build_trainer, restore
+from captioner.training.setup import Setup, check_training, prepare
+from captioner.training.state import TrainingState, build_state, restore
 
 Report = Callable[[str], None]
 
 
-def train(config: TrainConfig, output: Path, resume: bool = False, report: Report = print) -> Material:
+def train(config: TrainConfig, output: Path, resume: bool = False, report: Report = print) -> Setup:
     """Train a model and keep the weights that caption the validation split best.
 
     Ctrl-C and SIGTERM save the run's state before they stop it.
@@ -68,32 +68,32 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
         device = choose_device(config.run.device)
         if not resume:
             write_config(config, output)
-        material = prepare(config, device)
-        trainer = build_trainer(config, material, device)
+        setup = prepare(config, device)
+        trainer = build_state(config, setup, device)
         if resume and begun(output):
             restore(trainer, load_resume_state(output / RESUME_FILE))
             write_config(config, output)
         saver = Saver(trainer, output, config.training.save_minutes)
-        report(describe(material))
+        report(setup_line(setup))
         if config.init is not None and not trainer.progress.metrics:
-            begin_with(config, material, trainer, saver)
+            begin_with(config, setup, trainer, saver)
             report(start_line(trainer.progress))
         with tensorboard(output, trainer.progress) as writer:
-            publish(as_checkpoint(config, material, trainer), trainer, output, writer)
+            publish(as_checkpoint(config, setup, trainer), trainer, output, writer)
             try:
                 while not trainer.progress.finished(config.training):
-                    fit_epoch(config, material, trainer, saver, stop)
-                    publish(as_checkpoint(config, material, trainer), trainer, output, writer)
+                    fit_epoch(config, setup, trainer, saver, stop)
+                    publish(as_checkpoint(config, setup, trainer), trainer, output, writer)
                     report(epoch_line(config, trainer.progress))
                     stop.check()
             except Stopped:
                 if stop.patient:  # otherwise it arrived within a step
                     saver.save()
                 raise
-    return material
+    return setup
 
 
-def fit_epoch(config: TrainConfig, material: Material, trainer: Trainer, saver: Saver, stop: Stop) -> None:
+def fit_epoch(config: TrainConfig, setup: Setup, trainer: TrainingState, saver: Saver, stop: Stop) -> None:
     """Train for an epoch, or the rest of one, validate, and save."""
 
     def after_step() -> None:
@@ -102,34 +102,37 @@ def fit_epoch(config: TrainConfig, material: Material, trainer: Trainer, saver: 
 
     progress = trainer.progress
     if not progress.trained:
-        progress.trained = train_epoch(config, material, trainer, after_step)
+        progress.trained = train_epoch(config, setup, trainer, after_step)
     start = time.perf_counter()
-    metrics = progress.trained | validate(config, material, trainer, stop.check)
+    metrics = progress.trained | validate(config, setup, trainer, stop.check)
     metrics["seconds"] += time.perf_counter() - start
     trainer.progress = progress.advance(metrics, config.training.select)
     saver.save()
 
 
 def train_epoch(
-    config: TrainConfig, material: Material, trainer: Trainer, after_step: Callable[[], None] = lambda: None
+    config: TrainConfig,
+    setup: Setup,
+    trainer: TrainingState,
+    after_step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """One pass over the training split, or the rest of one; returns means over the whole epoch."""
     model, options, sums = trainer.model.train(), config.training, trainer.progress.sums
     epoch = trainer.progress.epoch
     model.decoder.attention.look.begin_epoch(epoch / options.epochs)
     batches = epoch_batches(
-        material.train,
-        material.captions,
+        setup.train,
+        setup.captions,
         options.batch_size,
         options.seed,
         epoch,
         options.captions_per_image,
         skip=sums.images,
-        mirrored=material.mirrored,
+        mirrored=setup.mirrored,
         flip=options.flip,
         crop=options.crop,
     )
-    steps = math.ceil((len(material.train) - sums.images) / options.batch_size)
+    steps = math.ceil((len(setup.train) - sums.images) / options.batch_size)
     title = f"epoch {epoch + 1}/{options.epochs}"
     bar = tqdm(
         batches,
@@ -169,7 +172,7 @@ def train_epoch(
 
 
 def batch_loss(
-    config: TrainConfig, trainer: Trainer, features: Tensor, captions: Captions, images: list[int]
+    config: TrainConfig, trainer: TrainingState, features: Tensor, captions: Captions, images: list[int]
 ) -> Loss:
     """What the phase minimizes; ``images`` are the numbers that :func:`epoch_batches` gives."""
     model = trainer.model
@@ -182,8 +185,8 @@ def batch_loss(
 
 def validate(
     config: TrainConfig,
-    material: Material,
-    trainer: Trainer,
+    setup: Setup,
+    trainer: TrainingState,
     after_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Scores of free-running captions of the validation split, never teacher-forced.
@@ -194,26 +197,26 @@ def validate(
     with autocast(trainer.device, config.training.precision), torch.random.fork_rng(devices):
         hypotheses = caption_split(
             trainer.kept,
-            material.val,
+            setup.val,
             config.search,
             trainer.device,
             progress=config.run.progress,
             after_batch=after_batch,
         )
-    return material.references.scores(hypotheses)
+    return setup.references.scores(hypotheses)
 
 
-def begin_with(config: TrainConfig, material: Material, trainer: Trainer, saver: Saver) -> None:
+def begin_with(config: TrainConfig, setup: Setup, trainer: TrainingState, saver: Saver) -> None:
     """Count the weights of ``init`` as the best so far, so that the run never ends with worse ones."""
-    metrics = {"epoch": 0, **validate(config, material, trainer)}
+    metrics = {"epoch": 0, **validate(config, setup, trainer)}
     trainer.progress = Progress(best=metrics, metrics=[metrics])
     saver.save()
 
 
-def as_checkpoint(config: TrainConfig, material: Material, trainer: Trainer) -> Checkpoint:
+def as_checkpoint(config: TrainConfig, setup: Setup, trainer: TrainingState) -> Checkpoint:
     """The model with all that using it needs; its configuration contains no local path."""
     weights = config.encoder.weights
     encoder = replace(config.encoder, weights=None if weights is None else Path(weights).name)
     model_config = ModelConfig(encoder, config.cell, config.attention, config.decoder)
     scores = repeatable(trainer.progress.best)
-    return Checkpoint(trainer.kept, material.vocabulary, model_config, scores)
+    return Checkpoint(trainer.kept, setup.vocabulary, model_config, scores)

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from captioner.config.schema import TrainConfig
 from captioner.metrics.table import SCORES
 from captioner.training.progress import Progress
-from captioner.training.setup import Material
+from captioner.training.setup import Setup
 
 
-def describe(material: Material) -> str:
+def setup_line(setup: Setup) -> str:
     """One line about the data and the model."""
-    trained = sum(p.numel() for p in material.model.parameters() if p.requires_grad)
-    rows, columns = material.model.encoder.grid
+    trained = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
+    rows, columns = setup.model.encoder.grid
     return (
-        f"{len(material.train):,} images with {sum(map(len, material.captions)):,} captions to train on, "
-        f"{len(material.val):,} images to validate on, {len(material.vocabulary):,} words, "
+        f"{len(setup.train):,} images with {sum(map(len, setup.captions)):,} captions to train on, "
+        f"{len(setup.val):,} images to validate on, {len(setup.vocabulary):,} words, "
         f"{rows}x{columns} locations, {trained:,} trained parameters"
     )
 

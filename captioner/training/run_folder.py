@@ -24,7 +24,7 @@ from captioner.errors import CaptionerError
 from captioner.system.atomic_files import make_folder, remove_unfinished, write_whole
 from captioner.system.locks import owned
 from captioner.training.progress import CLOCK, Progress, repeatable
-from captioner.training.state import Trainer, state_of
+from captioner.training.state import TrainingState, snapshot
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -116,12 +116,12 @@ class Saver:
         minutes: 0: only when it is told to.
     """
 
-    def __init__(self, trainer: Trainer, folder: Path, minutes: float) -> None:
+    def __init__(self, trainer: TrainingState, folder: Path, minutes: float) -> None:
         self.trainer, self.path, self.minutes = trainer, folder / RESUME_FILE, minutes
         self.last = time.monotonic()
 
     def save(self) -> None:
-        save_resume_state(state_of(self.trainer), self.path)
+        save_resume_state(snapshot(self.trainer), self.path)
         self.last = time.monotonic()
 
     def save_if_due(self) -> None:
@@ -129,7 +129,7 @@ class Saver:
             self.save()
 
 
-def publish(checkpoint: Checkpoint, trainer: Trainer, folder: Path, writer: SummaryWriter) -> None:
+def publish(checkpoint: Checkpoint, trainer: TrainingState, folder: Path, writer: SummaryWriter) -> None:
     """Write all that follows from the resume state after an epoch; writing it again changes nothing.
 
     Args:

@@ -23,7 +23,7 @@ from captioner.vocabulary import Vocabulary
 
 
 @dataclass
-class Material:
+class Setup:
     """What a training run works on.
 
     Attributes:
@@ -41,7 +41,7 @@ class Material:
     mirrored: tuple[Split, list[list[list[int]]]] | None = None
 
 
-def prepare(config: TrainConfig, device: torch.device) -> Material:
+def prepare(config: TrainConfig, device: torch.device) -> Setup:
     """Read the data, count the vocabulary on the training split, build the model, encode the images.
 
     With ``init`` the vocabulary and the weights are those of its model.
@@ -70,7 +70,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Material:
             turned = encoded(train, "encoding mirrored", mirrored=True)
         mirrored = turned, mirrored_captions(captions, vocabulary)
     references = References(val, vocabulary)
-    return Material(model, vocabulary, train_split, captions, val_split, references, mirrored)
+    return Setup(model, vocabulary, train_split, captions, val_split, references, mirrored)
 
 
 def _trained(config: TrainConfig, path: str) -> tuple[Vocabulary, Captioner]:

@@ -20,11 +20,11 @@ from captioner.training.moving_average import averaged
 from captioner.training.optimization import build_optimizer, build_schedule
 from captioner.training.progress import Progress
 from captioner.training.self_critical import SelfCritical, caption_reward
-from captioner.training.setup import Material
+from captioner.training.setup import Setup
 
 
 @dataclass
-class Trainer:
+class TrainingState:
     """The moving parts of a run, built once and handed to the functions below."""
 
     model: Captioner
@@ -45,24 +45,24 @@ class Trainer:
         return self.average.module
 
 
-def build_trainer(config: TrainConfig, material: Material, device: torch.device) -> Trainer:
+def build_state(config: TrainConfig, setup: Setup, device: torch.device) -> TrainingState:
     """The model on its device, with its optimizer and learning rate schedule."""
-    model = material.model.to(device)
+    model = setup.model.to(device)
     optimizer = build_optimizer(config.optimizer, model, config.encoder.weights is not None)
     options = config.training
-    steps = options.epochs * math.ceil(len(material.train) / options.batch_size)
+    steps = options.epochs * math.ceil(len(setup.train) / options.batch_size)
     schedule = build_schedule(optimizer, options.schedule, options.warmup, steps)
     baseline = torch.full((), math.nan, device=device)
     phase, critic = config.phase, None
     if isinstance(phase, SelfCriticalConfig):
-        mirrored = material.mirrored is not None
-        reward = caption_reward(material.train.records, material.vocabulary, phase.bleu_weight, mirrored)
-        critic = SelfCritical(phase, config.search, material.vocabulary.words, reward)
+        mirrored = setup.mirrored is not None
+        reward = caption_reward(setup.train.records, setup.vocabulary, phase.bleu_weight, mirrored)
+        critic = SelfCritical(phase, config.search, setup.vocabulary.words, reward)
     average = averaged(model, options.average) if options.average else None
-    return Trainer(model, optimizer, schedule, baseline, Progress(), device, critic, average)
+    return TrainingState(model, optimizer, schedule, baseline, Progress(), device, critic, average)
 
 
-def state_of(trainer: Trainer) -> dict[str, Any]:
+def snapshot(trainer: TrainingState) -> dict[str, Any]:
     """Tensors and plain values from which :func:`restore` resumes bit by bit."""
     cuda = trainer.device.type == "cuda"
     return {
@@ -77,8 +77,8 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def restore(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Put a run back where :func:`state_of` found it."""
+def restore(trainer: TrainingState, state: dict[str, Any]) -> None:
+    """Put a run back where :func:`snapshot` found it."""
     try:
         trainer.model.load_state_dict(state["model"])
         if trainer.average is not None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from captioner.errors import check_choice
 from captioner.visualize.fonts import font_file
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
-from captioner.visualize.sheet import INK, writing
+from captioner.visualize.sheet import INK, save_errors
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
@@ -65,7 +65,7 @@ def save_animation(caption: Caption, path: str | Path) -> None:
     if ending == "gif":
         frames = [_in_256_colours(frame) for frame in frames]
     durations = [PAUSE] + [WORD] * (len(frames) - 1)
-    with writing(path):
+    with save_errors(path):
         frames[0].save(
             path,
             "GIF" if ending == "gif" else "PNG",

@@ -54,13 +54,13 @@ def save(figure: Figure, path: str | Path) -> None:
     Raises:
         CaptionerError: the file cannot be written.
     """
-    with writing(path), warnings.catch_warnings():
+    with save_errors(path), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(path, dpi=DPI)
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[None]:
+def save_errors(path: str | Path) -> Iterator[None]:
     """Tell in one line why a picture could not be written."""
     try:
         yield

@@ -27,7 +27,7 @@ from captioner.errors import CaptionerError
 from captioner.version import __version__
 from captioner.visualize.document import LOOK, SCRIPTS, STYLES, Document, document
 from captioner.visualize.page import entry
-from captioner.web.describe import describe, docs
+from captioner.web.describe import docs, openapi
 from captioner.web.guard import Guard
 from captioner.web.options import OPTIONS
 from captioner.web.refusal import Refused
@@ -51,7 +51,7 @@ class App:
         self.worker, self.limits, self.models = worker, limits, list(models)
         self.busy = 0  # photos on their way; counted on the event loop alone
         self.pool = ThreadPoolExecutor(THREADS)
-        self.description = describe(limits)
+        self.description = openapi(limits)
         self.page_document = _page(limits, models)
         self.docs_document = docs(self.description)
 

@@ -73,7 +73,7 @@ ANSWER: dict[str, Json] = {  # in the order in which it comes
 ONLY_WITH_PICTURES = ("photo", "thumbnail")
 
 
-def describe(limits: Limits) -> Json:
+def openapi(limits: Limits) -> Json:
     """The OpenAPI document."""
     options: Json = {option.name: option.schema() for option in OPTIONS}
     options[PICTURES] = {"type": "boolean", "default": False, "description": "send the photo back as well"}
@@ -138,7 +138,7 @@ def describe(limits: Limits) -> Json:
 
 
 def docs(description: Json) -> Document:
-    """A page for people, without scripts, of an OpenAPI document of :func:`describe`."""
+    """A page for people, without scripts, of an OpenAPI document of :func:`openapi`."""
     caption = description["paths"]["/caption"]["post"]
     options = {p["name"]: p["schema"] for p in caption["parameters"]}
     errors = {status: answer for status, answer in caption["responses"].items() if status != "200"}

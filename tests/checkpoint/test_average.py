@@ -12,7 +12,7 @@ import torch
 from support import tiny
 
 import captioner
-from captioner.checkpoint.average import soup
+from captioner.checkpoint.average import average
 from captioner.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
 from captioner.cli.main import main
 from captioner.config.model import GRUConfig, HardAttentionConfig
@@ -42,7 +42,7 @@ def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
 def test_soup_is_the_weighted_mean(shares: list[float] | None, parts: tuple[float, ...]) -> None:
     members = [member(seed, scores={"BLEU-4": 0.5}) for seed in range(3)]
     one, two, three = map(weights, members)
-    mean = soup(members, shares)
+    mean = average(members, shares)
     a, b, c = parts
     for key, found in mean.model.state_dict().items():
         torch.testing.assert_close(found, (a * one[key] + b * two[key] + c * three[key]).to(found.dtype))
@@ -58,7 +58,7 @@ def test_command_writes_a_model_that_captions(tmp_path: Path, capsys: pytest.Cap
         main(["average", *map(str, files), "--output", str(output), "--weights", "1", "3"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"written: {output}\n"
-    wanted = soup([load_checkpoint(file) for file in files], [0.25, 0.75])
+    wanted = average([load_checkpoint(file) for file in files], [0.25, 0.75])
     assert all(torch.equal(v, weights(wanted)[k]) for k, v in weights(load_checkpoint(output)).items())
     assert captioner.load(output, "cpu").caption(tiny.records()[0].source).log_prob < 0
 
@@ -88,14 +88,14 @@ def other(**changes: Any) -> Checkpoint:
 )
 def test_models_without_a_mean_are_refused(changes: dict[str, Any], difference: str) -> None:
     with pytest.raises(CaptionerError, match=f"average: model 3 has {difference} than model 1"):
-        soup([member(), member(), other(**changes)])
+        average([member(), member(), other(**changes)])
 
 
 def test_what_only_training_reads_may_differ() -> None:
     alike = other(encoder__fine_tune=False, decoder__dropout=0.5, attention__penalty=0.0)
     before, ours = weights(alike), member()
     untouched = weights(ours)
-    half = soup([ours, alike]).model.state_dict()
+    half = average([ours, alike]).model.state_dict()
     assert all(
         torch.allclose(half[k], (untouched[k] + before[k]) / 2) for k in half if half[k].is_floating_point()
     )
@@ -114,9 +114,9 @@ def test_what_only_training_reads_may_differ() -> None:
 )
 def test_shares_that_make_no_mean_are_refused(shares: list[float], message: str) -> None:
     with pytest.raises(CaptionerError, match=message):
-        soup([member(), member()], shares)
+        average([member(), member()], shares)
 
 
 def test_a_mean_of_one_is_refused() -> None:
     with pytest.raises(CaptionerError, match="name two or more"):
-        soup([member()])
+        average([member()])

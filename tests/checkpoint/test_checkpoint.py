@@ -179,7 +179,9 @@ def test_newer_format_is_told(tmp_path: Path) -> None:
 
 def test_unknown_config_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    assert "config.zoom: there is no such key" in refusal(rewritten(path, lambda ours: ours["config"].update(zoom=2)))
+    assert "config.zoom: there is no such key" in refusal(
+        rewritten(path, lambda ours: ours["config"].update(zoom=2))
+    )
 
 
 def test_interpolation_in_the_config_is_refused(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ from captioner.training import loop
 from captioner.training.loop import train, train_epoch
 from captioner.training.optimization import build_optimizer, build_schedule
 from captioner.training.run_folder import load_resume_state
-from captioner.training.setup import Material, prepare
-from captioner.training.state import Trainer, build_trainer
+from captioner.training.setup import Setup, prepare
+from captioner.training.state import TrainingState, build_state
 
 CPU = torch.device("cpu")
 CLOCK = ("seconds", "words_per_second")  # what no two runs have in common
@@ -56,11 +56,11 @@ def metrics(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in json.loads(line).items() if k not in CLOCK} for line in lines]
 
 
-def started(config: TrainConfig) -> tuple[Material, Trainer]:
+def started(config: TrainConfig) -> tuple[Setup, TrainingState]:
     """All that :func:`train_epoch` wants."""
     torch.manual_seed(config.training.seed)
     material = prepare(config, CPU)
-    return material, build_trainer(config, material, CPU)
+    return material, build_state(config, material, CPU)
 
 
 def scripted(scores: list[float]) -> Callable[..., dict[str, float]]:

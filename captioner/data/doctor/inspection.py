@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from captioner.data.photos.image import load_image
-from captioner.data.photos.prefetch import loaded
+from captioner.data.photos.prefetch import prefetched
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 
@@ -36,7 +36,7 @@ def read_images(records: Sequence[Record], workers: int, title: str, progress: b
     """Read every record's image, in their order, with ``workers`` threads."""
     readings: list[Reading] = []
     with tqdm(total=len(records), desc=title, unit="image", leave=False, disable=not progress) as bar:
-        for batch in loaded(records, _read, BATCH, workers):
+        for batch in prefetched(records, _read, BATCH, workers):
             readings += batch
             bar.update(len(batch))
     return readings

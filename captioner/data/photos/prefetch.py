@@ -1,4 +1,4 @@
-"""Images loaded by threads ahead of the model that wants them.
+"""Images prefetched by threads ahead of the model that wants them.
 
 Decoders and resizing release Python's lock, so threads do what processes would, without starting or
 copying anything.
@@ -16,11 +16,13 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def loaded(sources: Iterable[S], load: Callable[[S], T], batch_size: int, workers: int) -> Iterator[list[T]]:
-    """Batches of ``load(source)`` in order; at most two batches are held, or two sources a worker.
+def prefetched(
+    sources: Iterable[S], load: Callable[[S], T], batch_size: int, workers: int
+) -> Iterator[list[T]]:
+    """Batches of ``load(source)`` in order; at most two batches are held, or two sources per worker.
 
     Args:
-        workers: threads; with 0 each batch is loaded when it is asked for.
+        workers: threads; with 0 each batch is prefetched when it is asked for.
     """
     remaining = iter(sources)
     if not workers:

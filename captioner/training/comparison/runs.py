@@ -37,7 +37,7 @@ from captioner.training.comparison.likelihood import mean_nll
 from captioner.training.comparison.results import BASELINE, Row
 from captioner.training.loop import train
 from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
-from captioner.training.setup import Material
+from captioner.training.setup import Setup
 
 CELLS = {  # by the name that reports use: the overrides of captioner train
     "vanilla": ("cell=vanilla",),
@@ -124,10 +124,10 @@ def finished_row(run: Run) -> Row | None:
 def carry_out(run: Run) -> Row:
     """Train or resume, then measure and keep the result."""
     try:
-        material = train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
+        setup = train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
     except CaptionerError as error:
         raise CaptionerError(f"{run.folder.name}: {error}") from error
-    values, missing = measure(run.config, material, run.folder)
+    values, missing = measure(run.config, setup, run.folder)
     options = run.config
     row = Row(run.cell, options.decoder.hidden_size, run.parameters, options.training.seed, values, missing)
     write_whole(run.folder / RESULT_FILE, json.dumps(asdict(row), indent=1) + "\n")
@@ -135,11 +135,11 @@ def carry_out(run: Run) -> Row:
     return row
 
 
-def measure(config: TrainConfig, material: Material, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
+def measure(config: TrainConfig, setup: Setup, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
     """All values of a :class:`Row`, and what is missing, of the weights that the run kept."""
     device = choose_device(config.run.device)
     checkpoint = load_checkpoint(folder / MODEL_FILE, device)
-    model, vocabulary, dev = checkpoint.model, checkpoint.vocabulary, material.val
+    model, vocabulary, dev = checkpoint.model, checkpoint.vocabulary, setup.val
     lines = (folder / TIMINGS_FILE).read_text(encoding="utf-8").splitlines()
     values = {"words_per_second": statistics.median(json.loads(line)["words_per_second"] for line in lines)}
     missing: dict[str, str] = {}
@@ -147,9 +147,9 @@ def measure(config: TrainConfig, material: Material, folder: Path) -> tuple[dict
     references = encode_captions(dev.records, vocabulary, config.training.max_caption_length)
     with autocast(device, config.training.precision):
         hypotheses = caption_split(model, dev, config.search, device, progress=config.run.progress)
-        values["train_nll"] = mean_nll(model, material.train, material.captions, device)
+        values["train_nll"] = mean_nll(model, setup.train, setup.captions, device)
         values["dev_nll"] = mean_nll(model, dev, references, device)
-    values |= material.references.scores(hypotheses, compared())
+    values |= setup.references.scores(hypotheses, compared())
     texts = [vocabulary.text(h.words) for h in hypotheses]
     captions = [record.captions for record in dev.records]
     coco = coco_scores(texts, captions, meteor=SCORES["METEOR"].compared)
