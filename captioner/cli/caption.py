@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -10,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
-from captioner.caption import Caption
 from captioner.cli.photos import captions, photo_parser
 from captioner.cli.recorded import Recorded, resumed
-from captioner.data.photos.image import printable
+from captioner.cli.writers import WRITERS
 from captioner.errors import CaptionerError
 
 
@@ -22,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = photo_parser("caption", "Caption images.")
     parser.add_argument(
         "--format",
-        choices=("text", "jsonl"),
+        choices=tuple(WRITERS),
         help="default: text, or jsonl where --output ends in .jsonl",
     )
     parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
@@ -47,30 +45,14 @@ def _caption(options: Namespace, recorded: Recorded) -> int:
     failed, total = recorded.failed, recorded.paths.total()
     results = captions(options, attention=False, skip=recorded.paths)
     with _opened(options.output, "a" if options.resume else "w") as output:
+        writer = WRITERS[options.format](output)
         for path, result in results:
             total += 1
             failed += isinstance(result, CaptionerError)
-            if options.format == "jsonl":
-                print(json.dumps(as_record(path, result)), file=output, flush=True)
-            elif isinstance(result, CaptionerError):
-                print(f"captioner: {result}", file=sys.stderr)
-            else:
-                print(f"{printable(path)}\t{result.text}", file=output, flush=True)
+            writer.write(path, result)
     if failed:
         print(f"captioner: {failed} of {total} images could not be read", file=sys.stderr)
     return 1 if failed else 0
-
-
-def as_record(path: Path, result: Caption | CaptionerError) -> dict[str, object]:
-    """One line of JSONL: path, caption, words and log_prob, or path and error."""
-    if isinstance(result, CaptionerError):
-        return {"path": str(path), "error": str(result)}
-    return {
-        "path": str(path),
-        "caption": result.text,
-        "words": list(result.words),
-        "log_prob": round(result.log_prob, 4),
-    }
 
 
 @contextmanager
