@@ -13,7 +13,7 @@ import pytest
 from support import tiny
 from tools.kill_anywhere import ended, forked
 
-from captioner.cli import caption as command
+from captioner.cli import writers as command
 from captioner.cli.main import main
 from captioner.system.locks import owned
 
