@@ -1,4 +1,4 @@
-"""What was said of an image, and where the model looked for every word."""
+"""A caption of an image, and where the model looked for every word."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Scored = tuple[str, float]  # a word or a caption, and its log probability in na
 class Caption:
     """What the model says of an image, and where it looked for every word.
 
-    All that has a default is None where attention was not asked for.
+    Everything with a default is None unless attention was requested.
 
     Attributes:
         log_prob: of the whole caption, its end included, in nats.
         word_log_probs: of each word.
         attention: ``(words, rows, columns)`` float32, each word's weights summing to 1.
-        betas: the gate at each word: how much the image counted beside the words before; None without
+        betas: the gate at each word: how much the image counted relative to the previous words; None without
             a gate too.
         image: the square that the model saw.
         photo: all of the photo, upright, no side longer than 800 pixels.
         frame: where in ``photo`` the square stands: left, top, right, bottom.
         beam: the other captions that the search finished, the best first.
-        alternatives: for each word the likeliest that could have stood there, the word itself as a rule
-            among them, the likeliest first; None too where hard attention draws its locations, and of an
+        alternatives: for each word its most likely alternatives, usually including the word itself, the most
+            likely first; None too where hard attention draws its locations, and of an
             ensemble.
         gates: how far each of the cell's gates opened at each word, the mean over its units, by the
             gate's name; None too for a cell without gates, where hard attention draws, and of an ensemble.

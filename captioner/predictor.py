@@ -45,7 +45,7 @@ class ShownCaption(Caption):
 class Predictor:
     """A trained model that captions photos, or several that do it together.
 
-    Several average their word probabilities; the attention that is shown is the first one's.
+    Several models average their word probabilities; the attention shown is the first one's.
 
     Args:
         checkpoint: from :func:`captioner.checkpoint.file.load_checkpoint`.
@@ -93,7 +93,7 @@ class Predictor:
     ) -> Iterator[Caption | CaptionerError]:
         """Caption many photos in batches, in their order, each as soon as its batch is done.
 
-        A photo that cannot be read yields its error in its place, and the others go on. The next
+        A photo that cannot be read yields its error in its place, and the rest continue. The next
         batch is decoded by ``workers`` threads while the model works on this one.
         """
         options = options or SearchConfig()

@@ -53,7 +53,7 @@ class Vocabulary:
         self.unit = unit
         self.index = {word: i for i, word in enumerate(self.words)}
         if len(self.index) != len(self.words):
-            raise CaptionerError("vocabulary: a word stands in it twice")
+            raise CaptionerError("vocabulary: a word is in it twice")
 
     @classmethod
     def build(
@@ -67,7 +67,7 @@ class Vocabulary:
 
         Args:
             min_count: how often a word must occur to be known.
-            max_size: how many words are kept at the most, specials aside.
+            max_size: how many words are kept at most, specials aside.
         """
         check_range(min_count, "vocabulary.min_count", low=1)
         if max_size is not None:

@@ -17,7 +17,7 @@ def load_members(paths: Any, device: torch.device | str = "cpu") -> list[Checkpo
     """Read the model file ``paths``, or the several of a list, which are to work together.
 
     Raises:
-        CaptionerError: as in :func:`load_checkpoint`; or the models have not the same vocabulary.
+        CaptionerError: as in :func:`load_checkpoint`; or the models have different vocabularies.
     """
     paths = [paths] if isinstance(paths, str | Path) else paths
     if not isinstance(paths, Sequence) or not all(isinstance(path, str | Path) for path in paths):

@@ -1,4 +1,4 @@
-"""One record an image: what every caption format is turned into."""
+"""One record per image: what every caption format is turned into."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Explanation:
     Attributes:
         alternatives: for each word the likeliest that could have stood there, as (index, log probability),
             the likeliest first; ``<end>`` may be among them.
-        gates: the mean over the cell's units of how far each gate opened, one value a word, by the gate's
+        gates: the mean over the cell's units of how far each gate opened, one value per word, by the gate's
             name; empty for a cell without gates.
     """
 
@@ -41,14 +41,14 @@ def explain(
     options: SearchConfig,
     count: int = 5,
 ) -> list[Explanation | None]:
-    """What the model considered at every word of one caption an image; for the arguments see :func:`replay`.
+    """What the model considered at every word of one caption per image; for the arguments see :func:`replay`.
 
     Args:
         options: those of the search, so that only words that it would have allowed are alternatives.
         count: how many alternatives a word has at most, the word itself included.
 
     Returns:
-        One explanation a caption; None for each where hard attention draws its locations, as the same draw
+        One explanation per caption; None for each where hard attention draws its locations, as the same draw
         does not come again.
     """
     if decoder.attention.look.draws:

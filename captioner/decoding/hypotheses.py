@@ -41,7 +41,7 @@ class SearchStep:
     """One step: the extensions that were picked, and how their parents looked at the image.
 
     Attributes:
-        parent: the live row that each extension goes on from.
+        parent: the live row that each extension continues.
         word, log_prob: of each extension.
         survivors: the extension that each live row of the next step is.
         alpha: ``(live rows, locations)``, beta: ``(live rows,)``.
@@ -56,7 +56,7 @@ class SearchStep:
 
 
 class History:
-    """The steps of a search so far. Without attention a step is a few numbers a hypothesis.
+    """The steps of a search so far. Without attention a step is a few numbers per hypothesis.
 
     Args:
         length_normalization: the score is log_prob / words ** this, ``<end>`` counted as a word.

@@ -21,7 +21,7 @@ class ReplayStep(NamedTuple):
     Attributes:
         previous: the word before, ``(captions,)``.
         state: before the step.
-        memory: of the images, one a caption.
+        memory: of the images, one per caption.
         step: what came of it.
         word: the word that stands here, ``(captions,)``.
         alive: captions that have a word here, ``(captions,)`` booleans.

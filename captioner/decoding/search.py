@@ -2,7 +2,7 @@
 
 1. Every image starts with one live hypothesis, or with several when it is sampled from.
 2. A step feeds each live hypothesis its last word and gets the log probability of every next word.
-3. The strategy picks who goes on: each hypothesis's best word (greedy), a drawn one (sample), or an
+3. The strategy picks what continues: each hypothesis's best word (greedy), a drawn one (sample), or an
    image's best extensions over all its hypotheses (beam).
 4. Extensions by <end> are set aside; in beam search each leaves one place less in its image's beam.
 5. An image without live hypotheses leaves the batch. Those alive at the longest length are kept as
@@ -41,7 +41,7 @@ class Writer(Protocol):
 class Choice(NamedTuple):
     """Extensions that a strategy picked: image after image, the best of an image first."""
 
-    parent: Tensor  # the live row that each goes on from
+    parent: Tensor  # the live row that each continues
     word: Tensor
     log_prob: Tensor  # of the word alone
 
@@ -57,9 +57,9 @@ def search(
     """Caption a batch of images.
 
     Args:
-        annotations: ``(images, locations, features)``; for an ensemble one such tensor a member.
+        annotations: ``(images, locations, features)``; for an ensemble one such tensor per member.
         attention: whether hypotheses bring their attention weights; memory then grows with length.
-        copies: hypotheses that every image starts with, for several samples an image.
+        copies: hypotheses that every image starts with, for several samples per image.
 
     Returns:
         Every image's hypotheses, the best first; never none.
@@ -154,7 +154,7 @@ def allowed(log_probs: Tensor, said: Tensor, step: int, options: SearchConfig) -
 
 
 def _each(log_probs: Tensor, word: Tensor) -> Choice:
-    """Every row goes on with one word."""
+    """Every row continues with one word."""
     parent = torch.arange(len(word), device=word.device)
     return Choice(parent, word, log_probs.gather(1, word[:, None]).squeeze(1))
 
@@ -177,7 +177,7 @@ def _best_extensions(log_probs: Tensor, total: Tensor, rows: Rows, room: Tensor,
 
 
 def _top(values: Tensor, count: int, width: int = 64) -> tuple[Tensor, Tensor]:
-    """``values.topk(count)`` of every row: the largest stand in the blocks with the largest maxima."""
+    """``values.topk(count)`` of every row: the largest are in the blocks with the largest maxima."""
     whole = values.shape[1] - values.shape[1] % width
     if whole < 2 * count * width:
         best, place = values.topk(count, dim=1)
@@ -191,7 +191,7 @@ def _top(values: Tensor, count: int, width: int = 64) -> tuple[Tensor, Tensor]:
 
 
 def _draw(log_probs: Tensor, options: SearchConfig, generator: torch.Generator) -> Tensor:
-    """A word a row from the tempered distribution, cut to its top k and to its nucleus (top p)."""
+    """A word per row from the tempered distribution, cut to its top k and to its nucleus (top p)."""
     scaled = log_probs / options.temperature
     if not options.top_k and options.top_p == 1:
         return torch.multinomial(scaled.softmax(dim=-1), 1, generator=generator).squeeze(1)

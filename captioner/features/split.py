@@ -23,7 +23,7 @@ class Split:
 
     Attributes:
         records: the images.
-        features: the encoder trunk's output, a row a record.
+        features: the encoder trunk's output, a row per record.
     """
 
     records: Sequence[Record]

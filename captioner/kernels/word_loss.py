@@ -19,7 +19,7 @@ from captioner.kernels.compiler import compiled
 from captioner.kernels.linear import Products
 from captioner.kernels.precision import at_least_float32, operand
 
-CHUNK = 640  # words at the most
+CHUNK = 640  # words at most
 
 
 def word_loss(

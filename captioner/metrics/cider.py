@@ -127,7 +127,7 @@ class CiderD:
 
 
 def against(references: References) -> Measure:
-    """``CIDEr-D``, the mean over captions, one an image."""
+    """``CIDEr-D``, the mean over captions, one per image."""
     cider = CiderD(references)
     return lambda captions: {"CIDEr-D": float(cider.scores(captions, range(len(captions))).mean())}
 

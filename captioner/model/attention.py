@@ -49,7 +49,7 @@ class Attention(nn.Module):
         return Memory(self.keys(annotations), Values(annotations), Products(), expected, generator)
 
     def forward(self, hidden: Tensor, memory: Memory, rows: Rows) -> Glimpse:
-        """Look at each row's image in the light of its hidden state ``(rows, hidden_size)``."""
+        """Look at each row's image, given its hidden state ``(rows, hidden_size)``."""
         scores = self.scores(hidden, memory, rows)
         if memory.deleted is not None:
             scores = scores.masked_fill(memory.deleted, float("-inf"))

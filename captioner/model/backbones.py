@@ -62,10 +62,10 @@ class Coordinates(nn.Module):
 def small_stages() -> Stages:
     """A compact network to train from scratch: one annotation of 128 every 8 pixels.
 
-    Its receptive field is 46 pixels, so an annotation speaks of what is near it and the attention maps
-    can be read; that an object stands left of another is told by the coordinates. Strided convolutions have
+    Its receptive field is 46 pixels, so an annotation describes its neighbourhood and the attention maps
+    can be read; the coordinates say which of two objects is further left. Strided convolutions have
     an even kernel, which keeps every annotation in the middle of its cell. The second convolution of stage1
-    is there for outlines: without it shapes are told at their edge, and the peaks stand beside them.
+    is there for outlines: without it shapes are recognized at their edges, and the peaks lie beside them.
     """
 
     def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:

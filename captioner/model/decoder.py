@@ -125,7 +125,7 @@ class Decoder(nn.Module):
         return self.attention.remember(annotations, generator), state.split(self.cell.hidden_size, dim=-1)
 
     def begin_captions(self, annotations: Tensor, captions: Captions) -> tuple[Memory, State]:
-        """The memory that ``captions.rows`` speaks of, and the initial state of every caption."""
+        """The memory that ``captions.rows`` refers to, and the initial state of every caption."""
         memory, initial = self.begin(annotations[captions.order])
         return memory, tuple(part[captions.place] for part in initial)
 
@@ -166,7 +166,7 @@ class Decoder(nn.Module):
     def deep(self, step: Step, linear: Linear = F.linear) -> Tensor:
         """What the output layer reads: dropout(tanh(E y + L_h dropout(h) + L_z beta z)).
 
-        The tanh stands in the authors' code, not in the paper's equation 7. Without deep output it is
+        The tanh is in the authors' code, not in the paper's equation 7. Without deep output it is
         dropout(h) alone.
         """
         hidden = self.dropout(step.hidden)

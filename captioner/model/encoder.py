@@ -1,7 +1,7 @@
 """The encoder: a convolutional network whose feature map's cells are the annotations.
 
 An encoder is a line of named stages. Those before ``fine_tune`` are frozen: they stay in eval mode, so
-their BatchNorm statistics never drift, and their output is computed once an image and cached. What
+their BatchNorm statistics never drift, and their output is computed once per image and cached. What
 follows is trained.
 """
 
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         image_size: side of the square image, in pixels.
         mean, std: of each colour channel, for pixels in [0, 1].
         fine_tune: False for all frozen, True for all trained, or the name of the first trained stage.
-        keep_statistics: whether the trained stages' BatchNorm, too, goes on with the mean and variance
+        keep_statistics: whether the trained stages' BatchNorm, too, keeps the mean and variance
             that it has, as is usual where a pretrained network is fine-tuned in small batches.
     """
 

@@ -1,4 +1,4 @@
-"""What tells one set of weights from another."""
+"""A hash that identifies a set of weights."""
 
 from __future__ import annotations
 

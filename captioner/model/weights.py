@@ -18,10 +18,10 @@ def load_weights_into(network: nn.Module, path: str) -> None:
     """Load a state dict; entries of the classifier may be missing, others may not.
 
     Raises:
-        CaptionerError: the file cannot be read, is of another network, or holds what is no number.
+        CaptionerError: the file cannot be read, belongs to another network, or contains NaN or infinity.
     """
     state, wanted = read_state_dict(path), network.state_dict()
-    # the classifier is never used, so one for other classes is no reason to refuse the rest
+    # the classifier is never used, so a classifier for other classes does not matter
     state = {k: v for k, v in state.items() if not (k.startswith(CLASSIFIERS) and k in wanted)}
     missing = [k for k in wanted if k not in state and not k.startswith(CLASSIFIERS)]
     unexpected = [k for k in state if k not in wanted]

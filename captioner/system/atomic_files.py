@@ -1,7 +1,7 @@
 """Files written whole or not at all, whatever stops their writer: an error, a full disk or ``kill -9``.
 
 A file is written under a temporary name, synced and renamed. Only a killed writer leaves its temporary file
-behind, and whoever owns the folder next removes it.
+behind, and the folder's next owner removes it.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ if fcntl is not None:
 
 @contextmanager
 def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[bool]:
-    """Whether this process may write to ``path``, which exists; nobody else may before the block ends.
+    """Whether this process may write to ``path``, which exists; no other process may before the block ends.
 
-    Where there are no such locks (Windows, some network file systems) everybody may.
+    Where there are no such locks (Windows, some network file systems) any process may.
 
     Args:
         wait: is called if another process owns the path, before waiting for it to end; None: do not wait.

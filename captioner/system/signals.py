@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the run; its message says how to go on, and ``status`` is what to exit with."""
+    """A signal ended the run; its message says how to resume, and ``status`` is what to exit with."""
 
     def __init__(self, number: int, message: str = "interrupted") -> None:
         super().__init__(message)

@@ -25,7 +25,7 @@ PAPER, FAINT = "#ffffff", "#a6a6a6"
 
 
 def attention_frames(caption: Caption) -> list[Image.Image]:
-    """The photo as the model saw it over the whole caption, then a frame a word.
+    """The photo as the model saw it over the whole caption, then one frame per word.
 
     A word's frame has its attention over the photo, in the colours and on the scale of the still
     figure, and the word itself stands out in the caption beneath.

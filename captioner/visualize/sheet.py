@@ -24,7 +24,7 @@ def sheet(width: float, height: float, **options: Any) -> Figure:
 
 
 def axes_at(figure: Figure, left: float, upper: float, width: float, height: float) -> Axes:
-    """Axes whose upper left corner stands there."""
+    """Axes with their upper left corner there."""
     across, down = figure.get_size_inches()
     return figure.add_axes((left / across, 1 - (upper + height) / down, width / across, height / down))
 

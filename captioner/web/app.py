@@ -114,7 +114,7 @@ def as_answer(caption: Caption, upload: Upload) -> dict[str, object]:
 
 
 async def _unless_gone(request: Request, future: Future[Caption]) -> Caption:
-    """The result, unless the client hangs up before: then the photo is not captioned in vain.
+    """The result, unless the client hangs up before: then captioning is cancelled.
 
     Raises:
         ClientDisconnect: it has hung up.
@@ -166,4 +166,4 @@ async def _not_served(request: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, error: Exception) -> Response:
-    return Refused(500, f"server: {type(error).__name__}, which its log tells more of").response
+    return Refused(500, f"server: {type(error).__name__}, see the server's log").response

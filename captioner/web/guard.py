@@ -4,7 +4,7 @@ A browser lets any page send requests to a server on its user's machine. Two rul
 
 - The host that a request names must be an IP address, ``localhost``, or a name that the user chose. A page
   that has its own name point to this machine (DNS rebinding) is known by that name.
-- A request that another page makes, which its ``Origin`` and ``Sec-Fetch-Site`` headers tell, is refused;
+- A request that another page makes, which its ``Origin`` and ``Sec-Fetch-Site`` headers reveal, is refused;
   only following a link to this server is allowed. No answer has CORS headers.
 """
 

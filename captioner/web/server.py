@@ -23,7 +23,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         raise CaptionerError(
-            f"--host: {host!r} is no address ({getattr(error, 'strerror', error)})"
+            f"--host: {host!r} is not an address ({getattr(error, 'strerror', error)})"
         ) from None
     try:
         return socket.create_server(address[:2], family=family, backlog=512)

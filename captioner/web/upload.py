@@ -51,7 +51,7 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
 
     Raises:
         Refused: 400 for a broken form, 408 for one that takes too long, 413 for one that is too large, 415
-            for what is no form, 422 for one without photo or with wrong options.
+            for anything but a form, 422 for one without photo or with wrong options.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
         raise Refused(415, f"Content-Type: must be multipart/form-data, with the file as {FIELD!r}")

@@ -23,7 +23,7 @@ class Worker:
     """Captions photos in the order in which they come, as many at a time as wait.
 
     Args:
-        batch_size: photos at a time, at the most.
+        batch_size: largest number of photos per batch.
     """
 
     def __init__(self, predictor: Predictor, batch_size: int = 16) -> None:

@@ -201,7 +201,7 @@ def test_karpathy_missing_split_names_those_there(tmp_path: Path) -> None:
         ([karpathy_image("b.jpg", "train")], "images[0]: there is no image file"),
         (
             [karpathy_image("a.jpg", "train")] * 2,
-            "images[1]: the image a.jpg stands in the file twice",
+            "images[1]: the image a.jpg is in the file twice",
         ),
     ],
 )
@@ -251,7 +251,7 @@ def test_coco_joins_images_and_annotations(tmp_path: Path) -> None:
     [
         ([A, B], [caption(1)], "images[1]: the image b.jpg has no caption"),
         ([A], [caption(1), caption(3)], "annotations[1]: 'images' has no image with id 3"),
-        ([A, A], [caption(1)], "images[1]: the image id 1 stands in the file twice"),
+        ([A, A], [caption(1)], "images[1]: the image id 1 is in the file twice"),
         ([A], [caption(1, "")], "annotations[0]: the caption '' has no words"),
         ([A], [caption(1, None)], "'caption' must be a string, not None"),
         ([A], [caption(True)], "'image_id' must be a whole number or a string, not True"),

@@ -89,7 +89,7 @@ def test_scores_follow_the_formula() -> None:
 def test_scores_equal_those_of_coco() -> None:
     coco = pytest.importorskip("pycocoevalcap.cider.cider")
     scorer = CiderD(WORDS)
-    for shift in range(len(CAPTIONS)):  # it takes one caption an image
+    for shift in range(len(CAPTIONS)):  # it takes one caption per image
         chosen = [HYPOTHESES[(shift + i) % len(CAPTIONS)] for i in range(len(WORDS))]
         found = {i: [" ".join(words)] for i, words in enumerate(chosen)}
         mean, each = coco.Cider().compute_score(dict(enumerate(REFERENCES)), found)

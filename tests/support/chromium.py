@@ -15,8 +15,12 @@ from PIL import Image
 
 pytest.importorskip("selenium", reason="selenium is missing: bash scripts/test.sh --browser installs it")
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+
+__all__ = ["ActionChains", "By", "Keys", "WebDriverWait"]  # which the tests import from here, or are skipped
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")

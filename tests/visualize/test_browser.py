@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.keys import Keys
 from support import chromium
 from support.captions import caption_of, drawing
-from support.chromium import By, WebDriverWait, drawn, pixels, select, wait, words
+from support.chromium import ActionChains, By, Keys, WebDriverWait, drawn, pixels, select, wait, words
 
 from captioner.caption import Caption
 from captioner.visualize.overlay import overlay, upsample

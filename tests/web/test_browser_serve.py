@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.keys import Keys
 from support import chromium, served, tiny
-from support.chromium import By, WebDriverWait, drawn, pixels, select, words
+from support.chromium import ActionChains, By, Keys, WebDriverWait, drawn, pixels, select, words
 
 import captioner
 from captioner.config.search import SearchConfig

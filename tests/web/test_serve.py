@@ -360,7 +360,7 @@ def test_bug_is_one_error_and_the_server_goes_on(monkeypatch: pytest.MonkeyPatch
     with served(slow) as port:
         answer = post(port, b"bug")
         assert answer.status == 500
-        assert answer.json == {"error": "server: ZeroDivisionError, which its log tells more of"}
+        assert answer.json == {"error": "server: ZeroDivisionError, see the server's log"}
         assert post(port, b"fine").json["caption"] == "photo fine"
 
 

@@ -72,7 +72,7 @@ def test_help_does_not_import_torch() -> None:
         (["--batch-size", "-1"], "--batch-size: -1 is out of range, it must be between 1 and 1e+06"),
         (["--port", "70000"], "--port: 70000 is out of range, it must be between 0 and 65535"),
         (["--device", "cpu"], "checkpoint: there is no "),
-        (["--host", "no.such.host.invalid"], "--host: 'no.such.host.invalid' is no address "),
+        (["--host", "no.such.host.invalid"], "--host: 'no.such.host.invalid' is not an address "),
     ],
     ids=str,
 )

@@ -76,7 +76,7 @@ def examine(
         workers: threads that decode images.
 
     Raises:
-        CaptionerError: an option is out of range; what is wrong with the data is told in the diagnosis.
+        CaptionerError: an option is out of range; problems of the data are reported in the diagnosis.
     """
     check(data, "data")
     check(vocabulary, "vocabulary")

@@ -43,7 +43,7 @@ def load_coco(config: CocoConfig, split: str, faults: Faults = None) -> list[Rec
         with noted(faults):
             image_id = entry(image, "id", (int, str), place)
             if image_id in names:
-                raise Fault(TWICE, f"{place}: the image id {image_id!r} stands in the file twice")
+                raise Fault(TWICE, f"{place}: the image id {image_id!r} is in the file twice")
             names[image_id] = place, entry(image, "file_name", str, place)
     for i, annotation in enumerate(entry(content, "annotations", list, str(path))):
         place = f"{path}: annotations[{i}]"

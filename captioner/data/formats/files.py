@@ -1,4 +1,4 @@
-"""Caption files and image folders, read so that every fault is told with its place.
+"""Caption files and image folders, read so that every fault is reported with its place.
 
 A fault is raised, so the first one ends the reading; or, for who wants to know them all, it is noted and
 the entry that has it is left out.
@@ -91,7 +91,7 @@ def read_json(path: Path, key: str) -> Any:
 
 
 def parse_json(text: str, place: str) -> Any:
-    """Parse JSON that stands at ``place``, a file or ``file:line``."""
+    """Parse JSON found at ``place``, a file or ``file:line``."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -111,7 +111,7 @@ def entry(item: Any, key: str, kinds: Any, place: str) -> Any:
     """``item[key]``, where ``item`` is a parsed JSON object and its value of one of ``kinds``.
 
     Raises:
-        CaptionerError: ``item`` is no object, has no such key, or the value is of another type.
+        CaptionerError: ``item`` is not an object, has no such key, or the value is of another type.
     """
     if not isinstance(item, dict):
         raise CaptionerError(f"{place}: must be an object, not {reprlib.repr(item)}")

@@ -62,7 +62,7 @@ def _read_list(root: Path, split: str, faults: Faults) -> dict[str, str]:
     for place, name in read_lines(path, "data.root"):
         with noted(faults):
             if name in names:
-                raise Fault(TWICE, f"{place}: the image {name} stands in the list twice")
+                raise Fault(TWICE, f"{place}: the image {name} is in the list twice")
             names[name] = place
     if not names:
         raise CaptionerError(f"{path}: names no image")

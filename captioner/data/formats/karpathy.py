@@ -45,7 +45,7 @@ def load_karpathy(config: KarpathyConfig, split: str, faults: Faults = None) -> 
             if found in wanted:
                 record = _record(image, folder, place, faults)
                 if record.image_id in records:
-                    raise Fault(TWICE, f"{place}: the image {record.image_id} stands in the file twice")
+                    raise Fault(TWICE, f"{place}: the image {record.image_id} is in the file twice")
                 records[record.image_id] = record
     if not wanted & splits:
         there = ", ".join(sorted(splits)) or "none"

@@ -89,7 +89,7 @@ def _csv_row(row: list[str], place: str, columns: int, image: int, caption: int)
     if len(row) != columns:
         raise CaptionerError(
             f"{place}: has {len(row)} fields, the header {columns} "
-            "(a caption with a comma must stand in double quotes)"
+            "(a caption with a comma must be in double quotes)"
         )
     if (text := row[caption].strip()) in MISSING:
         raise Fault(EMPTY, f"{place}: the caption {text!r} stands for a missing value")

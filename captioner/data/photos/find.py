@@ -22,8 +22,8 @@ def find_images(paths: Iterable[str]) -> Iterator[Path]:
     - A folder stands for every file below it that has an image's extension, sorted; links to
       folders are not followed. Folders in it that cannot be listed are passed on at its end.
     - A pattern such as ``photos/**/*.jpg`` stands for such files among those it matches, sorted.
-    - ``-`` stands for the paths on standard input, a line each.
-    - Any other path is passed on, whether it exists or not, so that reading it tells what is wrong.
+    - ``-`` stands for the paths on standard input, one per line.
+    - Any other path is passed on, whether it exists or not, so that reading it reports what is wrong.
 
     Raises:
         CaptionerError: a folder or a pattern holds no image.
@@ -42,7 +42,7 @@ def find_images(paths: Iterable[str]) -> Iterator[Path]:
 def _standard_input() -> Iterator[str]:
     if sys.stdin is None:
         raise CaptionerError("-: standard input is closed")
-    # bytes, as a file name need not be valid in any encoding; what has no line ends is no list of paths
+    # bytes, as a file name may be in any encoding; anything without line ends is not a list of paths
     for line in iter(lambda: sys.stdin.buffer.readline(LONGEST_PATH), b""):
         if name := line.rstrip(b"\r\n"):
             yield os.fsdecode(name)
@@ -62,7 +62,7 @@ def _only_images(candidates: Iterable[str], typed: str, closed: Sequence[str] = 
         if os.path.splitext(candidate)[1].lower() in extensions and not os.path.isdir(candidate):
             found = True
             yield Path(candidate)
-    yield from map(Path, closed)  # reading them tells why
+    yield from map(Path, closed)  # reading them reports why
     if not found and not closed:
         endings = ", ".join(sorted(extensions))
         raise CaptionerError(f"{printable(typed)}: no image in it, their names end in {endings}")

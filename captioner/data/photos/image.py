@@ -19,7 +19,7 @@ from captioner.errors import CaptionerError
 
 Source = Path | str | bytes | BinaryIO | Callable[[], Image.Image] | Image.Image
 
-# What Pillow warns of, such as damaged EXIF, is dealt with here or told as an error. One filter for
+# What Pillow warns of, such as damaged EXIF, is handled here or raised as an error. One filter for
 # good, as warnings.catch_warnings is not safe in the threads that read photos.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -41,7 +41,7 @@ TURNS = {  # EXIF orientation -> what makes the photo upright
 
 
 class UnknownFormat(CaptionerError):
-    """What was read is no image, or one of a format that is not read."""
+    """What was read is not an image, or its format is not supported."""
 
 
 class TooManyPixels(CaptionerError):
@@ -91,7 +91,7 @@ def check_pixels(data: bytes, limit: int) -> None:
     """Refuse the bytes of an image by what its header says, before anything is decoded.
 
     Args:
-        limit: pixels that it may have at the most.
+        limit: largest number of pixels.
 
     Raises:
         UnknownFormat, TooManyPixels: so it is.
@@ -111,7 +111,7 @@ def known_formats() -> list[str]:
 
 
 def printable(path: object) -> str:
-    """A path as it may stand in a one-line message: quoted if it holds control characters."""
+    """A path as it may appear in a one-line message: quoted if it holds control characters."""
     text = str(path)
     return text if text.isprintable() else repr(text)
 
@@ -128,7 +128,7 @@ def _open(source: Path | str | bytes | BinaryIO) -> tuple[BinaryIO, str]:
     try:
         mode = os.stat(source).st_mode
         if stat.S_ISDIR(mode):
-            os.scandir(source).close()  # tells if it is closed to us
+            os.scandir(source).close()  # fails if we may not read it
             raise CaptionerError(f"{name}: is a folder, not an image")
         if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
             raise CaptionerError(f"{name}: is a pipe or a device, not an image")

@@ -1,4 +1,4 @@
-"""How many scans a JPEG file has, passes over its picture, told without decoding it.
+"""How many scans a JPEG file has, that is, passes over its picture, counted without decoding it.
 
 A scan may take no more than twelve bytes of the file, yet it costs time for every pixel. Photos have some ten
 of them; a file of a few kilobytes can have thousands, and would hold its decoder for hours.

@@ -43,4 +43,4 @@ def prefetched(
             fill()
             yield batch
     finally:
-        pool.shutdown(cancel_futures=True)  # nobody will ask for them
+        pool.shutdown(cancel_futures=True)  # no longer needed

@@ -59,8 +59,8 @@ def deletion_drops(
 
     Args:
         annotations: ``(images, locations, features)``.
-        captions: one an image, as indices, without ``<end>``.
-        seeds: of the random locations, one an image, so that the batch an image is in does not matter.
+        captions: one per image, as indices, without ``<end>``.
+        seeds: of the random locations, one per image, so that the batch an image is in does not matter.
         shares: of the locations, rounded to at least one and not all.
 
     Returns:

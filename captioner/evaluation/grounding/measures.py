@@ -1,4 +1,4 @@
-"""Whether attention maps stand where they should, and what they are like: measures on tensors alone.
+"""Whether attention maps are where they should be, and how they look: measures on tensors alone.
 
 A map is a row of ``locations`` weights that sum to 1, the feature map's cells row after row. The image is
 a square with sides of 1, in which cell (row, column) takes its equal part and an annotation stands for its

@@ -1,4 +1,4 @@
-"""Whether the maps of words stand on what the words name, by class of word."""
+"""Whether the maps of words lie on what the words name, by class of word."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class VersusChance:
 
 @dataclass(frozen=True)
 class Placement:
-    """Whether the maps of a class of words stand on what the words name, over ``words``.
+    """Whether the maps of a class of words lie on what the words name, over ``words``.
 
     Attributes:
         pointing: the centre of the map's highest cell lies in the box.

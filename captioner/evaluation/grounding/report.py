@@ -93,7 +93,7 @@ def attention_report(
 
     Args:
         hypotheses: the split's captions, with attention.
-        deletion_images: deletion is measured on so many images at the most, drawn by ``deletion_seed``.
+        deletion_images: deletion is measured on at most this many images, drawn by ``deletion_seed``.
 
     Raises:
         CaptionerError: the encoder has one location, or no caption has a word.
