@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import TypeVar
 
@@ -38,9 +38,25 @@ def check_choice(name: object, choices: Iterable[str], place: str) -> None:
     """Raise a :class:`CaptionerError` that lists ``choices`` unless ``name`` is one of them."""
     choices = list(choices)
     if name not in choices:
-        near = difflib.get_close_matches(str(name), choices, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise CaptionerError(f"{place}: {str(name)!r} is not one of {', '.join(choices)}{hint}")
+        raise no_such_choice(str(name), choices, place)
+
+
+def no_such_choice(name: str, choices: Sequence[str], place: str) -> CaptionerError:
+    """An error that lists the choices there are, and suggests the nearest."""
+    return CaptionerError(f"{place}: {name!r} is not one of {', '.join(choices)}{_nearest(name, choices)}")
+
+
+def no_such_key(key: str, keys: Sequence[str], place: str = "") -> CaptionerError:
+    """An error that lists the keys there are at ``place``, and suggests the nearest."""
+    full = f"{place}.{key}" if place else key
+    return CaptionerError(
+        f"{full}: there is no such key, the keys here are {', '.join(keys)}{_nearest(key, keys)}"
+    )
+
+
+def _nearest(name: str, choices: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, choices, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def check_range(value: float, place: str, low: float = -inf, high: float = inf, below: float = inf) -> None:

@@ -22,7 +22,6 @@ COMMANDS = {
     "serve": "a web page to drop photos on, and a JSON endpoint",
     "scenes": "write generated scenes with captions, to try things out on",
 }
-CONFIGURED = ("train", "evaluate", "compare", "check")  # by Hydra
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -52,7 +51,9 @@ def _run(given: list[str]) -> int:
         return 0
     try:
         choose(COMMANDS, given[0], "captioner")
-        if given[0] in CONFIGURED and {"-h", "--help"} & set(given[1:]):
+        if {"-h", "--help"} & set(given[1:]) and given[0] in import_module(
+            "captioner.config.schema"
+        ).COMMANDS:
             print(import_module("captioner.config.reference").help_text(given[0]))
             return 0
         # each command imports what it needs: torch alone takes seconds
@@ -70,6 +71,11 @@ def _run(given: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # the reader, head for one, has seen enough
         return 1
+
+
+def _is_configured(command: str) -> bool:
+    """Whether the command takes KEY=VALUE, whose help is read from their declarations."""
+    return command in import_module("captioner.config.schema").COMMANDS
 
 
 def _settle_output() -> None:

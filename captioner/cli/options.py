@@ -6,7 +6,7 @@ import argparse
 from dataclasses import MISSING
 from typing import Any, TypeVar
 
-from captioner.config.declare import declarations
+from captioner.config.declare import as_typed, declarations
 
 C = TypeVar("C")
 
@@ -16,9 +16,8 @@ def add_flags(parser: argparse._ActionsContainer, schema: type[Any]) -> None:
     for of, declared in declarations(schema):
         assert of.default is not MISSING
         values = f" ({declared.limits})" if declared.limits and not declared.choices else ""
-        shown = str(of.default).lower() if isinstance(of.default, bool) else of.default
         settings: dict[str, Any] = {"default": of.default, "dest": of.name}
-        settings["help"] = f"{declared.meaning}{values} (default: {shown})".replace("%", "%%")
+        settings["help"] = f"{declared.meaning}{values} (default: {as_typed(of.default)})".replace("%", "%%")
         if isinstance(of.default, bool):
             settings["action"] = argparse.BooleanOptionalAction
         else:
@@ -34,8 +33,9 @@ def from_flags(schema: type[C], arguments: argparse.Namespace) -> C:
     Raises:
         CaptionerError: a value is out of range; it names the flag.
     """
-    values = {of.name: getattr(arguments, of.name) for of, _ in declarations(schema)}
+    values = {}
     for of, declared in declarations(schema):
+        values[of.name] = getattr(arguments, of.name)
         declared.check(values[of.name], flag(of.name))
     return schema(**values)
 

@@ -16,11 +16,11 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from captioner.config.declare import CONF
 from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE
-from captioner.config.strict import from_plain, unknown_key
-from captioner.errors import CaptionerError, check_choice
+from captioner.config.strict import from_plain
+from captioner.errors import CaptionerError, no_such_choice, no_such_key
 
-CONFIG = "captioner.conf"
 C = TypeVar("C")
 
 
@@ -39,8 +39,8 @@ def run_command(
 ) -> None:
     """Compose the configuration ``config_name`` with the command line's overrides and run ``task`` on it.
 
-    ``task`` gets the typed configuration, of the class ``schema``. Hydra's own options (``--help``,
-    ``--cfg job``, ``-m`` for several runs) work as everywhere.
+    ``task`` gets the typed configuration, of the class ``schema``. Hydra's own options
+    (``--cfg job``, ``-m`` for several runs) work as everywhere.
 
     Raises:
         CaptionerError: an override names no key or choice, or has the wrong type; or what ``task`` raised.
@@ -58,7 +58,7 @@ def run_command(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us rather than being printed
     argv, sys.argv = sys.argv, [f"captioner {config_name}", *arguments]
     try:
-        hydra.main(config_path=f"pkg://{CONFIG}", config_name=config_name, version_base="1.3")(job)()
+        hydra.main(config_path=f"pkg://{CONF}", config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null
         raise CaptionerError(readable(error)) from error
     finally:
@@ -71,7 +71,7 @@ def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """What a command's configuration would be with these overrides, as plain values."""
     register_schemas()
     at_work = GlobalHydra.instance().is_initialized()  # within run_command, or not
-    with nullcontext() if at_work else hydra.initialize_config_module(CONFIG, version_base="1.3"):
+    with nullcontext() if at_work else hydra.initialize_config_module(CONF, version_base="1.3"):
         composed = OmegaConf.to_container(hydra.compose(config_name, list(overrides)), resolve=True)
     assert isinstance(composed, dict)
     return {str(key): value for key, value in composed.items()}
@@ -81,7 +81,7 @@ def readable(error: Exception) -> str:
     """Hydra's and omegaconf's errors as one line with the choices, and the nearest of them."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return _refusal(name, error.options, group)
+        return str(no_such_choice(name, error.options, group))
     if bare := re.match(r"In '(\w+)/([^']+)': ConfigKeyError", str(error)):
         return _file_without_schema(bare[1], bare[2])
     cause: BaseException = error
@@ -92,17 +92,9 @@ def readable(error: Exception) -> str:
         parent = cause.parent_node
         if isinstance(parent, DictConfig) and cause.key not in parent:
             group, _, name = key.rpartition(".")
-            return str(unknown_key(name, [str(k) for k in parent if k != "hydra"], group))
+            return str(no_such_key(name, [str(k) for k in parent if k != "hydra"], group))
         return f"{key}: {str(cause).splitlines()[0]}"
     return " ".join(str(error).split())
-
-
-def _refusal(name: str, choices: Sequence[str], place: str) -> str:
-    try:
-        check_choice(name, choices, place)
-    except CaptionerError as error:
-        return str(error)
-    return f"{place}: {name!r} cannot be read"
 
 
 def _file_without_schema(group: str, name: str) -> str:

@@ -6,6 +6,7 @@ flags of the command line, the web form, ``--help`` and docs/configuration.md ar
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass
@@ -93,6 +94,11 @@ def value(default: Any, meaning: str, **bounds: Any) -> Any:
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def as_typed(item: Any) -> str:
+    """A value as it is typed on a command line."""
+    return item if isinstance(item, str) else json.dumps(item)
 
 
 def declaration_of(of: Field[Any]) -> Declaration | None:

@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
-from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
-import yaml
-
-from captioner.config.declare import CONF, REQUIRED, choices_of, declarations
+from captioner.config.declare import REQUIRED, as_typed, choices_of, declarations
 from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE
+from captioner.config.starting import changed_by, start_of
 
 WIDTH, INDENT = 100, 37
 EXAMPLES = {
@@ -54,15 +51,16 @@ Row = tuple[str, str, str, str]  # key, default, what the value may be, meaning
 def help_text(command: str) -> str:
     """What ``captioner COMMAND --help`` prints."""
     schema = COMMANDS[command]
+    start = start_of(command)
     lines = [f"usage: captioner {command} [KEY=VALUE ...]", "", _title(schema), "", EXAMPLES[command], ""]
-    lines += ["Keys, with their defaults:", "", *_lines(_rows(schema))]
-    chosen = _chosen(command)
+    lines += ["Keys, with the values they start from:", "", *_lines(_rows(schema), start.values)]
     for group in (of.name for of in fields(schema) if of.name in (*SCHEMAS, *SINGLE)):
-        lines += ["", *_heading(group, chosen[group])]
+        lines += ["", *_heading(group, start.chosen[group])]
         for heading, rows in _sections(group):
-            lines += [f"  with {heading}:"] * bool(heading) + list(_lines(rows))
-    if "experiment" in chosen:
-        lines += ["", *_heading("experiment", "NAME"), "  values for several groups at once"]
+            lines += [f"  with {heading}:"] * bool(heading) + list(_lines(rows, start.values))
+    if "experiment" in start.chosen:
+        lines += ["", *_heading("experiment", start.chosen["experiment"] or "NAME")]
+        lines += ["  values for several groups at once"]
     return "\n".join([*lines, "", "--cfg job prints the configuration that the arguments make."])
 
 
@@ -75,33 +73,34 @@ def markdown() -> str:
         choices = choices_of(group)
         parts.append(f"## {group}")
         if len(choices) > 1:
-            parts.append("Choices: " + ", ".join(f"`{group}={name}`" for name in choices) + ".")
+            parts.append(_choices(group))
         for heading, rows in _sections(group):
             parts += [f"### {heading}"] * bool(heading) + [_table(rows)]
+    parts += ["## experiment", "Values for several groups at once.", _choices("experiment")]
     return "\n\n".join(parts) + "\n"
 
 
 _INTRODUCTION = """\
 Every key, with its default, what it may be and what it means; `python -m captioner.config.reference` prints
-this page, and `captioner COMMAND --help` the keys of a command. A part is chosen by its name (`cell=gru`), a
-value changed by its key (`training.epochs=20`). Choices other than a group's default may change further
-values: they stand in the files of `conf/`."""
+this page. A part is chosen by its name (`cell=gru`), a value changed by its key (`training.epochs=20`).
+After a choice stand the values that it changes. `captioner COMMAND --help` shows the values that a command
+starts from."""
 
 
 def _title(schema: type[Any]) -> str:
     return str(schema.__doc__).partition(": ")[2].capitalize()
 
 
-def _chosen(command: str) -> dict[str, str]:
-    """The choice of every group that a command starts from."""
-    text = (files(CONF) / f"{command}.yaml").read_text(encoding="utf-8")
-    chosen: dict[str, str] = {}
-    for item in yaml.safe_load(text)["defaults"]:
-        if isinstance(item, dict):
-            chosen |= item
-        elif item in COMMANDS:
-            chosen |= _chosen(item)
-    return chosen
+def _choices(group: str) -> str:
+    """The choices of a group, with what each changes."""
+    changes = {name: changed_by(group, name) for name in choices_of(group)}
+    plain = [f"`{group}={name}`" for name, changed in changes.items() if not changed]
+    lines = ["- " + ", ".join(plain)] * bool(plain)
+    for name, changed in changes.items():
+        if changed:
+            values = ", ".join(f"`{key}={as_typed(item)}`" for key, item in changed.items())
+            lines.append(f"- `{group}={name}`: {values}")
+    return "\n".join(lines)
 
 
 def _sections(group: str) -> Iterator[tuple[str, list[Row]]]:
@@ -129,7 +128,7 @@ def _rows(schema: type[Any], prefix: str = "") -> list[Row]:
 
 def _default(of: Field[Any]) -> str:
     default = of.default_factory() if of.default_factory is not MISSING else of.default
-    return "" if default == REQUIRED else default if isinstance(default, str) else json.dumps(default)
+    return "" if default == REQUIRED else as_typed(default)
 
 
 def _heading(group: str, chosen: str) -> list[str]:
@@ -138,8 +137,9 @@ def _heading(group: str, chosen: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, subsequent_indent=" " * (len(group) + len(chosen) + 4))
 
 
-def _lines(rows: list[Row]) -> Iterator[str]:
-    for key, default, values, meaning in rows:
+def _lines(rows: list[Row], start: dict[str, Any]) -> Iterator[str]:
+    for key, declared, values, meaning in rows:
+        default = as_typed(start[key]) if key in start else declared
         text = meaning + f" ({values})" * bool(values)
         first = f"  {key}={default or 'VALUE'}  "
         yield textwrap.fill(text, WIDTH, initial_indent=f"{first:<{INDENT}}", subsequent_indent=" " * INDENT)

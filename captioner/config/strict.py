@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -13,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config.declare import REQUIRED, declaration_of
 from captioner.config.schema import SCHEMAS
-from captioner.errors import CaptionerError, check_range, choose
+from captioner.errors import CaptionerError, check_range, choose, no_such_key
 
 C = TypeVar("C")
 LONGEST = 100_000  # characters of one value, written out
@@ -36,7 +35,7 @@ def from_plain(schema: type[C], values: Any, place: str = "") -> C:
     names = [field.name for field in fields(schema)]  # type: ignore[arg-type]
     for key in values:
         if key not in names:
-            raise unknown_key(str(key), names, place)
+            raise no_such_key(str(key), names, place)
     built: dict[str, Any] = {}
     for field in fields(schema):  # type: ignore[arg-type]
         key = f"{place}.{field.name}" if place else field.name
@@ -58,14 +57,6 @@ def from_plain(schema: type[C], values: Any, place: str = "") -> C:
             if (declared := declaration_of(field)) is not None:
                 declared.check(built[field.name], key)
     return schema(**built)
-
-
-def unknown_key(key: str, names: Sequence[str], place: str = "") -> CaptionerError:
-    """An error that lists the keys there are, and suggests the nearest."""
-    full = f"{place}.{key}" if place else key
-    near = difflib.get_close_matches(key, names, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return CaptionerError(f"{full}: there is no such key, the keys here are {', '.join(names)}{hint}")
 
 
 def _typed(schema: type[Any], name: str, value: Any, key: str) -> Any:

@@ -10,6 +10,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from captioner.config.declare import CONF
 from captioner.config.schema import TrainConfig
 from captioner.config.strict import from_plain
 from captioner.errors import CaptionerError
@@ -38,9 +39,7 @@ def resumed_config(folder: Path, given: Sequence[str]) -> TrainConfig:
 def continued_config(config: TrainConfig, folder: Path, given: Sequence[str]) -> TrainConfig:
     """Another run's configuration, with the phase's values and this command line's overrides on top."""
     present, merged = OmegaConf.structured(config), _saved(folder, "init")
-    phase = OmegaConf.create(
-        (files("captioner.conf") / "phase" / f"{config.phase.name}.yaml").read_bytes().decode()
-    )
+    phase = OmegaConf.create((files(CONF) / "phase" / f"{config.phase.name}.yaml").read_bytes().decode())
     assert isinstance(phase, DictConfig)
     keys = [f"{group}.{key}" for group in ("optimizer", "training") for key in phase.get(group, ())]
     for override in given:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
-import json
 from typing import Any
 
+from captioner.config.declare import as_typed
 from captioner.version import __version__
 from captioner.visualize.document import STYLES, Document, document
 from captioner.web.options import OPTIONS, PICTURES
@@ -164,7 +164,7 @@ def _object(properties: dict[str, Json], optional: tuple[str, ...] = ()) -> Json
 
 
 def _range(schema: Json) -> str:
-    default = json.dumps(schema["default"]).strip('"')
+    default = as_typed(schema["default"])
     if schema["type"] == "boolean":
         return f"true or false; default {default}"
     if "enum" in schema:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from math import inf
@@ -11,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from captioner.cli.main import main
+from captioner.config.compose import compose_plain
 from captioner.config.declare import Declaration, check, declarations, value
 from captioner.config.reference import help_text, markdown
 from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE, EvaluateConfig
@@ -134,6 +138,30 @@ def test_help_explains_every_key(command: str) -> None:
     assert {key for key in keys if f"  {key}=" not in text} == set()
     assert "schema" not in text
     assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_what_the_command_starts_from(command: str) -> None:
+    composed = compose_plain(command, ["checkpoint=X"] if command == "evaluate" else [])
+    shown = defaultdict(list)  # data=scenes and data=table both have a data.train
+    for key, text in re.findall(r"^  ([a-z_.]+)=(.*?)(?:  |$)", help_text(command), re.M):
+        shown[key].append(parsed(text))
+    for key, item in flat(composed):
+        if key != "checkpoint" and not key.endswith(".name"):
+            assert item in shown[key], key
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, item in values.items():
+        if isinstance(item, dict):
+            yield from flat(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", item
+
+
+def parsed(text: str) -> Any:
+    """A value as omegaconf reads it from the command line."""
+    return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[index, call-overload]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

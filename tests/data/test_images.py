@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from captioner.config.model import EncoderConfig
 from captioner.data.photos.find import LONGEST_PATH, find_images
 from captioner.data.photos.image import TooManyPixels, UnknownFormat, check_pixels, load_image
 from captioner.data.photos.preprocess import Preprocess
@@ -365,3 +366,8 @@ def test_pixels_are_counted_without_decoding_them() -> None:
         check_pixels(b"text", 600)
     with pytest.raises(CaptionerError, match="image: is empty"):
         check_pixels(b"", 600)
+
+
+def test_an_encoder_that_wants_an_unknown_shape_is_refused() -> None:
+    with pytest.raises(CaptionerError, match=r"^encoder.resize: 'pad' is not one of crop, squash"):
+        Preprocess.of(EncoderConfig(name="small", resize="pad"))

@@ -16,7 +16,7 @@ from PIL import Image
 from captioner.config.data import ScenesConfig, TableConfig
 from captioner.data.load import load_split
 from captioner.data.records import Box, Record
-from captioner.data.scenes.captions import refer
+from captioner.data.scenes.captions import reference_captions
 from captioner.data.scenes.drawing import Item, Scene, draw_scene
 from captioner.data.scenes.scenes import load_scenes, make_scenes, write_scenes
 from captioner.errors import CaptionerError
@@ -74,13 +74,13 @@ def test_captions_of_known_scenes() -> None:
     sun = Item("circle", "orange", "small", 20, 50, 9)
     house = Item("square", "red", "large", 70, 30, 15)
     tree = Item("triangle", "green", "small", 70, 75, 10)
-    alone, _ = refer(Scene((sun,), 96, (250, 250, 250)))
+    alone, _ = reference_captions(Scene((sun,), 96, (250, 250, 250)))
     assert alone[0] == "there is a small orange circle"
     assert alone[4] == "an orange circle on a plain background"
-    two, _ = refer(Scene((house, tree), 96, (250, 250, 250)))
+    two, _ = reference_captions(Scene((house, tree), 96, (250, 250, 250)))
     assert two[0] == "a large red square is above a small green triangle"
     assert two[4] == "a green triangle is below a red square"
-    three, _ = refer(Scene((sun, house, tree), 96, (250, 250, 250)))
+    three, _ = reference_captions(Scene((sun, house, tree), 96, (250, 250, 250)))
     assert three[4] == "a red square and a green triangle are right of an orange circle"
 
 

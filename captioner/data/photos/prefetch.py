@@ -22,7 +22,7 @@ def prefetched(
     """Batches of ``load(source)`` in order; at most two batches are held, or two sources per worker.
 
     Args:
-        workers: threads; with 0 each batch is prefetched when it is asked for.
+        workers: threads; with 0 each batch is loaded when it is asked for.
     """
     remaining = iter(sources)
     if not workers:

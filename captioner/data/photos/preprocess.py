@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from captioner.config.declare import check
 from captioner.config.model import EncoderConfig
 from captioner.data.photos.image import Source, load_image
 from captioner.data.records import Box
@@ -39,7 +40,6 @@ class Preprocess:
     Attributes:
         image_size: side S of the square that the model sees, in pixels.
         resize: ``crop`` takes the centre square of the photo, ``squash`` makes all of it square.
-
     """
 
     image_size: int
@@ -47,7 +47,12 @@ class Preprocess:
 
     @classmethod
     def of(cls, encoder: EncoderConfig) -> Preprocess:
-        """How an encoder wants its photos."""
+        """How an encoder wants its photos.
+
+        Raises:
+            CaptionerError: a value of its configuration means nothing.
+        """
+        check(encoder, "encoder")
         return cls(encoder.image_size, encoder.resize)
 
     def view(self, source: Source, shown: bool = False) -> View:

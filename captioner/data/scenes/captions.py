@@ -45,7 +45,7 @@ def relation(a: Item, b: Item) -> str | None:
     return None
 
 
-def refer(scene: Scene) -> tuple[tuple[str, ...], tuple[Grounding, ...]]:
+def reference_captions(scene: Scene) -> tuple[tuple[str, ...], tuple[Grounding, ...]]:
     """Five captions of the scene, and the box of every shape, colour and size word in them."""
     boxes = {item: box(item, scene.pixels) for item in scene.items}
     captions, groundings = [], []

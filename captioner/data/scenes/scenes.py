@@ -18,7 +18,7 @@ from typing import TypeVar
 from captioner.config.data import ScenesConfig
 from captioner.config.declare import check
 from captioner.data.records import Record
-from captioner.data.scenes.captions import refer, relation
+from captioner.data.scenes.captions import reference_captions, relation
 from captioner.data.scenes.drawing import COLOURS, OUTLINES, REACH, UNITS, Item, Scene, draw_scene
 from captioner.errors import CaptionerError, choose
 
@@ -38,7 +38,7 @@ def load_scenes(config: ScenesConfig, split: str) -> list[Record]:
     """
     records = []
     for i, scene in enumerate(make_scenes(config, split)):
-        captions, groundings = refer(scene)
+        captions, groundings = reference_captions(scene)
         records.append(Record(f"{split}_{i:05d}", partial(draw_scene, scene), captions, groundings))
     return records
 
@@ -62,7 +62,7 @@ def write_scenes(config: ScenesConfig, split: str, folder: Path) -> Path:
         for i, scene in enumerate(scenes):
             name = f"{split}_{i:05d}.png"
             draw_scene(scene).save(folder / name)
-            rows.append(json.dumps({"image": name, "caption": refer(scene)[0]}) + "\n")
+            rows.append(json.dumps({"image": name, "caption": reference_captions(scene)[0]}) + "\n")
         table.write_text("".join(rows), encoding="utf-8")
     except OSError as error:
         raise CaptionerError(f"{folder}: cannot be written to ({error.strerror})") from None

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.config.compose import compose_plain
+from captioner.config.declare import check
 from captioner.config.model import CellConfig
 from captioner.config.schema import SCHEMAS, CompareConfig, TrainConfig
 from captioner.config.strict import from_plain
@@ -47,7 +48,6 @@ CELLS = {  # by the name that reports use: the overrides of captioner train
     "gru": ("cell=gru",),
     "gru_reset_after": ("cell=gru", "cell.reset_after=true"),
 }
-EQUAL = ("width", "parameters")
 RESULT_FILE = "result.json"
 
 
@@ -56,7 +56,7 @@ class Run:
     """One run; what two tables have in common is trained once.
 
     Attributes:
-        tables: of ``EQUAL``, those that include it.
+        tables: of ``config.equal``, those that include it.
         parameters: weights of the decoder.
     """
 
@@ -164,10 +164,9 @@ def measure(config: TrainConfig, setup: Setup, folder: Path) -> tuple[dict[str, 
 
 
 def _check(config: CompareConfig) -> None:
+    check(config)
     for name in config.cells:
         check_choice(name, CELLS, "cells")
-    for name in config.equal:
-        check_choice(name, EQUAL, "equal")
     if BASELINE not in config.cells:
         raise CaptionerError(f"cells: {BASELINE} must be among them, the others are compared with it")
     for values, key in ((config.seeds, "seeds"), (config.equal, "equal"), (config.cells, "cells")):
