@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -30,9 +30,17 @@ class Record:
         source: the image file, or a function that draws the image.
         captions: reference captions as written.
         groundings: boxes of the content words, where the data knows them.
+        mirrored: whether left and right are swapped when the image is encoded, and in what its captions
+            stand for; their text, as the source, is the photo's.
     """
 
     image_id: str | int
     source: Path | Callable[[], Image.Image]
     captions: tuple[str, ...]
-    groundings: tuple[Grounding, ...] = field(default=())
+    groundings: tuple[Grounding, ...] = ()
+    mirrored: bool = False
+
+
+def mirror_of(record: Record) -> Record:
+    """The mirror image of a photo, without its groundings."""
+    return replace(record, groundings=(), mirrored=not record.mirrored)

@@ -1,4 +1,4 @@
-"""Captions of records as words and word indices, and what they would say of the mirrored photo."""
+"""The captions of records as words and as word indices."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from captioner.config.data import VocabularyConfig
 from captioner.data.records import Record
-from captioner.vocabulary import END, UNKNOWN, Vocabulary
+from captioner.vocabulary import END, UNKNOWN, Vocabulary, tokenize
 
 SIDES = {"left": "right", "right": "left"}  # the English words that a mirror swaps
-Captions = Sequence[Sequence[Sequence[int]]]  # of every image, as word indices
 
 
 def count_vocabulary(records: Iterable[Record], config: VocabularyConfig) -> Vocabulary:
@@ -22,23 +21,30 @@ def count_vocabulary(records: Iterable[Record], config: VocabularyConfig) -> Voc
     return Vocabulary.build(texts, config.unit, config.min_count, config.max_size)
 
 
+def caption_words(record: Record, unit: str) -> list[list[str]]:
+    """The words of a record's captions; those of a mirror image call left what the photo's call right."""
+    captions = [tokenize(caption, unit) for caption in record.captions]
+    if record.mirrored:
+        captions = [[SIDES.get(word, word) for word in words] for words in captions]
+    return captions
+
+
 def encode_captions(
     records: Sequence[Record], vocabulary: Vocabulary, max_length: int
 ) -> list[list[list[int]]]:
-    """Every record's captions as indices, longer ones cut after ``max_length`` words."""
-    cut = [[vocabulary.encode(text)[:-1][:max_length] for text in r.captions] for r in records]
-    return [[[*words, END] for words in captions] for captions in cut]
+    """Every record's captions as indices with ``<end>``, longer ones cut after ``max_length`` words.
+
+    Those of a mirror image name the other side, unless the vocabulary lacks one of the two.
+    """
+    swapped = _swapped_sides(vocabulary)
+
+    def encoded(record: Record, caption: str) -> list[int]:
+        words = vocabulary.encode(caption)[:-1][:max_length]
+        return [*([swapped.get(word, word) for word in words] if record.mirrored else words), END]
+
+    return [[encoded(record, caption) for caption in record.captions] for record in records]
 
 
-def mirrored_words(words: Sequence[str]) -> list[str]:
-    """What a caption would say of the mirrored image."""
-    return [SIDES.get(word, word) for word in words]
-
-
-def mirrored_captions(captions: Captions, vocabulary: Vocabulary) -> list[list[list[int]]]:
-    """The same of captions as word indices; unless the vocabulary has both sides it changes none."""
-    swapped = list(range(len(vocabulary)))
+def _swapped_sides(vocabulary: Vocabulary) -> dict[int, int]:
     left, right = (vocabulary.index.get(word, UNKNOWN) for word in SIDES)
-    if UNKNOWN not in (left, right):
-        swapped[left], swapped[right] = right, left
-    return [[[swapped[word] for word in caption] for caption in of_image] for of_image in captions]
+    return {} if UNKNOWN in (left, right) else {left: right, right: left}

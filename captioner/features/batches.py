@@ -4,65 +4,56 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from captioner.features.split import Split, gather
+from captioner.features.captioned import CaptionedSplit
 from captioner.model.rows import Captions
 
 
 def epoch_batches(
-    split: Split,
-    captions: Sequence[Sequence[Sequence[int]]],
+    split: CaptionedSplit,
     size: int,
     seed: int,
     epoch: int,
     captions_per_image: int | None = None,
     skip: int = 0,
-    mirrored: tuple[Split, Sequence[Sequence[Sequence[int]]]] | None = None,
     flip: float = 0.0,
     crop: float = 1.0,
 ) -> Iterator[tuple[Tensor, Captions, list[int]]]:
-    """One pass over the images in an order that only seed and epoch decide.
+    """One pass over the photos in an order that only seed and epoch decide.
 
     Args:
-        captions: what :func:`encode_captions` made of the split's records.
-        size: images a batch.
+        size: images per batch.
         captions_per_image: how many of an image's captions are drawn for this pass; None: all.
         skip: images that the pass has seen before, when it was interrupted.
-        mirrored: split and captions that stand in for the others, image by image.
-        flip: how often they do, a share from 0 to 1.
+        flip: share of the photos, from 0 to 1, whose mirror image is seen instead, if the split has them.
         crop: the least share of a feature map's rows, and of its columns, that is seen; see :func:`windows`.
 
     Yields:
-        The trunk's output for the batch's images, their captions, and their numbers: which of the split's
-        each is, and as much more as the split has images where it is mirrored.
+        The trunk's output for the batch's images, their captions, and which of the split's records they are.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    order = torch.randperm(len(split), generator=generator).tolist()
-    draw = random.Random(f"{seed} {epoch}")
+    order = torch.randperm(len(split.photos), generator=generator).tolist()
+    draw, mirrors = random.Random(f"{seed} {epoch}"), split.mirrors
 
-    def drawn(image: int) -> tuple[bool, Sequence[Sequence[int]]]:
-        turned = mirrored is not None and draw.random() < flip
-        of_image = mirrored[1][image] if mirrored is not None and turned else captions[image]
+    def drawn(photo: int) -> tuple[int, list[list[int]]]:
+        number = mirrors[photo] if mirrors and draw.random() < flip else photo
+        captions = split.captions[number]
         if captions_per_image is not None:
-            of_image = draw.sample(list(of_image), min(captions_per_image, len(of_image)))
-        return turned, of_image
+            captions = draw.sample(captions, min(captions_per_image, len(captions)))
+        return number, captions
 
-    for image in order[:skip]:
-        drawn(image)  # so that the others get what they would have had
+    for photo in order[:skip]:
+        drawn(photo)  # so that the others get what they would have had
     for first in range(skip, len(order), size):
-        chosen = order[first : first + size]
-        turned, said = zip(*map(drawn, chosen))
-        features = gather(split.features, chosen)
-        if mirrored is not None:
-            places = [i for i, turn in enumerate(turned) if turn]
-            features[places] = gather(mirrored[0].features, [chosen[i] for i in places])
+        numbers, captions = zip(*map(drawn, order[first : first + size]))
+        features = split.features(numbers)
         if crop < 1:
             features = windows(features, crop, random.Random(f"{seed} {epoch} {first}"))
-        yield features, Captions.build(said), [i + turn * len(split) for i, turn in zip(chosen, turned)]
+        yield features, Captions.build(captions), list(numbers)
 
 
 def windows(features: Tensor, least: float, draw: random.Random) -> Tensor:
@@ -70,8 +61,8 @@ def windows(features: Tensor, least: float, draw: random.Random) -> Tensor:
 
     Args:
         features: ``(images, channels, rows, columns)``.
-        least: share of the rows, and of the columns, that a window has at the least. All windows of a
-            batch have one size; each image has its own position.
+        least: share of the rows, and of the columns, that a window has at least. All windows of a batch have
+            one size; each image has its own position.
 
     Returns:
         ``(images, channels, fewer rows, fewer columns)``.

@@ -40,7 +40,6 @@ def cached_features(
     workers: int = 0,
     title: str = "encoding",
     progress: bool = True,
-    mirrored: bool = False,
 ) -> np.ndarray:
     """The trunk's output for every record, in their order, memory-mapped read-only.
 
@@ -50,12 +49,11 @@ def cached_features(
         folder: where all caches live.
         workers: as of :func:`captioner.features.encode.encode`.
         title: what the progress bar says.
-        mirrored: whether left and right of the images are swapped.
 
     Raises:
         CaptionerError: an image cannot be read, or the folder cannot be written.
     """
-    place = folder / _key(encoder, preprocess, records, mirrored)
+    place = folder / _key(encoder, preprocess, records)
     while not (place / ARRAY).is_file():
         _remove_abandoned(folder)
         make_folder(place, "run.cache")
@@ -63,7 +61,7 @@ def cached_features(
         with suppress(FileNotFoundError), owned(place, wait=_tell_waiting):
             if (place / ARRAY).is_file():  # by now
                 break
-            batches = encode(encoder, preprocess, records, device, workers, mirrored)
+            batches = encode(encoder, preprocess, records, device, workers)
             bar = tqdm(desc=title, total=len(records), unit="photo", leave=False, disable=not progress)
             try:
                 with bar, closing(batches):
@@ -113,7 +111,7 @@ def _tell_waiting() -> None:
     print("waiting for another process that encodes the same images", file=sys.stderr)
 
 
-def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record], mirrored: bool) -> str:
+def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record]) -> str:
     sources: list[object] = []
     for record in records:
         if isinstance(record.source, Path):
@@ -126,5 +124,8 @@ def _key(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record], mi
             sources.append(repr(getattr(record.source, "args", record.source)))
     if records and not isinstance(records[0].source, Path):  # drawn images change with the code
         sources.append(hashlib.sha256(records[0].source().tobytes()).hexdigest())
+    mirrored: object = any(record.mirrored for record in records)
+    if mirrored and not all(record.mirrored for record in records):
+        mirrored = [record.mirrored for record in records]
     content = [2, encoder.fingerprint(), preprocess.image_size, preprocess.resize, mirrored, sources]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -24,7 +24,6 @@ def encode(
     records: Sequence[Record],
     device: torch.device,
     workers: int = 0,
-    mirrored: bool = False,
 ) -> Generator[np.ndarray]:
     """The trunk's output for every record, in their order and in batches.
 
@@ -34,7 +33,6 @@ def encode(
     Args:
         workers: threads that decode images. On a CPU there are as many as torch computes with, whatever the
             number is, but with 0 all happens in the calling thread.
-        mirrored: whether left and right of the images are swapped.
 
     Yields:
         uint8 pixels where no stage is frozen, otherwise float16 feature maps.
@@ -51,7 +49,7 @@ def encode(
     def features_of(batch: Sequence[Record]) -> np.ndarray:
         if threads != cores:
             torch.set_num_threads(threads)  # of the thread that this runs in, and of those begun later
-        pixels = torch.stack([_pixels(preprocess, mirrored, record) for record in batch])
+        pixels = torch.stack([_pixels(preprocess, record) for record in batch])
         with torch.inference_mode():
             features = encoder.trunk(pixels.to(device)).cpu()
         array: np.ndarray = (features if features.dtype == torch.uint8 else features.half()).numpy()
@@ -65,6 +63,6 @@ def encode(
         torch.set_num_threads(cores)
 
 
-def _pixels(preprocess: Preprocess, mirrored: bool, record: Record) -> Tensor:
+def _pixels(preprocess: Preprocess, record: Record) -> Tensor:
     pixels = preprocess.pixels(preprocess.view(record.source).square)
-    return pixels.flip(-1) if mirrored else pixels
+    return pixels.flip(-1) if record.mirrored else pixels

@@ -51,7 +51,6 @@ def encode_split(
     run: RunConfig,
     device: torch.device,
     title: str,
-    mirrored: bool = False,
 ) -> Split:
     """The records with what the encoder's frozen part makes of their images."""
     features = cached_features(
@@ -63,6 +62,5 @@ def encode_split(
         run.workers,
         title,
         run.progress,
-        mirrored,
     )
     return Split(records, features)

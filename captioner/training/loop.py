@@ -122,17 +122,15 @@ def train_epoch(
     model.decoder.attention.look.begin_epoch(epoch / options.epochs)
     batches = epoch_batches(
         setup.train,
-        setup.captions,
         options.batch_size,
         options.seed,
         epoch,
         options.captions_per_image,
         skip=sums.images,
-        mirrored=setup.mirrored,
         flip=options.flip,
         crop=options.crop,
     )
-    steps = math.ceil((len(setup.train) - sums.images) / options.batch_size)
+    steps = math.ceil((len(setup.train.photos) - sums.images) / options.batch_size)
     title = f"epoch {epoch + 1}/{options.epochs}"
     bar = tqdm(
         batches,

@@ -13,9 +13,11 @@ from captioner.training.setup import Setup
 def setup_line(setup: Setup) -> str:
     """One line about the data and the model."""
     trained = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
+    photos = setup.train.photos.records
+    captions = sum(len(record.captions) for record in photos)
     rows, columns = setup.model.encoder.grid
     return (
-        f"{len(setup.train):,} images with {sum(map(len, setup.captions)):,} captions to train on, "
+        f"{len(photos):,} images with {captions:,} captions to train on, "
         f"{len(setup.val):,} images to validate on, {len(setup.vocabulary):,} words, "
         f"{rows}x{columns} locations, {trained:,} trained parameters"
     )

@@ -31,7 +31,7 @@ from torch import Tensor
 from captioner.config.search import SearchConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.data.records import Record
-from captioner.data.words import mirrored_words
+from captioner.data.words import caption_words
 from captioner.decoding.search import NEVER, forbidden, search
 from captioner.errors import check_range
 from captioner.kernels.dropout import Dropout
@@ -42,9 +42,9 @@ from captioner.model.captioner import Captioner
 from captioner.model.decoder import Decoder, Unrolled
 from captioner.model.rows import Captions
 from captioner.training.loss import Loss, attention_penalty
-from captioner.vocabulary import END, PAD, SPECIALS, Vocabulary, tokenize
+from captioner.vocabulary import END, PAD, SPECIALS, Vocabulary
 
-Reward = Callable[[Sequence[Sequence[str]], Sequence[int]], np.ndarray]  # of captions, of which image each
+Reward = Callable[[Sequence[Sequence[str]], Sequence[int]], np.ndarray]  # of captions, of which record each
 
 
 def check_self_critical(options: SelfCriticalConfig) -> None:
@@ -57,30 +57,29 @@ def check_self_critical(options: SelfCriticalConfig) -> None:
         check_range(options.samples, "phase.samples", low=2)
 
 
-def caption_reward(
-    records: Sequence[Record], vocabulary: Vocabulary, bleu_weight: float = 0.0, mirrored: bool = False
-) -> Reward:
-    """CIDEr-D, plus BLEU-4 times its weight, against all references of a training record.
+def caption_reward(records: Sequence[Record], vocabulary: Vocabulary, bleu_weight: float = 0.0) -> Reward:
+    """CIDEr-D, plus BLEU-4 times its weight, against all references of one of the records.
 
-    Records are called by their place; with ``mirrored`` the mirror image of each by that plus their number.
-
+    Photos and mirror images each have document frequencies of their own.
     References keep the words that the vocabulary does not know. A single caption seldom has all of BLEU-4's
     n-grams, so 1 is added to their counts (Lin and Och 2004).
     """
     end = SPECIALS[END]
-    references = [[[*tokenize(c, vocabulary.unit), end] for c in record.captions] for record in records]
-    if mirrored:
-        references += [[mirrored_words(words) for words in captions] for captions in references]
-    count = len(records)
-    sides = [CiderD(references[i : i + count]) for i in range(0, len(references), count)]
+    references = [[[*words, end] for words in caption_words(r, vocabulary.unit)] for r in records]
+    kinds = [
+        [number for number, record in enumerate(records) if record.mirrored == mirrored]
+        for mirrored in (False, True)
+    ]
+    ciders = [CiderD([references[number] for number in kind]) for kind in kinds if kind]
+    place = {number: (k, i) for k, kind in enumerate(kinds) for i, number in enumerate(kind)}
     smoothing = SmoothingFunction().method2
 
     def reward(captions: Sequence[Sequence[str]], images: Sequence[int]) -> np.ndarray:
-        rewards, (side, place) = np.empty(len(captions)), np.divmod(images, count)
-        for number, cider in enumerate(sides):
-            here = np.flatnonzero(side == number).tolist()
+        rewards = np.empty(len(captions))
+        for k, cider in enumerate(ciders):
+            here = [i for i, image in enumerate(images) if place[image][0] == k]
             if here:
-                rewards[here] = cider.scores([captions[i] for i in here], place[here].tolist())
+                rewards[here] = cider.scores([captions[i] for i in here], [place[images[i]][1] for i in here])
         if bleu_weight:
             pairs = zip(captions, images)
             bleu = [sentence_bleu(references[i], c, smoothing_function=smoothing) for c, i in pairs]
@@ -118,7 +117,7 @@ class SelfCritical:
 
         Args:
             features: the encoder trunk's output.
-            images: what the reward calls the images.
+            images: which of the reward's records they are.
         """
         model.eval()
         annotations = self.dropout(model.encoder.tail(features))

@@ -11,10 +11,11 @@ from captioner.config.declare import check
 from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.data.load import load_split
-from captioner.data.records import Record
-from captioner.data.words import count_vocabulary, encode_captions, mirrored_captions
+from captioner.data.records import Record, mirror_of
+from captioner.data.words import count_vocabulary
 from captioner.errors import CaptionerError
 from captioner.evaluation.references import References
+from captioner.features.captioned import CaptionedSplit
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import build_encoder
@@ -27,18 +28,15 @@ class Setup:
     """What a training run works on.
 
     Attributes:
-        captions: of every training record, as indices.
+        train: with the mirror images that ``training.flip`` wants.
         references: those of the validation split.
-        mirrored: the training images with left and right swapped, and their captions; None unless wanted.
     """
 
     model: Captioner
     vocabulary: Vocabulary
-    train: Split
-    captions: list[list[list[int]]]
+    train: CaptionedSplit
     val: Split
     references: References
-    mirrored: tuple[Split, list[list[list[int]]]] | None = None
 
 
 def prepare(config: TrainConfig, device: torch.device) -> Setup:
@@ -50,8 +48,8 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         CaptionerError: whatever is wrong with the data or the configuration.
     """
 
-    def encoded(records: list[Record], title: str, mirrored: bool = False) -> Split:
-        return encode_split(model.encoder, config.encoder, records, config.run, device, title, mirrored)
+    def encoded(records: list[Record], title: str) -> Split:
+        return encode_split(model.encoder, config.encoder, records, config.run, device, title)
 
     train, val = load_split(config.data, "train"), load_split(config.data, "val")
     if config.init is not None:
@@ -60,17 +58,16 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         vocabulary = count_vocabulary(train, config.vocabulary)
         model = build_model(config, len(vocabulary))
     model.to(device)
-    captions = encode_captions(train, vocabulary, config.training.max_caption_length)
-    train_split, val_split = encoded(train, "encoding train"), encoded(val, "encoding val")
-    mirrored = None
+    photos, val_split = encoded(train, "encoding train"), encoded(val, "encoding val")
+    mirror_images = None
     if config.training.flip:
+        mirrored = list(map(mirror_of, train))
         if model.encoder.first_trained == 0:  # the features are the pixels
-            turned = Split(train, train_split.features[..., ::-1])
+            mirror_images = Split(mirrored, photos.features[..., ::-1])
         else:
-            turned = encoded(train, "encoding mirrored", mirrored=True)
-        mirrored = turned, mirrored_captions(captions, vocabulary)
-    references = References(val, vocabulary)
-    return Setup(model, vocabulary, train_split, captions, val_split, references, mirrored)
+            mirror_images = encoded(mirrored, "encoding mirrored")
+    captioned = CaptionedSplit.build(photos, vocabulary, config.training.max_caption_length, mirror_images)
+    return Setup(model, vocabulary, captioned, val_split, References(val, vocabulary))
 
 
 def _trained(config: TrainConfig, path: str) -> tuple[Vocabulary, Captioner]:

@@ -50,13 +50,12 @@ def build_state(config: TrainConfig, setup: Setup, device: torch.device) -> Trai
     model = setup.model.to(device)
     optimizer = build_optimizer(config.optimizer, model, config.encoder.weights is not None)
     options = config.training
-    steps = options.epochs * math.ceil(len(setup.train) / options.batch_size)
+    steps = options.epochs * math.ceil(len(setup.train.photos) / options.batch_size)
     schedule = build_schedule(optimizer, options.schedule, options.warmup, steps)
     baseline = torch.full((), math.nan, device=device)
     phase, critic = config.phase, None
     if isinstance(phase, SelfCriticalConfig):
-        mirrored = setup.mirrored is not None
-        reward = caption_reward(setup.train.records, setup.vocabulary, phase.bleu_weight, mirrored)
+        reward = caption_reward(setup.train.records, setup.vocabulary, phase.bleu_weight)
         critic = SelfCritical(phase, config.search, setup.vocabulary.words, reward)
     average = averaged(model, options.average) if options.average else None
     return TrainingState(model, optimizer, schedule, baseline, Progress(), device, critic, average)

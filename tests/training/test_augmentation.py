@@ -14,9 +14,11 @@ from support import tiny
 from captioner.checkpoint.file import load_checkpoint
 from captioner.config.model import EncoderConfig
 from captioner.data.photos.preprocess import Preprocess
-from captioner.data.words import encode_captions, mirrored_captions
+from captioner.data.records import Record, mirror_of
+from captioner.data.words import caption_words, encode_captions
 from captioner.features.batches import epoch_batches, windows
 from captioner.features.cache import cached_features
+from captioner.features.captioned import CaptionedSplit
 from captioner.features.split import Split
 from captioner.model.captioner import build_model
 from captioner.model.encoder import build_encoder
@@ -31,18 +33,20 @@ CPU = torch.device("cpu")
 
 def test_mirrored_captions_swap_left_and_right_alone() -> None:
     vocabulary = Vocabulary(["a", "left", "of", "right", "dog"])
-    captions = [[vocabulary.encode("a dog left of a dog right of a cat")], [vocabulary.encode("a dog")]]
-    turned = mirrored_captions(captions, vocabulary)
-    said = [[vocabulary.decode(caption) for caption in of_image] for of_image in turned]
-    assert said[0] == [["a", "dog", "right", "of", "a", "dog", "left", "of", "a", "<unk>"]]
-    assert said[1] == [["a", "dog"]]
-    assert mirrored_captions(turned, vocabulary) == captions
+    photo = Record(0, Path("0"), ("A dog left of a dog, right of a cat.", "A dog."))
+    (turned,) = encode_captions([mirror_of(photo)], vocabulary, 50)
+    said = [vocabulary.decode(caption) for caption in turned]
+    assert said == [["a", "dog", "right", "of", "a", "dog", "left", "of", "a", "<unk>"], ["a", "dog"]]
+    words = caption_words(mirror_of(photo), "word")
+    assert words == [["a", "dog", "right", "of", "a", "dog", "left", "of", "a", "cat"], ["a", "dog"]]
+    assert caption_words(mirror_of(mirror_of(photo)), "word") == caption_words(photo, "word")
 
 
 def test_a_vocabulary_with_one_side_only_is_left_alone() -> None:
     vocabulary = Vocabulary(["left", "dog"])
-    captions = [[vocabulary.encode("left dog right")]]
-    assert mirrored_captions(captions, vocabulary) == captions
+    photo = Record(0, Path("0"), ("left dog right",))
+    plain, turned = encode_captions([photo, mirror_of(photo)], vocabulary, 50)
+    assert plain == turned
 
 
 @pytest.mark.parametrize("fine_tune", [True, "stage2"])
@@ -53,8 +57,8 @@ def test_mirrored_cache_holds_what_the_encoder_makes_of_mirrored_pixels(tmp_path
     encoder.eval()
     records, preprocess = tiny.records(), Preprocess(32, "crop")
     plain, turned = (
-        cached_features(encoder, preprocess, records, tmp_path, CPU, progress=False, mirrored=mirrored)
-        for mirrored in (False, True)
+        cached_features(encoder, preprocess, seen, tmp_path, CPU, progress=False)
+        for seen in (records, list(map(mirror_of, records)))
     )
     for i, record in enumerate(records):
         pixels = np.ascontiguousarray(np.asarray(record.source())[:, ::-1].transpose(2, 0, 1))
@@ -64,7 +68,7 @@ def test_mirrored_cache_holds_what_the_encoder_makes_of_mirrored_pixels(tmp_path
 
 
 def test_mirrored_pixels_are_read_backwards_rather_than_stored_too(tmp_path: Path) -> None:
-    turned, _ = prepare(tiny.config(tmp_path, flip=0.5), CPU).mirrored
+    turned = prepare(tiny.config(tmp_path, flip=0.5), CPU).train.mirror_images
     (batch,) = turned.batches(len(turned))
     for record, pixels in zip(turned.records, batch, strict=True):
         expected = np.asarray(record.source().transpose(Image.Transpose.FLIP_LEFT_RIGHT)).transpose(2, 0, 1)
@@ -77,15 +81,13 @@ def test_an_epoch_mixes_mirrored_images_with_their_own_captions() -> None:
     vocabulary = Vocabulary.build((c for r in records for c in r.captions), "word", 1)
     count = len(records)
     plain = Split(records, np.arange(count, dtype=np.uint8)[:, None])
-    turned = Split(records, np.arange(100, 100 + count, dtype=np.uint8)[:, None])
-    captions = encode_captions(records, vocabulary, 50)
-    other = [[[9, 2]] for _ in captions]  # recognizable
+    turned = Split(list(map(mirror_of, records)), np.arange(100, 100 + count, dtype=np.uint8)[:, None])
+    recognizable = [[[9, 2]] for _ in records]
+    split = CaptionedSplit(plain, encode_captions(records, vocabulary, 50) + recognizable, turned)
 
     def seen(flip: float, epoch: int = 0, skip: int = 0):
         found = {}
-        for features, batch, images in epoch_batches(
-            plain, captions, 4, 0, epoch, skip=skip, mirrored=(turned, other), flip=flip
-        ):
+        for features, batch, images in epoch_batches(split, 4, 0, epoch, skip=skip, flip=flip):
             for place, image in enumerate(images):
                 value = int(features[place])
                 assert image == value % 100 + count * (value >= 100)
@@ -120,11 +122,11 @@ def test_windows_are_parts_of_their_own_maps_of_every_size_and_place_allowed() -
 def test_an_interrupted_epoch_goes_on_with_the_windows_it_would_have_had() -> None:
     records = tiny.records("train")
     vocabulary = Vocabulary.build((c for r in records for c in r.captions), "word", 1)
-    split = Split(records, np.random.default_rng(0).random((len(records), 1, 9, 9)))
-    captions = encode_captions(records, vocabulary, 50)
+    photos = Split(records, np.random.default_rng(0).random((len(records), 1, 9, 9)))
+    split = CaptionedSplit.build(photos, vocabulary, 50)
 
     def seen(epoch: int, skip: int = 0) -> list[torch.Tensor]:
-        return [f for f, _, _ in epoch_batches(split, captions, 4, 0, epoch, skip=skip, crop=0.5)]
+        return [f for f, _, _ in epoch_batches(split, 4, 0, epoch, skip=skip, crop=0.5)]
 
     whole, rest = seen(0), seen(0, skip=4)
     assert all(torch.equal(a, b) for a, b in zip(whole[1:], rest, strict=True))

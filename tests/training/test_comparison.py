@@ -19,9 +19,9 @@ from captioner.checkpoint.file import load_checkpoint
 from captioner.cli.main import main
 from captioner.config.model import DecoderConfig, GRUConfig, LSTMConfig, SoftAttentionConfig
 from captioner.config.schema import SCHEMAS, CompareConfig
-from captioner.data.words import encode_captions
 from captioner.errors import CaptionerError
-from captioner.features.split import Split, encode_split
+from captioner.features.captioned import CaptionedSplit
+from captioner.features.split import encode_split
 from captioner.metrics.coco import Scores
 from captioner.model.attention import AdditiveAttention
 from captioner.model.captioner import build_model
@@ -84,19 +84,19 @@ def test_matching_width_of_the_baseline_is_its_own() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.nn.Module, Split, list[list[list[int]]]]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.nn.Module, CaptionedSplit]:
     """The tiny trained model with the validation split and its captions."""
     checkpoint = load_checkpoint(tiny.model_file())
     config = tiny.config(tmp_path_factory.mktemp("features"))
     records = tiny.records("val")
     split = encode_split(checkpoint.model.encoder, config.encoder, records, config.run, CPU, "")
-    return checkpoint.model, split, encode_captions(records, checkpoint.vocabulary, 50)
+    return checkpoint.model, CaptionedSplit.build(split, checkpoint.vocabulary, 50)
 
 
 def test_nll_is_that_of_the_words_one_by_one(trained) -> None:
-    model, split, captions = trained
+    model, split = trained
     total, words = 0.0, 0
-    for features, of_image in zip(split.batches(1), captions):
+    for features, of_image in zip(split.photos.batches(1), split.captions):
         for caption in of_image:
             memory, state = model.decoder.begin(model.encoder.tail(features))
             rows = Captions.build([[caption]]).rows(0)
@@ -105,7 +105,7 @@ def test_nll_is_that_of_the_words_one_by_one(trained) -> None:
                 logits = model.decoder.logits(step)
                 total -= logits.log_softmax(-1)[0, target].item()
             words += len(caption)
-    assert mean_nll(model, split, captions, CPU, batch_size=3) == pytest.approx(total / words, rel=1e-4)
+    assert mean_nll(model, split, CPU, batch_size=3) == pytest.approx(total / words, rel=1e-4)
 
 
 class Fading(Cell):
@@ -166,25 +166,25 @@ def test_gradient_is_that_of_finite_differences(name: str, make_decoder, make_an
 
 
 def test_reach_is_the_mean_over_long_captions_relative_to_no_step_back(trained) -> None:
-    model, split, captions = trained
+    model, split = trained
     norms = []
-    for features, of_image in zip(split.batches(1), captions):
+    for features, of_image in zip(split.photos.batches(1), split.captions):
         annotations = model.encoder.tail(features).detach()
         for caption in of_image:
             if len(caption) - 1 >= 16:  # words, without <end>
                 batch = Captions.build([[caption[:16]]])
                 norms.append(gradient_norms(model.decoder, annotations, batch)[0].double().numpy())
     mean = np.mean(norms, axis=0)
-    reach = gradient_reach(model, split, captions, CPU, batch_size=3)
+    reach = gradient_reach(model, split, CPU, batch_size=3)
     assert reach.captions == len(norms) > 1
     assert reach.relative == pytest.approx(mean / mean[0], rel=1e-4)
     assert len(reach.relative) == STEPS + 1 and reach.relative[0] == 1
 
 
 def test_reach_without_a_long_caption_is_empty(trained) -> None:
-    model, split, captions = trained
-    sixteen_with_end = [[caption[:16] for caption in of_image] for of_image in captions]
-    assert gradient_reach(model, split, sixteen_with_end, CPU) == ((), 0)
+    model, split = trained
+    sixteen_with_end = [[caption[:16] for caption in of_image] for of_image in split.captions]
+    assert gradient_reach(model, CaptionedSplit(split.photos, sixteen_with_end), CPU) == ((), 0)
 
 
 # --- statistics and report --------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from captioner.cli.main import main
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.features.batches import epoch_batches
+from captioner.features.captioned import CaptionedSplit
 from captioner.features.split import Split
 from captioner.system.atomic_files import write_whole
 from captioner.system.locks import owned
@@ -265,9 +266,10 @@ def test_rest_of_an_epoch_is_what_the_whole_one_ends_with(whole: Path, size: int
     records = tiny.records("train")
     features = np.arange(len(records), dtype=np.float32)[:, None]
     captions = [[[10 * i + j + 4] for j in range(5)] for i in range(len(records))]
+    split = CaptionedSplit(Split(records, features), captions)
 
     def images(size: int, skip: int) -> list[tuple[float, list[int]]]:
-        batches = epoch_batches(Split(records, features), captions, size, 3, 1, drawn, skip)
+        batches = epoch_batches(split, size, 3, 1, drawn, skip)
         return [
             (feature, batch.words[batch.owner == i, 0].tolist())
             for found, batch, _ in batches

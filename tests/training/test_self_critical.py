@@ -19,7 +19,7 @@ from captioner.cli import train as command
 from captioner.config.schema import TrainConfig
 from captioner.config.search import SearchConfig
 from captioner.config.training import PhaseConfig, SelfCriticalConfig
-from captioner.data.records import Record
+from captioner.data.records import Record, mirror_of
 from captioner.decoding.search import search
 from captioner.errors import CaptionerError
 from captioner.kernels.dropout import Dropout
@@ -217,7 +217,8 @@ def test_mirror_images_are_judged_by_mirrored_references() -> None:
     left, right, other = (
         said.split() for said in ("a dog left of a ball <end>", "a dog right of a ball <end>", "a child")
     )
-    plain, mirrored = caption_reward(records, KNOWN), caption_reward(records, KNOWN, mirrored=True)
+    plain = caption_reward(records, KNOWN)
+    mirrored = caption_reward([*records, *map(mirror_of, records)], KNOWN)
     right_way, wrong_way, whole, twin = mirrored([left, right, other, other], [0, 0, 1, 4])
     assert right_way > 2 * wrong_way
     assert mirrored([right, left], [3, 3]).tolist() == [right_way, wrong_way]

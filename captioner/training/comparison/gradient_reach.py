@@ -18,14 +18,13 @@ and how far its gate opens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from captioner.features.split import Split, gather
+from captioner.features.captioned import CaptionedSplit
 from captioner.model.captioner import Captioner
 from captioner.model.decoder import Decoder
 from captioner.model.rows import Captions
@@ -47,11 +46,7 @@ class Reach(NamedTuple):
 
 
 def gradient_reach(
-    model: Captioner,
-    split: Split,
-    captions: Sequence[Sequence[Sequence[int]]],
-    device: torch.device,
-    batch_size: int = 32,
+    model: Captioner, split: CaptionedSplit, device: torch.device, batch_size: int = 32
 ) -> Reach:
     """The mean over captions of |dL_T / ds_{T-k}|, divided by the mean over captions of |dL_T / ds_T|.
 
@@ -60,17 +55,16 @@ def gradient_reach(
     more count.
 
     Args:
-        captions: what ``encode_captions`` made of the split's records, each closed by ``<end>``.
         batch_size: images.
     """
     model.eval()
-    long = [[c[: STEPS + 1] for c in of_image if len(c) > STEPS + 1] for of_image in captions]
+    long = [[c[: STEPS + 1] for c in of_image if len(c) > STEPS + 1] for of_image in split.captions]
     images = [i for i, of_image in enumerate(long) if of_image]
     norms = []
     for start in range(0, len(images), batch_size):
         rows = images[start : start + batch_size]
         with torch.no_grad():
-            annotations = model.encoder.tail(gather(split.features, rows).to(device))
+            annotations = model.encoder.tail(split.features(rows).to(device))
         batch = Captions.build([long[i] for i in rows]).to(device)
         norms.append(gradient_norms(model.decoder, annotations, batch).cpu())
     if not norms:

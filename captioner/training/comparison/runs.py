@@ -23,9 +23,10 @@ from captioner.config.model import CellConfig
 from captioner.config.schema import SCHEMAS, CompareConfig, TrainConfig
 from captioner.config.strict import from_plain
 from captioner.data.load import load_split
-from captioner.data.words import count_vocabulary, encode_captions
+from captioner.data.words import count_vocabulary
 from captioner.errors import CaptionerError, check_choice, choose
 from captioner.evaluation.captions import caption_split
+from captioner.features.captioned import CaptionedSplit
 from captioner.kernels.precision import autocast
 from captioner.metrics.coco import coco_scores
 from captioner.metrics.table import SCORES, compared
@@ -144,11 +145,11 @@ def measure(config: TrainConfig, setup: Setup, folder: Path) -> tuple[dict[str, 
     values = {"words_per_second": statistics.median(json.loads(line)["words_per_second"] for line in lines)}
     missing: dict[str, str] = {}
 
-    references = encode_captions(dev.records, vocabulary, config.training.max_caption_length)
+    captioned = CaptionedSplit.build(dev, vocabulary, config.training.max_caption_length)
     with autocast(device, config.training.precision):
         hypotheses = caption_split(model, dev, config.search, device, progress=config.run.progress)
-        values["train_nll"] = mean_nll(model, setup.train, setup.captions, device)
-        values["dev_nll"] = mean_nll(model, dev, references, device)
+        values["train_nll"] = mean_nll(model, setup.train, device)
+        values["dev_nll"] = mean_nll(model, captioned, device)
     values |= setup.references.scores(hypotheses, compared())
     texts = [vocabulary.text(h.words) for h in hypotheses]
     captions = [record.captions for record in dev.records]
@@ -156,7 +157,7 @@ def measure(config: TrainConfig, setup: Setup, folder: Path) -> tuple[dict[str, 
     values |= {name: coco.values[name] for name in compared() if name in coco.values}
     missing |= {name: coco.missing[name] for name in compared() if name in coco.missing}
 
-    reach = gradient_reach(model, dev, references, device)
+    reach = gradient_reach(model, captioned, device)
     values |= {f"gradient_{k}": norm for k, norm in enumerate(reach.relative)}
     if not reach.captions:
         missing["gradient"] = f"no dev caption has {STEPS + 1} words"

@@ -1,0 +1,57 @@
+"""A split with its captions, and if wanted the mirror image of every photo as a further record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from captioner.data.records import Record
+from captioner.data.words import encode_captions
+from captioner.features.split import Split, gather
+from captioner.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class CaptionedSplit:
+    """What a model is trained on, and what its likelihood is measured on.
+
+    Attributes:
+        photos: the images as they are.
+        captions: of every record, as word indices, each closed by ``<end>``; longer ones are cut.
+        mirror_images: the photos with left and right swapped, in the same order; None unless wanted.
+    """
+
+    photos: Split
+    captions: list[list[list[int]]]
+    mirror_images: Split | None = None
+
+    @classmethod
+    def build(
+        cls, photos: Split, vocabulary: Vocabulary, max_length: int, mirror_images: Split | None = None
+    ) -> CaptionedSplit:
+        """Encode the captions of all records."""
+        records = [*photos.records, *(mirror_images.records if mirror_images else ())]
+        return cls(photos, encode_captions(records, vocabulary, max_length), mirror_images)
+
+    @property
+    def records(self) -> list[Record]:
+        """The photos, then their mirror images."""
+        return [*self.photos.records, *(self.mirror_images.records if self.mirror_images else ())]
+
+    @property
+    def mirrors(self) -> range:
+        """The number of the record that is the mirror image of each photo; empty without them."""
+        photos = len(self.photos)
+        return range(photos, 2 * photos if self.mirror_images else photos)
+
+    def features(self, numbers: Sequence[int]) -> Tensor:
+        """The encoder trunk's output for some records, ``(records, ...)``."""
+        mirrors = self.mirrors
+        photo_of = [mirrors.index(number) if number in mirrors else number for number in numbers]
+        features = gather(self.photos.features, photo_of)
+        if self.mirror_images:
+            mirrored = [place for place, number in enumerate(numbers) if number in mirrors]
+            features[mirrored] = gather(self.mirror_images.features, [photo_of[i] for i in mirrored])
+        return features
