@@ -13,9 +13,9 @@ from captioner.system.atomic_files import make_folder
 from captioner.visualize import animation, figure
 from captioner.visualize.page import Entry, entry, save_page
 
-FORMATS = {
-    **dict.fromkeys(figure.FORMATS, figure.save_figure),
-    **dict.fromkeys(animation.FORMATS, animation.save_animation),
+WRITERS = {
+    **dict.fromkeys(figure.FIGURES, figure.save_figure),
+    **dict.fromkeys(animation.ANIMATIONS, animation.save_animation),
 }
 PAGE = "index.html"
 
@@ -26,7 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", metavar="DIR", required=True, help="folder for what is drawn")
     parser.add_argument(
         "--format",
-        choices=(*FORMATS, "html"),
+        choices=(*WRITERS, "html"),
         default="png",
         help="png, svg, pdf: one figure per image; gif, apng: one animation per image; "
         f"html: {PAGE}, one page to explore all images in a browser (default: %(default)s)",
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
             shown = f"{printable(folder / PAGE)}#{len(entries)}"
         else:
             file = folder / f"{_free_name(path.stem, names)}.{options.format}"
-            FORMATS[options.format](result, file)
+            WRITERS[options.format](result, file)
             shown = printable(file)
         print(f"{shown}\t{result.text}", flush=True)
     if entries:

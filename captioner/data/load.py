@@ -15,7 +15,7 @@ from captioner.data.records import Record
 from captioner.data.scenes.scenes import load_scenes
 from captioner.errors import choose
 
-FORMATS: dict[str, Callable[[Any, str, Faults], list[Record]]] = {
+LOADERS: dict[str, Callable[[Any, str, Faults], list[Record]]] = {
     "scenes": lambda config, split, _: load_scenes(config, split),
     "flickr8k": load_flickr8k,
     "karpathy": load_karpathy,
@@ -40,5 +40,5 @@ def load_split(config: DataConfig, split: str, faults: Faults = None) -> list[Re
     Raises:
         CaptionerError: the format or split is unknown, or a file is missing or malformed.
     """
-    load = choose(FORMATS, config.name, "data.name")
+    load = choose(LOADERS, config.name, "data.name")
     return load(config, choose(SPLITS, split, "split"), faults)

@@ -69,22 +69,22 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
         if not resume:
             write_config(config, output)
         setup = prepare(config, device)
-        trainer = build_state(config, setup, device)
+        state = build_state(config, setup, device)
         if resume and begun(output):
-            restore(trainer, load_resume_state(output / RESUME_FILE))
+            restore(state, load_resume_state(output / RESUME_FILE))
             write_config(config, output)
-        saver = Saver(trainer, output, config.training.save_minutes)
+        saver = Saver(state, output, config.training.save_minutes)
         report(setup_line(setup))
-        if config.init is not None and not trainer.progress.metrics:
-            begin_with(config, setup, trainer, saver)
-            report(start_line(trainer.progress))
-        with tensorboard(output, trainer.progress) as writer:
-            publish(as_checkpoint(config, setup, trainer), trainer, output, writer)
+        if config.init is not None and not state.progress.metrics:
+            begin_with(config, setup, state, saver)
+            report(start_line(state.progress))
+        with tensorboard(output, state.progress) as writer:
+            publish(as_checkpoint(config, setup, state), state, output, writer)
             try:
-                while not trainer.progress.finished(config.training):
-                    fit_epoch(config, setup, trainer, saver, stop)
-                    publish(as_checkpoint(config, setup, trainer), trainer, output, writer)
-                    report(epoch_line(config, trainer.progress))
+                while not state.progress.finished(config.training):
+                    fit_epoch(config, setup, state, saver, stop)
+                    publish(as_checkpoint(config, setup, state), state, output, writer)
+                    report(epoch_line(config, state.progress))
                     stop.check()
             except Stopped:
                 if stop.patient:  # otherwise it arrived within a step
@@ -93,32 +93,32 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
     return setup
 
 
-def fit_epoch(config: TrainConfig, setup: Setup, trainer: TrainingState, saver: Saver, stop: Stop) -> None:
+def fit_epoch(config: TrainConfig, setup: Setup, state: TrainingState, saver: Saver, stop: Stop) -> None:
     """Train for an epoch, or the rest of one, validate, and save."""
 
     def after_step() -> None:
         stop.check()
         saver.save_if_due()
 
-    progress = trainer.progress
+    progress = state.progress
     if not progress.trained:
-        progress.trained = train_epoch(config, setup, trainer, after_step)
+        progress.trained = train_epoch(config, setup, state, after_step)
     start = time.perf_counter()
-    metrics = progress.trained | validate(config, setup, trainer, stop.check)
+    metrics = progress.trained | validate(config, setup, state, stop.check)
     metrics["seconds"] += time.perf_counter() - start
-    trainer.progress = progress.advance(metrics, config.training.select)
+    state.progress = progress.advance(metrics, config.training.select)
     saver.save()
 
 
 def train_epoch(
     config: TrainConfig,
     setup: Setup,
-    trainer: TrainingState,
+    state: TrainingState,
     after_step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """One pass over the training split, or the rest of one; returns means over the whole epoch."""
-    model, options, sums = trainer.model.train(), config.training, trainer.progress.sums
-    epoch = trainer.progress.epoch
+    model, options, sums = state.model.train(), config.training, state.progress.sums
+    epoch = state.progress.epoch
     model.decoder.attention.look.begin_epoch(epoch / options.epochs)
     batches = epoch_batches(
         setup.train,
@@ -143,8 +143,8 @@ def train_epoch(
     )
     start = time.perf_counter()
     for features, batch, images in bar:
-        with autocast(trainer.device, options.precision):
-            loss = batch_loss(config, trainer, features.to(trainer.device), batch, images)
+        with autocast(state.device, options.precision):
+            loss = batch_loss(config, state, features.to(state.device), batch, images)
         (loss.total / loss.captions).backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf).item()
         if not math.isfinite(loss.total.item() + norm):
@@ -152,69 +152,69 @@ def train_epoch(
                 f"training: the loss is no longer finite (epoch {epoch + 1}, step {sums.steps + 1}, "
                 f"loss {loss.total.item():g}); lower optimizer.learning_rate or training.clip_norm"
             )
-        trainer.optimizer.step()
-        trainer.optimizer.zero_grad(set_to_none=True)
-        trainer.schedule.step()
-        if trainer.average is not None:
-            trainer.average.update_parameters(model)
+        state.optimizer.step()
+        state.optimizer.zero_grad(set_to_none=True)
+        state.schedule.step()
+        if state.average is not None:
+            state.average.update_parameters(model)
         sums.add(loss, len(features), norm, time.perf_counter() - start)
         bar.set_postfix_str(f"{gain(sums.means())}, {sums.words / sums.seconds:,.0f} words/s", refresh=False)
         after_step()
         start = time.perf_counter()
-    trainer.progress.sums = Sums()
+    state.progress.sums = Sums()
     return {
         "epoch": epoch + 1,
         **sums.means(),
-        "learning_rate": trainer.optimizer.param_groups[0]["lr"],
+        "learning_rate": state.optimizer.param_groups[0]["lr"],
     }
 
 
 def batch_loss(
-    config: TrainConfig, trainer: TrainingState, features: Tensor, captions: Captions, images: list[int]
+    config: TrainConfig, state: TrainingState, features: Tensor, captions: Captions, images: list[int]
 ) -> Loss:
     """What the phase minimizes; ``images`` are the numbers that :func:`epoch_batches` gives."""
-    model = trainer.model
-    if trainer.self_critical is not None:
-        return trainer.self_critical(model, features, images)
-    unrolled = model(features, captions.to(trainer.device))
+    model = state.model
+    if state.self_critical is not None:
+        return state.self_critical(model, features, images)
+    unrolled = model(features, captions.to(state.device))
     smoothing = config.training.label_smoothing
-    return caption_loss(model.decoder, unrolled, config.attention, smoothing, trainer.baseline)
+    return caption_loss(model.decoder, unrolled, config.attention, smoothing, state.baseline)
 
 
 def validate(
     config: TrainConfig,
     setup: Setup,
-    trainer: TrainingState,
+    state: TrainingState,
     after_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Scores of free-running captions of the validation split, never teacher-forced.
 
     Restores the random state, so that a run stopped here can be saved.
     """
-    devices = [trainer.device] if trainer.device.type == "cuda" else []
-    with autocast(trainer.device, config.training.precision), torch.random.fork_rng(devices):
+    devices = [state.device] if state.device.type == "cuda" else []
+    with autocast(state.device, config.training.precision), torch.random.fork_rng(devices):
         hypotheses = caption_split(
-            trainer.kept,
+            state.kept,
             setup.val,
             config.search,
-            trainer.device,
+            state.device,
             progress=config.run.progress,
             after_batch=after_batch,
         )
     return setup.references.scores(hypotheses)
 
 
-def begin_with(config: TrainConfig, setup: Setup, trainer: TrainingState, saver: Saver) -> None:
+def begin_with(config: TrainConfig, setup: Setup, state: TrainingState, saver: Saver) -> None:
     """Count the weights of ``init`` as the best so far, so that the run never ends with worse ones."""
-    metrics = {"epoch": 0, **validate(config, setup, trainer)}
-    trainer.progress = Progress(best=metrics, metrics=[metrics])
+    metrics = {"epoch": 0, **validate(config, setup, state)}
+    state.progress = Progress(best=metrics, metrics=[metrics])
     saver.save()
 
 
-def as_checkpoint(config: TrainConfig, setup: Setup, trainer: TrainingState) -> Checkpoint:
+def as_checkpoint(config: TrainConfig, setup: Setup, state: TrainingState) -> Checkpoint:
     """The model with all that using it needs; its configuration contains no local path."""
     weights = config.encoder.weights
     encoder = replace(config.encoder, weights=None if weights is None else Path(weights).name)
     model_config = ModelConfig(encoder, config.cell, config.attention, config.decoder)
-    scores = repeatable(trainer.progress.best)
-    return Checkpoint(trainer.kept, setup.vocabulary, model_config, scores)
+    scores = repeatable(state.progress.best)
+    return Checkpoint(state.kept, setup.vocabulary, model_config, scores)

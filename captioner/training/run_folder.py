@@ -81,6 +81,8 @@ def tensorboard(folder: Path, progress: Progress) -> Iterator[SummaryWriter]:
         # the last epoch's are taken back too, as publish writes them once more
         with SummaryWriter(str(folder), purge_step=max(1, progress.epoch)) as writer:
             yield writer
+    except BrokenPipeError:  # of standard output
+        raise
     except OSError as error:
         reason = error.strerror or error
         raise CaptionerError(f"output: cannot write TensorBoard's events to {folder} ({reason})") from error
@@ -116,12 +118,12 @@ class Saver:
         minutes: 0: only when it is told to.
     """
 
-    def __init__(self, trainer: TrainingState, folder: Path, minutes: float) -> None:
-        self.trainer, self.path, self.minutes = trainer, folder / RESUME_FILE, minutes
+    def __init__(self, state: TrainingState, folder: Path, minutes: float) -> None:
+        self.state, self.path, self.minutes = state, folder / RESUME_FILE, minutes
         self.last = time.monotonic()
 
     def save(self) -> None:
-        save_resume_state(snapshot(self.trainer), self.path)
+        save_resume_state(snapshot(self.state), self.path)
         self.last = time.monotonic()
 
     def save_if_due(self) -> None:
@@ -129,14 +131,14 @@ class Saver:
             self.save()
 
 
-def publish(checkpoint: Checkpoint, trainer: TrainingState, folder: Path, writer: SummaryWriter) -> None:
+def publish(checkpoint: Checkpoint, state: TrainingState, folder: Path, writer: SummaryWriter) -> None:
     """Write all that follows from the resume state after an epoch; writing it again changes nothing.
 
     Args:
         checkpoint: the present model, which is kept if the last epoch was the best.
         writer: from :func:`tensorboard`.
     """
-    progress = trainer.progress
+    progress = state.progress
     if progress.has_best_weights:
         save_checkpoint(checkpoint, folder / MODEL_FILE)
     kept = [repeatable(metrics) for metrics in progress.metrics]

@@ -61,34 +61,34 @@ def build_state(config: TrainConfig, setup: Setup, device: torch.device) -> Trai
     return TrainingState(model, optimizer, schedule, baseline, Progress(), device, critic, average)
 
 
-def snapshot(trainer: TrainingState) -> dict[str, Any]:
+def snapshot(state: TrainingState) -> dict[str, Any]:
     """Tensors and plain values from which :func:`restore` resumes bit by bit."""
-    cuda = trainer.device.type == "cuda"
+    cuda = state.device.type == "cuda"
     return {
-        "model": trainer.model.state_dict(),
-        "average": None if trainer.average is None else trainer.average.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "schedule": {"last_epoch": trainer.schedule.last_epoch},
-        "baseline": trainer.baseline,
-        "progress": asdict(trainer.progress),
+        "model": state.model.state_dict(),
+        "average": None if state.average is None else state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "schedule": {"last_epoch": state.schedule.last_epoch},
+        "baseline": state.baseline,
+        "progress": asdict(state.progress),
         "random": torch.get_rng_state(),
-        "cuda_random": torch.cuda.get_rng_state(trainer.device) if cuda else None,
+        "cuda_random": torch.cuda.get_rng_state(state.device) if cuda else None,
     }
 
 
-def restore(trainer: TrainingState, state: dict[str, Any]) -> None:
+def restore(state: TrainingState, saved: dict[str, Any]) -> None:
     """Put a run back where :func:`snapshot` found it."""
     try:
-        trainer.model.load_state_dict(state["model"])
-        if trainer.average is not None:
-            trainer.average.load_state_dict(state["average"])
-        trainer.optimizer.load_state_dict(state["optimizer"])
-        trainer.schedule.last_epoch = state["schedule"]["last_epoch"]
-        trainer.baseline.copy_(state["baseline"])
-        trainer.progress = Progress.from_plain(state["progress"])
-        torch.set_rng_state(state["random"])
-        if state["cuda_random"] is not None and trainer.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_random"], trainer.device)
+        state.model.load_state_dict(saved["model"])
+        if state.average is not None:
+            state.average.load_state_dict(saved["average"])
+        state.optimizer.load_state_dict(saved["optimizer"])
+        state.schedule.last_epoch = saved["schedule"]["last_epoch"]
+        state.baseline.copy_(saved["baseline"])
+        state.progress = Progress.from_plain(saved["progress"])
+        torch.set_rng_state(saved["random"])
+        if saved["cuda_random"] is not None and state.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["cuda_random"], state.device)
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise CaptionerError(f"resume: the state is of another run ({reason})") from error

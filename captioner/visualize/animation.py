@@ -15,7 +15,7 @@ from captioner.visualize.sheet import INK, save_errors
 if TYPE_CHECKING:
     from captioner.caption import Caption
 
-FORMATS = ("gif", "apng")
+ANIMATIONS = ("gif", "apng")
 WORD, PAUSE = 800, 1600  # milliseconds that a word is shown, and the photo before the first
 
 # Lengths in pixels.
@@ -56,11 +56,11 @@ def save_animation(caption: Caption, path: str | Path) -> None:
     """Write :func:`attention_frames`, in a loop, to a file of the format its name ends in.
 
     Raises:
-        CaptionerError: the name ends in none of ``FORMATS``, the file cannot be written, or the
+        CaptionerError: the name ends in none of ``ANIMATIONS``, the file cannot be written, or the
             caption was made without attention.
     """
     ending = Path(path).suffix.lower().lstrip(".")
-    check_choice(ending, FORMATS, f"ending of {path}")
+    check_choice(ending, ANIMATIONS, f"ending of {path}")
     frames = attention_frames(caption)
     if ending == "gif":
         frames = [_in_256_colours(frame) for frame in frames]

@@ -18,7 +18,7 @@ from captioner.visualize.sheet import DPI, FAINT, axes_at, save, sheet, write
 if TYPE_CHECKING:
     from captioner.caption import Caption
 
-FORMATS = ("png", "svg", "pdf")
+FIGURES = ("png", "svg", "pdf")
 
 # Lengths in inches.
 PANEL, GAP, MARGIN = 1.9, 0.2, 0.35
@@ -71,11 +71,11 @@ def save_figure(caption: Caption, path: str | Path) -> None:
     """Write :func:`attention_figure` to a file of the format its name ends in.
 
     Raises:
-        CaptionerError: the name ends in none of ``FORMATS``, the file cannot be written, or the
+        CaptionerError: the name ends in none of ``FIGURES``, the file cannot be written, or the
             caption was made without attention.
     """
     ending = Path(path).suffix.lower().lstrip(".")
-    check_choice(ending, FORMATS, f"ending of {path}")
+    check_choice(ending, FIGURES, f"ending of {path}")
     save(attention_figure(caption), path)
 
 

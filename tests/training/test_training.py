@@ -59,8 +59,8 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 def started(config: TrainConfig) -> tuple[Setup, TrainingState]:
     """All that :func:`train_epoch` wants."""
     torch.manual_seed(config.training.seed)
-    material = prepare(config, CPU)
-    return material, build_state(config, material, CPU)
+    setup = prepare(config, CPU)
+    return setup, build_state(config, setup, CPU)
 
 
 def scripted(scores: list[float]) -> Callable[..., dict[str, float]]:
@@ -164,9 +164,9 @@ def test_state_of_another_model_is_refused(tmp_path: Path) -> None:
 )
 def test_loss_falls_with_every_cell(tmp_path: Path, cell: CellConfig) -> None:
     config = tiny.config(tmp_path, cell, schedule="constant", warmup=0.0)
-    material, trainer = started(config)
-    first, second = (train_epoch(config, material, trainer)["train_nll"] for _ in range(2))
-    assert second < first < math.log(len(material.vocabulary)) + 0.5
+    setup, state = started(config)
+    first, second = (train_epoch(config, setup, state)["train_nll"] for _ in range(2))
+    assert second < first < math.log(len(setup.vocabulary)) + 0.5
 
 
 @pytest.mark.parametrize("gate", ["none", "scalar", "vector"])
@@ -176,8 +176,8 @@ def test_loss_falls_with_every_attention_and_gate(tmp_path: Path, attention: str
     config.decoder.gate, config.decoder.deep_output = gate, gate != "vector"
     if attention == "hard":
         config.attention = HardAttentionConfig(size=16)
-    material, trainer = started(config)
-    first, second = (train_epoch(config, material, trainer)["train_nll"] for _ in range(2))
+    setup, state = started(config)
+    first, second = (train_epoch(config, setup, state)["train_nll"] for _ in range(2))
     assert second < first
 
 
@@ -226,25 +226,25 @@ def test_frozen_stages_and_their_statistics_stay_as_they_were(
 ) -> None:
     config = tiny.config(tmp_path)
     config.encoder.fine_tune = fine_tune
-    material, trainer = started(config)
-    stages = trainer.model.encoder.stages
+    setup, state = started(config)
+    stages = state.model.encoder.stages
     before = [{k: v.clone() for k, v in stage.state_dict().items()} for stage in stages]
-    train_epoch(config, material, trainer)
+    train_epoch(config, setup, state)
     unchanged = [same(old, stage.state_dict()) for old, stage in zip(before, stages)]
     assert unchanged == [i < frozen for i in range(4)]
 
 
 def gradient_norms(config: TrainConfig) -> list[float]:
     """The norm of all gradients as the optimizer sees them, at every step of an epoch."""
-    material, trainer = started(config)
+    setup, state = started(config)
     norms: list[float] = []
 
     def measure(*_: object) -> None:
-        gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
         norms.append(math.sqrt(sum(g.square().sum().item() for g in gradients)))
 
-    trainer.optimizer.register_step_pre_hook(measure)
-    train_epoch(config, material, trainer)
+    state.optimizer.register_step_pre_hook(measure)
+    train_epoch(config, setup, state)
     return norms
 
 
@@ -260,7 +260,7 @@ def test_clip_norm_0_clips_nothing(tmp_path: Path) -> None:
 
 def test_every_caption_is_seen_once_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny.config(tmp_path)
-    material, trainer = started(config)
+    setup, state = started(config)
     words, real = [], loop.caption_loss
 
     def counted(decoder: nn.Module, unrolled: Any, *rest: Any) -> Any:
@@ -268,8 +268,8 @@ def test_every_caption_is_seen_once_an_epoch(tmp_path: Path, monkeypatch: pytest
         return real(decoder, unrolled, *rest)
 
     monkeypatch.setattr(loop, "caption_loss", counted)
-    train_epoch(config, material, trainer)
-    expected = [word for captions in material.captions for caption in captions for word in caption]
+    train_epoch(config, setup, state)
+    expected = [word for captions in setup.train.captions for caption in captions for word in caption]
     assert sorted(words) == sorted(expected)
 
 
@@ -461,8 +461,8 @@ def test_schedule_stays_at_zero_after_its_end() -> None:
 def test_every_optimizer_lowers_the_loss(tmp_path: Path, name: str) -> None:
     config = tiny.config(tmp_path, schedule="constant", warmup=0.0)
     config.optimizer = OptimizerConfig(name, learning_rate=0.003)
-    material, trainer = started(config)
-    first, second = (train_epoch(config, material, trainer)["train_nll"] for _ in range(2))
+    setup, state = started(config)
+    first, second = (train_epoch(config, setup, state)["train_nll"] for _ in range(2))
     assert second < first
 
 
@@ -472,16 +472,16 @@ def test_every_optimizer_lowers_the_loss(tmp_path: Path, name: str) -> None:
 def test_pretrained_encoder_moves_more_slowly(
     tmp_path: Path, pretrained: bool, given: float | None, expected: float
 ) -> None:
-    _, trainer = started(tiny.config(tmp_path))
+    _, state = started(tiny.config(tmp_path))
     options = OptimizerConfig(learning_rate=0.5, encoder_learning_rate=given)
-    optimizer = build_optimizer(options, trainer.model, pretrained)
+    optimizer = build_optimizer(options, state.model, pretrained)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    assert {rates[id(p)] for p in trainer.model.encoder.parameters()} == {expected}
-    assert {rates[id(p)] for p in trainer.model.decoder.parameters()} == {0.5}
+    assert {rates[id(p)] for p in state.model.encoder.parameters()} == {expected}
+    assert {rates[id(p)] for p in state.model.decoder.parameters()} == {0.5}
 
 
 def test_weight_decay_is_for_matrices_only(tmp_path: Path) -> None:
-    _, trainer = started(tiny.config(tmp_path))
-    optimizer = build_optimizer(OptimizerConfig(weight_decay=0.5), trainer.model, False)
+    _, state = started(tiny.config(tmp_path))
+    optimizer = build_optimizer(OptimizerConfig(weight_decay=0.5), state.model, False)
     decays = {(p.ndim > 1, g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
     assert decays == {(True, 0.5), (False, 0.0)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from captioner.data.photos.image import FORMATS, printable
+from captioner.data.photos.image import PHOTO_FORMATS, printable
 from captioner.errors import CaptionerError
 
 LONGEST_PATH = 2**16  # bytes
@@ -56,7 +56,7 @@ def _walk(folder: str, closed: list[str]) -> Iterator[str]:
 
 
 def _only_images(candidates: Iterable[str], typed: str, closed: Sequence[str] = ()) -> Iterator[Path]:
-    extensions = {end for end, name in Image.registered_extensions().items() if name in FORMATS}
+    extensions = {end for end, name in Image.registered_extensions().items() if name in PHOTO_FORMATS}
     found = False
     for candidate in candidates:
         if os.path.splitext(candidate)[1].lower() in extensions and not os.path.isdir(candidate):

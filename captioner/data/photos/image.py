@@ -24,7 +24,7 @@ Source = Path | str | bytes | BinaryIO | Callable[[], Image.Image] | Image.Image
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 # Pillow reads more, but some of those run other programs (EPS) or have no magic number (TGA).
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
 MAX_PIXELS = 178_956_970  # more is taken for a decompression bomb; the limit of Pillow's own error
 MAX_SCANS = 100  # of a JPEG; libtiff has the same limit
 
@@ -105,9 +105,9 @@ def check_pixels(data: bytes, limit: int) -> None:
 
 
 def known_formats() -> list[str]:
-    """Those of ``FORMATS`` that the installed Pillow and its plugins can read."""
+    """Those of ``PHOTO_FORMATS`` that the installed Pillow and its plugins can read."""
     Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
+    return [name for name in PHOTO_FORMATS if name in Image.OPEN]
 
 
 def printable(path: object) -> str:
