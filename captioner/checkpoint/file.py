@@ -148,7 +148,7 @@ def _start(file: BinaryIO, path: str) -> bytes:
     if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
         raise CaptionerError(
             f"checkpoint: {path} is a pickle, which could run code; it was not read "
-            "(a model.safetensors of captioner is wanted)"
+            "(expected a model.safetensors of captioner)"
         )
     size = int.from_bytes(start[:8], "little")
     if not 1 <= size <= min(os.fstat(file.fileno()).st_size - 8, MAX_HEADER):

@@ -17,7 +17,7 @@ START = b'{"path": '  # of every record
 
 @dataclass
 class Recorded:
-    """Images with a record, counted, as one may be asked for twice; and how many records are errors."""
+    """Images with a record, counted, since one may be named twice; and how many records are errors."""
 
     paths: Counter[str] = field(default_factory=Counter)
     failed: int = 0

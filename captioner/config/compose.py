@@ -49,7 +49,7 @@ def run_command(
     failures: list[Exception] = []
 
     def job(config: DictConfig) -> None:
-        # Hydra prints a line of its own about an exception that leaves a job
+        # Hydra prints its own line about an exception that leaves a job
         try:
             task(from_plain(schema, OmegaConf.to_container(config, resolve=True)))
         except Exception as error:

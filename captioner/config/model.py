@@ -108,7 +108,7 @@ class DecoderConfig:
 
 @dataclass
 class EncoderConfig:
-    """The network that turns pixels into annotations, and how it wants its pixels."""
+    """The network that turns pixels into annotations, and its preprocessing."""
 
     name: str = value(REQUIRED, "network", group="encoder")
     weights: str | None = value(None, "imagenet (a download), a .safetensors or .pth file, or null")

@@ -67,7 +67,7 @@ def _typed(schema: type[Any], name: str, value: Any, key: str) -> Any:
             f"{key}: {text[:40]}... is {len(text):,} characters long, at most {LONGEST:,} may be"
         )
     if "${" in text:  # omegaconf would look it up
-        raise CaptionerError(f"{key}: {value!r} is an interpolation, a plain value is wanted")
+        raise CaptionerError(f"{key}: {value!r} is an interpolation; a plain value is needed")
     node = OmegaConf.structured(schema)
     try:
         node[name] = value

@@ -16,7 +16,7 @@ from captioner.model.rows import Rows
 
 
 class Memories(NamedTuple):
-    """What each member holds of a batch of images."""
+    """What each member keeps about a batch of images."""
 
     members: tuple[Memory, ...]
 

@@ -18,9 +18,9 @@ class Hypothesis:
     Attributes:
         words: indices, without ``<end>``.
         word_log_probs: log probability of each word, and of ``<end>`` last where it was reached.
-        finished: whether the caption ended by itself.
+        finished: whether the caption ended with ``<end>``.
         score: what hypotheses are ranked by.
-        attention: ``(words, locations)``, float32 on the CPU; None unless asked for.
+        attention: ``(words, locations)``, float32 on the CPU; None unless requested.
         betas: ``(words,)``, likewise; None without a gate too.
     """
 

@@ -37,7 +37,7 @@ class Evaluation:
         missing: scores that could not be computed, each with the way to get it.
         protocol: what the scores were measured on and how.
         captions: in COCO's results format, one entry per image.
-        grounding: whether the attention maps can be believed; None where it was not asked for.
+        grounding: whether the attention maps can be believed; None if it was not requested.
     """
 
     scores: dict[str, float]

@@ -1,8 +1,8 @@
 """What the encoder's frozen part makes of every image, computed once and kept on disk.
 
 A cache is a folder named by a hash of everything that decides its content: the frozen weights, the
-preprocessing, and each image's path, size and times of change. It holds one memory-mapped array, a row an
-image, which is whole or not there. One process builds it, others that want the same one wait for it.
+preprocessing, and each image's path, size and times of change. It holds one memory-mapped array, a row per
+image, which is complete or absent. One process builds it; others that need the same one wait for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A split with its captions, and if wanted the mirror image of every photo as a further record."""
+"""A split with its captions and, optionally, the mirror image of every photo as a further record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CaptionedSplit:
     Attributes:
         photos: the images as they are.
         captions: of every record, as word indices, each closed by ``<end>``; longer ones are cut.
-        mirror_images: the photos with left and right swapped, in the same order; None unless wanted.
+        mirror_images: the photos with left and right swapped, in the same order; None without them.
     """
 
     photos: Split

@@ -13,7 +13,7 @@ from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.model.encoder import Encoder
 
-BATCH = 32  # images a forward pass
+BATCH = 32  # images per forward pass
 SMALL_BATCH = 8  # where several passes share a CPU's cache
 MOST_PASSES = 16  # at once
 
@@ -27,8 +27,8 @@ def encode(
 ) -> Generator[np.ndarray]:
     """The trunk's output for every record, in their order and in batches.
 
-    On a CPU every core takes batches of its own from their files to their features. The cores then meet
-    less often than in one pass that all of them share, and none waits for photos.
+    On a CPU every core takes its own batches from file to features. The cores then synchronize less often
+    than in one pass that all of them share, and none waits for photos.
 
     Args:
         workers: threads that decode images. On a CPU there are as many as torch computes with, whatever the

@@ -20,7 +20,7 @@ def use_compiler(use: bool) -> None:
 
 
 def compiled(function: Callable[..., Any], like: Tensor) -> Callable[..., Any] | None:
-    """``function`` compiled for tensors like this one; None where it is not wanted or cannot be."""
+    """``function`` compiled for tensors like this one; None if compiling is off or impossible."""
     return _compiled(function) if _compiling and (like.is_cuda or _has_compiler()) else None
 
 

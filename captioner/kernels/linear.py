@@ -53,7 +53,7 @@ class Products:
 
 
 class _Prepared:
-    """A weight as its products want it."""
+    """A weight in the layout of its products."""
 
     def __init__(self, weight: Tensor) -> None:
         self.given = weight  # held, so that no other weight can take its place in memory

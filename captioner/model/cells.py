@@ -59,7 +59,7 @@ class Cell(nn.Module):
     def gate_values(self, wx: Tensor, state: State) -> dict[str, Tensor]:
         """How far each gate opens in the step that :meth:`recur` takes, from 0 to 1, by its name.
 
-        Each is ``(batch, hidden_size)``. For those who look into a cell; a step needs none of it.
+        Each is ``(batch, hidden_size)``. For inspection only; a step does not need them.
         """
         return {}
 

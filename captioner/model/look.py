@@ -23,7 +23,7 @@ class Look(Protocol):
 
     @property
     def draws(self) -> bool:
-        """Whether a trained model looks elsewhere when it is asked again."""
+        """Whether a trained model may look elsewhere on the next call."""
 
     def expected(self, images: int, device: torch.device) -> Tensor | None:
         """In training, which images take the expectation, ``(images,)``; None where nothing is sampled."""

@@ -1,4 +1,4 @@
-"""What the decoder holds of a batch of images while it writes, and what one look at them gives.
+"""What the decoder keeps about a batch of images while it writes, and the result of one look at them.
 
 Three parts of a memory do the work of a step: ``keys`` score, ``values`` take the weighted sum, ``linear``
 multiplies. In plain form they are v . tanh(k + q), alpha @ annotations and torch's linear;
@@ -17,7 +17,7 @@ from captioner.kernels.weighted_sum import Values
 
 
 class Keys(Protocol):
-    """What the attention knows of every location of a batch of images."""
+    """What the attention precomputes about every location of a batch of images."""
 
     def __call__(self, queries: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Scores of queries ``(images, width, size)``, each against its image's locations."""
@@ -27,7 +27,7 @@ class Keys(Protocol):
 
 
 class Memory(NamedTuple):
-    """What the decoder holds of a batch of images.
+    """What the decoder keeps about a batch of images.
 
     Attributes:
         keys: score an image's locations.

@@ -40,7 +40,7 @@ def load_weights_into(network: nn.Module, path: str) -> None:
 
 
 def read_state_dict(path: str) -> dict[str, Tensor]:
-    """Tensors by name from a .safetensors or .pth file, in float32; nothing of the file is run.
+    """Tensors by name from a .safetensors or .pth file, in float32; the file cannot run code.
 
     Raises:
         CaptionerError: no such file, another kind of file, or a damaged one.

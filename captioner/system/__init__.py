@@ -1,1 +1,1 @@
-"""What the operating system is asked for: whole files, locks, signals, devices."""
+"""Services of the operating system: whole files, locks, signals, devices."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, obeyed where a run can be left and gone on with."""
+"""Ctrl-C and SIGTERM, handled where a run can be stopped and resumed."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ CLOCK = ("seconds", "words_per_second")  # metrics that no two runs have in comm
 
 @dataclass
 class Sums:
-    """What the steps of an epoch add up to; its metrics are means over them."""
+    """Sums over the steps of an epoch; its metrics are means over them."""
 
     images: int = 0
     steps: int = 0
@@ -59,7 +59,7 @@ class Progress:
     epoch: int = 0  # finished epochs
     best: dict[str, float] = field(default_factory=dict)  # metrics of the best one
     stale_epochs: int = 0  # epochs since the best one
-    metrics: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
+    metrics: list[dict[str, float]] = field(default_factory=list)  # one entry per epoch
     sums: Sums = field(default_factory=Sums)  # of the epoch under way
     trained: dict[str, float] = field(default_factory=dict)  # its metrics once only validation is to come
 

@@ -1,7 +1,7 @@
-"""What a run folder holds, written so that a run killed anywhere goes on from it and nothing contradicts.
+"""What a run folder holds, written so that a run killed at any point resumes from it consistently.
 
 ``resume.pt`` is the run's memory: what is not in it has not happened. The model file, the metrics and
-TensorBoard's events follow from it, are written after it, and once more when the run goes on.
+TensorBoard's events follow from it, are written after it, and again when the run resumes.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def run_folder(path: Path) -> Iterator[None]:
 
 
 def write_config(config: TrainConfig, folder: Path) -> None:
-    """Keep what the run was told, for when it goes on."""
+    """Write the run's configuration, which resuming reads."""
     write_whole(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def begun(folder: Path) -> bool:
-    """Whether there is anything to go on with; a run killed before its first save begins anew."""
+    """Whether there is a state to resume; a run killed before its first save starts over."""
     return (folder / RESUME_FILE).exists() or (folder / MODEL_FILE).exists()
 
 
@@ -98,13 +98,13 @@ def save_resume_state(state: dict[str, Any], path: Path) -> None:
 
 
 def load_resume_state(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_resume_state` wrote; nothing of the file is run.
+    """Read what :func:`save_resume_state` wrote; the file cannot run code.
 
     Raises:
         CaptionerError: there is none, or it is damaged.
     """
     if not path.is_file():
-        raise CaptionerError(f"resume: {path.parent} holds no {path.name}, so there is nothing to go on with")
+        raise CaptionerError(f"resume: {path.parent} holds no {path.name}, so there is nothing to resume")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -112,10 +112,10 @@ def load_resume_state(path: Path) -> dict[str, Any]:
 
 
 class Saver:
-    """Saves the resume state when it is told to, and every so many minutes.
+    """Saves the resume state on request, and every so many minutes.
 
     Args:
-        minutes: 0: only when it is told to.
+        minutes: 0: only on request.
     """
 
     def __init__(self, state: TrainingState, folder: Path, minutes: float) -> None:

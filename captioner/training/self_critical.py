@@ -1,7 +1,7 @@
 """Self-critical sequence training (Rennie et al. 2017): captions are trained on what they are judged by.
 
 1. Every image gets several captions, sampled from the model.
-2. Each is rewarded with its CIDEr-D against the image's references, and if wanted with its BLEU-4.
+2. Each is rewarded with its CIDEr-D against the image's references, optionally plus its BLEU-4.
 3. What it gained over a baseline, r - b, is the weight of its words in the loss -(r - b) sum_t log p(y_t).
    The baseline is the reward of the greedy caption (the paper's) or the mean of the image's other samples.
 4. log p gets its gradient in a teacher-forced pass over the sampled words.

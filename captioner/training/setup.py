@@ -28,7 +28,7 @@ class Setup:
     """What a training run works on.
 
     Attributes:
-        train: with the mirror images that ``training.flip`` wants.
+        train: with mirror images if ``training.flip`` is positive.
         references: those of the validation split.
     """
 

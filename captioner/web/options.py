@@ -66,7 +66,7 @@ OPTIONS = tuple(_option(of.name, of.default, declared) for of, declared in decla
 
 
 def read_options(values: Mapping[str, str]) -> tuple[SearchConfig, bool]:
-    """The search that is asked for, and whether pictures are.
+    """The requested search, and whether pictures are requested too.
 
     Raises:
         CaptionerError: names the option, its value and what it may be.

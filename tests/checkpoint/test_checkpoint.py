@@ -310,7 +310,7 @@ def test_truncated_resume_state_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_resume_state_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CaptionerError, match="nothing to go on with"):
+    with pytest.raises(CaptionerError, match="nothing to resume"):
         load_resume_state(tmp_path / "resume.pt")
 
 

@@ -245,7 +245,7 @@ def test_lost_resume_state_is_told_rather_than_trained_over(tmp_path: Path, whol
         (tmp_path / name).write_bytes((whole / name).read_bytes())
     config = tiny.config(tmp_path)
     config.run.cache = str(whole.parent / "cache")
-    with pytest.raises(CaptionerError, match="nothing to go on with"):
+    with pytest.raises(CaptionerError, match="nothing to resume"):
         train(config, tmp_path, resume=True, report=tiny.silent)
     assert (tmp_path / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 

@@ -1,6 +1,6 @@
 """Caption files and image folders, read so that every fault is reported with its place.
 
-A fault is raised, so the first one ends the reading; or, for who wants to know them all, it is noted and
+A fault is raised, so that the first one ends the reading, or, to collect them all, it is noted and
 the entry that has it is left out.
 """
 

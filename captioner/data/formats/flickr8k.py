@@ -55,7 +55,7 @@ def _read_list(root: Path, split: str, faults: Faults) -> dict[str, str]:
     if not path.is_file():
         there = [name for name, file in LISTS.items() if (root / file).is_file()]
         raise CaptionerError(
-            f"data.root: {root} has no split {split!r}, for want of {path.name}; "
+            f"data.root: {root} has no split {split!r} ({path.name} is missing); "
             f"splits there: {', '.join(there) or 'none'}"
         )
     names: dict[str, str] = {}

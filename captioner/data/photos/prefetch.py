@@ -1,4 +1,4 @@
-"""Images prefetched by threads ahead of the model that wants them.
+"""Images loaded by threads ahead of the model.
 
 Decoders and resizing release Python's lock, so threads do what processes would, without starting or
 copying anything.
@@ -22,7 +22,7 @@ def prefetched(
     """Batches of ``load(source)`` in order; at most two batches are held, or two sources per worker.
 
     Args:
-        workers: threads; with 0 each batch is loaded when it is asked for.
+        workers: threads; with 0 each batch is loaded on demand.
     """
     remaining = iter(sources)
     if not workers:

@@ -47,7 +47,7 @@ class Preprocess:
 
     @classmethod
     def of(cls, encoder: EncoderConfig) -> Preprocess:
-        """How an encoder wants its photos.
+        """The preprocessing that an encoder declares.
 
         Raises:
             CaptionerError: a value of its configuration means nothing.

@@ -11,8 +11,8 @@ from 0), teacher-forced and without dropout, and k goes from 0 to 15, where s_0 
 first word was read.
 
 The state is all that a cell carries on: h alone, or h and the memory c together, taken as coordinates of
-their own (an LSTM's c is the road that was built for the gradient, so h alone would belittle it). All
-roads from step to step count: the recurrent weights, and that h decides where the decoder looks next
+their own (an LSTM's c exists to carry the gradient, so h alone would understate it). All paths from
+step to step count: the recurrent weights, and that h determines where the decoder looks next
 and how far its gate opens.
 """
 
@@ -85,7 +85,7 @@ def gradient_norms(decoder: Decoder, annotations: Tensor, captions: Captions) ->
     """
     with torch.no_grad():
         memory, state = decoder.begin_captions(annotations, captions)
-        memory = memory._replace(linear=F.linear)  # the gradients of weights are not wanted
+        memory = memory._replace(linear=F.linear)  # no gradients of weights are needed
     start = torch.full_like(captions.words[:, :1], START)
     read = torch.cat([start, captions.words[:, :-1]], dim=1)
     states = []

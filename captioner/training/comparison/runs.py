@@ -69,7 +69,7 @@ class Run:
 
 
 def plan(config: CompareConfig) -> list[Run]:
-    """Every run that the comparison wants, one seed of all cells before the next.
+    """Every run of the comparison, one seed of all cells before the next.
 
     Raises:
         CaptionerError: an unknown cell or table, no seed, or wrong data.
@@ -102,7 +102,7 @@ def plan(config: CompareConfig) -> list[Run]:
 
 
 def finished_row(run: Run) -> Row | None:
-    """What a finished run gave; None if it is still to be carried out or gone on with.
+    """What a finished run gave; None if it has not finished.
 
     Raises:
         CaptionerError: its folder holds a run with other settings.
