@@ -173,7 +173,7 @@ class Predictor:
 def load(path: str | Path | Sequence[str | Path], device: str = "auto") -> Predictor:
     """Load a trained model: ``captioner.load("model.safetensors").caption("photo.jpg")``.
 
-    Several paths are prefetched as an ensemble.
+    Several paths load as an ensemble.
 
     Raises:
         CaptionerError: no such file, not a model file of captioner, or models whose vocabularies differ.
