@@ -50,3 +50,8 @@ class Caption:
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def confidence(self) -> float:
+        """Mean log probability per word, the caption's end counted as one, in nats."""
+        return self.log_prob / (len(self.words) + 1)

@@ -6,60 +6,64 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioner.cli.photos import captions, photo_parser
+from captioner.cli.output.drawings import PAGE, PICTURES, Drawings, Pages, Pictures
+from captioner.cli.output.journal import unfinished
+from captioner.cli.photos import Photos, photo_parser
 from captioner.data.photos.image import printable
 from captioner.errors import CaptionerError
 from captioner.system.atomic_files import make_folder
-from captioner.visualize import animation, figure
-from captioner.visualize.page import Entry, entry, save_page
 
-WRITERS = {
-    **dict.fromkeys(figure.FIGURES, figure.save_figure),
-    **dict.fromkeys(animation.ANIMATIONS, animation.save_animation),
-}
-PAGE = "index.html"
+PART = "attend.part"
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Draw one figure or animation per image, or one page of all; 1 if an image could not be read."""
+    """Draw one figure or animation per image, or pages of all; 1 if an image could not be drawn."""
     parser = photo_parser("attend", "Draw where the model looked for every word.")
     parser.add_argument("--output", metavar="DIR", required=True, help="folder for what is drawn")
     parser.add_argument(
         "--format",
-        choices=(*WRITERS, "html"),
+        choices=(*PICTURES, "html"),
         default="png",
         help="png, svg, pdf: one figure per image; gif, apng: one animation per image; "
-        f"html: {PAGE}, one page to explore all images in a browser (default: %(default)s)",
+        f"html: {PAGE}, to explore all images in a browser (default: %(default)s)",
+    )
+    parser.add_argument("--resume", action="store_true", help="continue a stopped command")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace what exists, rather than choose a free name"
     )
     options = parser.parse_args(arguments)
+    if options.resume and options.overwrite:
+        raise CaptionerError("--resume: continues what --overwrite would replace; give one of them")
     folder = Path(options.output)
+    if folder.exists() and not folder.is_dir():
+        raise CaptionerError(f"--output: {folder} is a file, not a folder")
+    photos = Photos(options)
+    drawings: Drawings
+    if options.format == "html":
+        drawings = Pages(folder, options.overwrite, options.resume)
+    else:
+        drawings = Pictures(folder, options.format, options.overwrite)
+    return _attend(photos, drawings, folder)
+
+
+def _attend(photos: Photos, drawings: Drawings, folder: Path) -> int:
+    options = photos.arguments
+    if options.overwrite:
+        drawings.inputs = photos.all_inputs()
+    photos.find_first()
     make_folder(folder, "--output")
-    failed, names = 0, set[str]()
-    entries: list[Entry] = []
-    for path, result in captions(options, attention=True):
-        if isinstance(result, CaptionerError):
-            failed += 1
-            print(f"captioner: {result}", file=sys.stderr)
-            continue
-        if options.format == "html":
-            entries.append(entry(result, path.name))
-            shown = f"{printable(folder / PAGE)}#{len(entries)}"
-        else:
-            file = folder / f"{_free_name(path.stem, names)}.{options.format}"
-            WRITERS[options.format](result, file)
-            shown = printable(file)
-        print(f"{shown}\t{result.text}", flush=True)
-    if entries:
-        save_page(entries, folder / PAGE)
-    if failed:
-        print(f"captioner: {failed} images could not be read", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _free_name(stem: str, names: set[str]) -> str:
-    """A name that no other image of this run has: photos of two folders may share theirs."""
-    name, number = stem, 2
-    while name in names:
-        name, number = f"{stem}-{number}", number + 1
-    names.add(name)
-    return name
+    with unfinished(folder / PART, options.resume, options.overwrite, on_record=drawings.drawn) as kept:
+        for path, result in photos.captions(True, kept.recorded):
+            record = {"path": str(path)}
+            try:
+                if isinstance(result, CaptionerError):
+                    raise result
+                drawn = drawings.draw(path, result)
+                record |= {"caption": result.text, "output": str(drawn)}
+                print(f"{printable(path)}\t{printable(drawn)}\t{result.text}", flush=True)
+            except CaptionerError as error:
+                record["error"] = str(error)
+                print(f"captioner: {error}", file=sys.stderr)
+            kept.write(record)
+        drawings.finish()
+    return photos.close(kept.total, kept.failed)

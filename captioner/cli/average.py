@@ -6,6 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioner.system.outputs import refuse_existing, refuse_input
+
+MODEL_FILE = "model.safetensors"  # of a run folder
+
 
 def run(arguments: Sequence[str]) -> int:
     """Write the mean of several models' weights as one model."""
@@ -28,11 +32,15 @@ def run(arguments: Sequence[str]) -> int:
         nargs="+",
         help="how much each model counts, of whatever sum (default: all alike)",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     options = parser.parse_args(arguments)
+    output = options.output
+    refuse_input(output, [*options.models, *(Path(m) / MODEL_FILE for m in options.models)], "--output")
+    refuse_existing([output], "--output", options.overwrite, "--overwrite")
     from captioner.checkpoint.average import average
     from captioner.checkpoint.file import save_checkpoint
     from captioner.checkpoint.members import load_members
 
-    save_checkpoint(average(load_members(options.models), options.weights), options.output)
-    print(f"written: {options.output}")
+    save_checkpoint(average(load_members(options.models), options.weights), output)
+    print(f"written: {output}")
     return 0

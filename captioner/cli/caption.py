@@ -2,69 +2,136 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TextIO, cast
 
-from captioner.cli.photos import captions, photo_parser
-from captioner.cli.recorded import Recorded, resumed
-from captioner.cli.writers import WRITERS
+from captioner.cli.output.formats import CAPTION_FORMATS, Format
+from captioner.cli.output.journal import Journal, journal, part_of
+from captioner.cli.output.metadata import Metadata
+from captioner.cli.output.records import add_wording, wording
+from captioner.cli.output.sidecars import SIDECARS
+from captioner.cli.output.stream import Stream, stream
+from captioner.cli.photos import Photos, photo_parser
+from captioner.data.photos.formats import extensions
 from captioner.errors import CaptionerError
+from captioner.system.outputs import is_stream, refuse_input
+
+LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # of RFC 5646, without its finer points
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print or write one caption per image, in order; 1 if an image could not be read."""
+    """Print or write one caption per image, in order; 1 if an image could not be captioned."""
     parser = photo_parser("caption", "Caption images.")
-    parser.add_argument(
+    written = parser.add_argument_group("what is written")
+    written.add_argument(
         "--format",
-        choices=tuple(WRITERS),
-        help="default: text, or jsonl where --output ends in .jsonl",
+        choices=(*CAPTION_FORMATS, *SIDECARS),
+        help="text: path, tab, caption; jsonl; json and csv: also for exiftool's -json= and -csv=; txt: "
+        "photo.txt beside each photo; xmp: photo.jpg.xmp beside it, for photo managers (default: as "
+        "--output ends, else text)",
     )
-    parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
-    parser.add_argument(
-        "--resume",
+    written.add_argument("--output", metavar="FILE", help="write one file, rather than print")
+    written.add_argument(
+        "--resume", action="store_true", help="continue a stopped command, or add new images to a file"
+    )
+    written.add_argument(
+        "--retry-errors", action="store_true", help="with --resume: read failed images again"
+    )
+    written.add_argument("--overwrite", action="store_true", help="replace what exists")
+    written.add_argument(
+        "--write-metadata",
         action="store_true",
-        help="resume an --output of JSONL: a half-written last line is removed, and images that have a "
-        "record already, even of an error, are skipped",
+        help="also write captions into the photos (EXIF, IPTC, XMP) with exiftool",
     )
+    written.add_argument(
+        "--language-tag", default="en", metavar="TAG", help="of XMP descriptions (default: %(default)s)"
+    )
+    add_wording(written)
     options = parser.parse_args(arguments)
+    _check(options)
+    return _caption(options)
+
+
+def _check(options: Namespace) -> None:
+    """Settle the format, and refuse what does not go together, before anything is read."""
+    ending = Path(options.output or "").suffix.lower().lstrip(".")
+    by_ending = {e: name for name, format in CAPTION_FORMATS.items() for e in format.endings}
+    if options.format in SIDECARS and options.output is not None:
+        raise CaptionerError(f"--output: --format {options.format} writes beside each photo")
+    if f".{ending}" in extensions():
+        raise CaptionerError(f"--output: {options.output} would be a photo by its name, not captions")
     if options.format is None:
-        options.format = "jsonl" if str(options.output).endswith(".jsonl") else "text"
-    if not options.resume:
-        return _caption(options, Recorded())
-    if options.output is None or options.format != "jsonl":
-        raise CaptionerError("--resume: needs --output FILE.jsonl, as text does not record what is done")
-    with resumed(Path(options.output)) as recorded:
-        return _caption(options, recorded)
+        options.format = by_ending.get(ending, "text")
+    elif options.format != by_ending.get(ending, options.format):
+        usual = CAPTION_FORMATS[options.format].endings[0]
+        raise CaptionerError(
+            f"--output: {options.output} does not end in .{usual}, as --format {options.format}"
+        )
+    for flag in ("resume", "overwrite"):
+        needless = options.output is None and options.format not in SIDECARS and not options.write_metadata
+        if getattr(options, flag) and needless:
+            raise CaptionerError(f"--{flag}: needs --output FILE, or another place that captions are kept in")
+    if options.resume and options.overwrite:
+        raise CaptionerError("--resume: continues what --overwrite would replace; give one of them")
+    if options.retry_errors and not options.resume:
+        raise CaptionerError("--retry-errors: needs --resume")
+    if not LANGUAGE_TAG.fullmatch(options.language_tag):
+        raise CaptionerError(f"--language-tag: {options.language_tag!r} is not a tag such as en or pt-BR")
 
 
-def _caption(options: Namespace, recorded: Recorded) -> int:
-    failed, total = recorded.failed, recorded.paths.total()
-    results = captions(options, attention=False, skip=recorded.paths)
-    with _opened(options.output, "a" if options.resume else "w") as output:
-        writer = WRITERS[options.format](output)
+def _caption(options: Namespace) -> int:
+    photos, words = Photos(options), wording(options)
+    photos.find_first()
+    with ExitStack() as stack:
+        metadata = None
+        if options.write_metadata:
+            metadata = stack.enter_context(Metadata(options.language_tag, options.overwrite))
+        sidecar = SIDECARS.get(options.format)
+        kept = stack.enter_context(_kept(options))
+
+        def refused(path: Path) -> CaptionerError | None:
+            if options.output is not None:
+                for output in (Path(options.output), part_of(Path(options.output))):
+                    refuse_input(output, [path], "--output")
+            try:
+                if sidecar is not None:
+                    sidecar.check(path, options.overwrite)
+                if metadata is not None:
+                    metadata.check(path)
+            except CaptionerError as error:
+                return error
+            return None
+
+        def done(path: Path) -> bool:
+            return options.resume and sidecar is not None and os.path.lexists(sidecar.name(path))
+
+        results = photos.captions(False, kept.recorded, done, refused, shown=options.output is not None)
         for path, result in results:
-            total += 1
-            failed += isinstance(result, CaptionerError)
-            writer.write(path, result)
-    if failed:
-        print(f"captioner: {failed} of {total} images could not be read", file=sys.stderr)
-    return 1 if failed else 0
+            record = words.record(path, result)
+            try:
+                if record.get("caption") and sidecar is not None:
+                    sidecar.write(path, record["caption"], options.language_tag)
+                if record.get("caption") and metadata is not None:
+                    metadata.write(path, record["caption"])
+            except CaptionerError as error:
+                record = {"path": str(path), "error": str(error)}
+            kept.write(record)
+            if "error" in record and options.format in ("text", *SIDECARS):
+                print(f"captioner: {record['error']}", file=sys.stderr)
+    return photos.close(kept.total, kept.failed)
 
 
-@contextmanager
-def _opened(path: str | None, mode: str) -> Iterator[TextIO]:
-    try:
-        if path is None:
-            yield sys.stdout
-        else:
-            with open(path, mode, encoding="utf-8") as file:
-                yield cast(TextIO, file)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        place = "to standard output" if path is None else path
-        raise CaptionerError(f"--output: cannot write {place} ({error.strerror})") from error
+def _kept(options: Namespace) -> AbstractContextManager[Journal | Stream]:
+    """Where records go: a file that appears when it is complete, or a stream."""
+    written_as = CAPTION_FORMATS.get(options.format, Format())
+    output = None if options.output is None else Path(options.output)
+    if output is None or is_stream(output):
+        if output is not None and options.resume:
+            raise CaptionerError(f"--resume: {output} is not a file")
+        return stream(output, written_as)
+    return journal(output, written_as, options.resume, options.overwrite, options.retry_errors)

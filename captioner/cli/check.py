@@ -11,7 +11,11 @@ from captioner.config.compose import run_command
 from captioner.config.schema import CheckConfig
 from captioner.data.doctor.examine import Diagnosis, Finding, examine
 from captioner.data.doctor.summary import SplitSummary
+from captioner.data.load import data_files
+from captioner.data.photos.formats import extensions
+from captioner.errors import CaptionerError
 from captioner.system.atomic_files import make_folder, write_whole
+from captioner.system.outputs import refuse_existing, refuse_input
 
 EXAMPLES = 3  # findings of a kind that are printed; the JSON file has them all
 UNFIT = 1
@@ -23,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
 
     def check(config: CheckConfig) -> None:
         if config.output is not None:
-            make_folder(Path(config.output).parent, "output")
+            _check_output(config, Path(config.output))
         options, run = config.training, config.run
         diagnosis = examine(
             config.data, config.vocabulary, options.max_caption_length, run.workers, run.progress
@@ -35,6 +39,15 @@ def run(arguments: Sequence[str]) -> int:
 
     run_command("check", CheckConfig, check, arguments)
     return 0 if all(trainable) else UNFIT
+
+
+def _check_output(config: CheckConfig, output: Path) -> None:
+    """Refuse a report in place of a file that exists, above all one of the data's."""
+    refuse_existing([output], "output", config.overwrite, "overwrite=true")
+    if output.suffix.lower() in extensions():
+        raise CaptionerError(f"output: {output} would be a photo by its name, not a report")
+    refuse_input(output, data_files(config.data), "output")
+    make_folder(output.parent, "output")
 
 
 def as_lines(diagnosis: Diagnosis, longest: int, min_count: int) -> Iterator[str]:

@@ -14,10 +14,11 @@ from captioner.errors import CaptionerError
 from captioner.metrics.table import SCORES, compared
 from captioner.system.atomic_files import make_folder, write_whole
 from captioner.system.device import keep_memory
+from captioner.system.outputs import refuse_existing
 from captioner.training.comparison.figure import save_comparison
 from captioner.training.comparison.report import as_markdown
 from captioner.training.comparison.results import Row, as_csv
-from captioner.training.comparison.runs import carry_out, finished_row, plan
+from captioner.training.comparison.runs import RUNS, carry_out, finished_row, plan
 from captioner.training.setup import check_training
 
 TAKEN = {  # what the comparison itself sets, with what to say instead
@@ -25,6 +26,9 @@ TAKEN = {  # what the comparison itself sets, with what to say instead
     "training.seed": "every seed takes its turn; seeds=[0,1,2] names them",
     "resume": "the same command resumes where it stopped",
 }
+
+
+REPORTS = ("report.md", "cells.png", "runs.csv")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -43,6 +47,9 @@ def _compare(config: CompareConfig) -> None:
     check_training(config)
     folder = Path(str(config.output))
     runs = plan(config)
+    if not (folder / RUNS).is_dir():  # else it is this comparison's, which replaces its own report
+        reports = [folder / name for name in REPORTS]
+        refuse_existing(reports, "output", config.overwrite, "overwrite=true")
     make_folder(folder, "output")
     finished = [finished_row(run) for run in runs]
     left = finished.count(None)
@@ -55,10 +62,11 @@ def _compare(config: CompareConfig) -> None:
             print(f"[{number}/{len(runs)}] {_line(row, time.perf_counter() - start)}", flush=True)
         for table in run.tables:
             tables[table].append(row)
-    write_whole(folder / "runs.csv", as_csv(tables))
-    save_comparison(tables, folder / "cells.png")
-    write_whole(folder / "report.md", as_markdown(tables, config, overrides))
-    print(f"written: {folder}/report.md, {folder}/cells.png, {folder}/runs.csv")
+    report, picture, values = (folder / name for name in REPORTS)
+    write_whole(values, as_csv(tables))
+    save_comparison(tables, picture)
+    write_whole(report, as_markdown(tables, config, overrides))
+    print(f"written: {report}, {picture}, {values}")
 
 
 def _line(row: Row, seconds: float) -> str:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from captioner.config.compose import run_command
 from captioner.config.schema import EvaluateConfig
+from captioner.data.load import data_files
 from captioner.evaluation.evaluate import evaluate
 from captioner.evaluation.grounding.figure import save_grounding_figure
-from captioner.evaluation.report import as_table, save_evaluation
+from captioner.evaluation.report import FILES, as_table, save_evaluation
 from captioner.system.atomic_files import make_folder
 from captioner.system.device import keep_memory
+from captioner.system.outputs import refuse_existing, refuse_input
+
+GROUNDING = "grounding.png"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -23,14 +27,18 @@ def run(arguments: Sequence[str]) -> int:
 
 def _evaluate(config: EvaluateConfig) -> None:
     if config.output is not None:
+        outputs = [Path(config.output) / name for name in (*FILES, *[GROUNDING] * config.grounding)]
+        refuse_existing(outputs, "output", config.overwrite, "overwrite=true")
+        for output in outputs:
+            refuse_input(output, data_files(config.data), "output")
         make_folder(Path(config.output), "output")
     evaluation = evaluate(config)
     print(as_table(evaluation))
     if config.output is not None:
         folder = Path(config.output)
         save_evaluation(evaluation, folder)
-        written = ["scores.json", "captions.json"]
+        written = [*FILES]
         if evaluation.grounding is not None:
-            save_grounding_figure(evaluation.grounding, folder / "grounding.png")
-            written.append("grounding.png")
+            save_grounding_figure(evaluation.grounding, folder / GROUNDING)
+            written.append(GROUNDING)
         print("written: " + ", ".join(f"{config.output}/{name}" for name in written))

@@ -19,7 +19,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--count", type=int, default=8, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of data=scenes (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace scenes that exist")
     options = parser.parse_args(arguments)
     config = ScenesConfig(seed=options.seed, **{options.split: options.count})
-    print(write_scenes(config, options.split, options.folder))
+    print(write_scenes(config, options.split, options.folder, options.overwrite))
     return 0

@@ -15,9 +15,10 @@ from captioner.config.compose import run_command
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.system.device import keep_memory
+from captioner.system.outputs import refuse_existing, refuse_input
 from captioner.system.signals import Stopped
 from captioner.training.loop import train
-from captioner.training.run_folder import MODEL_FILE, RESUME_FILE
+from captioner.training.run_folder import FILES, MODEL_FILE, RESUME_FILE
 from captioner.training.saved_config import continued_config, resumed_config
 
 
@@ -33,17 +34,27 @@ def _train(config: TrainConfig) -> None:
     folder = Path(config.resume) if config.resume is not None else _run_folder(config)
     if resume:
         config = resumed_config(folder, HydraConfig.get().overrides.task)
-    elif (folder / RESUME_FILE).exists():
-        raise CaptionerError(
-            f"output: {folder} already holds a run; resume it with resume={folder} or choose another folder"
-        )
-    elif config.init is not None:
+    else:
+        _check_output(folder, config.overwrite)
+    if not resume and config.init is not None:
+        refuse_input(folder, [config.init, Path(config.init).parent], "output")
         config = continued_config(config, Path(config.init), HydraConfig.get().overrides.task)
     try:
         train(config, folder, resume)
     except Stopped as stopped:
         raise Stopped(stopped.number, f"stopped; resume with: captioner train resume={folder}") from None
     print(f"model: {folder / MODEL_FILE}")
+
+
+def _check_output(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds files that a run would write over."""
+    if (folder / RESUME_FILE).exists() and not overwrite:
+        raise CaptionerError(
+            f"output: {folder} already holds a run; resume it with resume={folder}, choose another folder, "
+            "or replace it with overwrite=true"
+        )
+    files = [folder / name for name in FILES]
+    refuse_existing(files, "output", overwrite, "overwrite=true")
 
 
 def _run_folder(config: TrainConfig) -> Path:

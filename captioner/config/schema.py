@@ -43,6 +43,7 @@ from captioner.config.training import (
 )
 
 MOST_WORKERS = 1024
+OVERWRITE = "replace files of the output that exist"
 
 
 @dataclass
@@ -72,6 +73,7 @@ class TrainConfig(ModelConfig):
     output: str | None = value(None, "run folder; null: runs/DATE_TIME")
     init: str | None = value(None, "run folder whose trained model and configuration this run starts from")
     resume: str | None = value(None, "run folder to resume")
+    overwrite: bool = value(False, OVERWRITE)
 
 
 @dataclass
@@ -107,6 +109,7 @@ class EvaluateConfig:
     grounding: bool = value(False, "also measure how far the attention maps can be believed")
     deletion_images: int = value(1000, "at most, for the part of it that deletes locations", low=1)
     deletion_seed: int = value(0, "of these images and of the random locations")
+    overwrite: bool = value(False, OVERWRITE)
 
 
 @dataclass
@@ -118,6 +121,7 @@ class CheckConfig:
     training: TrainingConfig
     run: RunConfig
     output: str | None = value(None, "file for the whole report as JSON; null: print only")
+    overwrite: bool = value(False, OVERWRITE)
 
 
 SCHEMAS: dict[str, dict[str, type[Any]]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from captioner.config.data import DataConfig
@@ -23,6 +25,14 @@ LOADERS: dict[str, Callable[[Any, str, Faults], list[Record]]] = {
     "table": load_table,
 }
 SPLITS = {"train": "train", "val": "val", "dev": "val", "test": "test"}  # dev is Flickr8k's word
+
+
+def data_files(config: DataConfig) -> list[Path]:
+    """The caption files and folders that a data configuration names, as far as they exist."""
+    values = [value for value in vars(config).values() if isinstance(value, str)]
+    root = Path(os.path.expanduser(str(getattr(config, "root", "."))))
+    places = [place for value in values for place in (root / value, Path(os.path.expanduser(value)))]
+    return [place for place in places if place.exists()]
 
 
 def load_split(config: DataConfig, split: str, faults: Faults = None) -> list[Record]:

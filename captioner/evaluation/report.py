@@ -11,6 +11,8 @@ from captioner.evaluation.grounding.table import as_lines
 from captioner.metrics.table import SCORES
 from captioner.system.atomic_files import write_whole
 
+SCORES_FILE, CAPTIONS_FILE = FILES = ("scores.json", "captions.json")
+
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Write ``scores.json`` (with protocol, and what is known of the maps) and ``captions.json`` (COCO's)."""
@@ -21,9 +23,9 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
     }
     if evaluation.grounding is not None:
         summary["grounding"] = asdict(evaluation.grounding)
-    write_whole(folder / "scores.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_whole(folder / SCORES_FILE, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     write_whole(
-        folder / "captions.json",
+        folder / CAPTIONS_FILE,
         json.dumps(evaluation.captions, indent=1, ensure_ascii=False) + "\n",
     )
 

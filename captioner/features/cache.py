@@ -95,10 +95,10 @@ def _write(path: Path, count: int, batches: Iterator[np.ndarray], written: Calla
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what killed builders left; what a living one builds is its own."""
-    for unfinished in folder.glob(f"*/.*{UNFINISHED}"):
+    for unfinished in folder.glob(f"*/.{ARRAY}.*{UNFINISHED}"):
         with suppress(OSError), owned(unfinished.parent) as mine:
             if mine:
-                remove_unfinished(unfinished.parent)
+                remove_unfinished(unfinished.parent, [ARRAY])
                 _remove_empty(unfinished.parent)
 
 

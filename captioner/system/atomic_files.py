@@ -6,9 +6,10 @@ behind, and the folder's next owner removes it.
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,7 @@ from typing import BinaryIO
 from captioner.errors import CaptionerError
 
 UNFINISHED = ".part"
+MOST_OF_A_NAME = 200  # bytes; with the rest it may have 255
 
 
 def make_folder(path: Path, key: str) -> None:
@@ -50,7 +52,8 @@ def whole_file(path: Path, key: str = "output") -> Iterator[BinaryIO]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
+        start = os.fsdecode(os.fsencode(path.name)[:MOST_OF_A_NAME])
+        handle, temporary = tempfile.mkstemp(UNFINISHED, f".{start}.", path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
@@ -66,10 +69,11 @@ def whole_file(path: Path, key: str = "output") -> Iterator[BinaryIO]:
         raise CaptionerError(f"{key}: cannot write {path} ({error.strerror or error})") from error
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed writers left in a folder that no other process writes to now."""
-    for path in folder.glob(f".*{UNFINISHED}"):
-        path.unlink(missing_ok=True)
+def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
+    """Remove what killed writers of these files left in a folder that no other process writes to now."""
+    for name in names:
+        for path in folder.glob(f".{glob.escape(name)}.*{UNFINISHED}"):
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

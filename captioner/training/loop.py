@@ -32,6 +32,7 @@ from captioner.training.run_folder import (
     begun,
     load_resume_state,
     publish,
+    remove_run,
     run_folder,
     tensorboard,
     write_config,
@@ -67,6 +68,8 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
         use_compiler(config.run.compile)
         device = choose_device(config.run.device)
         if not resume:
+            if config.overwrite:
+                remove_run(output)
             write_config(config, output)
         setup = prepare(config, device)
         state = build_state(config, setup, device)

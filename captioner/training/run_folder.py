@@ -34,6 +34,7 @@ RESUME_FILE = "resume.pt"
 MODEL_FILE = "model.safetensors"
 METRICS_FILE = "metrics.jsonl"  # the same to the byte for every run of the same seed
 TIMINGS_FILE = "timings.jsonl"
+FILES = (CONFIG_FILE, RESUME_FILE, MODEL_FILE, METRICS_FILE, TIMINGS_FILE)
 
 
 @contextmanager
@@ -47,13 +48,19 @@ def run_folder(path: Path) -> Iterator[None]:
     with owned(path) as mine:
         if not mine:
             raise CaptionerError(f"output: another process is training in {path}")
-        remove_unfinished(path)
+        remove_unfinished(path, FILES)
         yield
 
 
 def write_config(config: TrainConfig, folder: Path) -> None:
     """Write the run's configuration, which resuming reads."""
     write_whole(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+
+def remove_run(folder: Path) -> None:
+    """Remove the files of an earlier run, TensorBoard's events included."""
+    for path in [*(folder / name for name in FILES), *folder.glob("events.out.tfevents.*")]:
+        path.unlink(missing_ok=True)
 
 
 def begun(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from captioner.errors import check_choice
 from captioner.visualize.fonts import font_file
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
-from captioner.visualize.sheet import INK, save_errors
+from captioner.visualize.sheet import INK, picture_file
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
@@ -65,9 +65,9 @@ def save_animation(caption: Caption, path: str | Path) -> None:
     if ending == "gif":
         frames = [_in_256_colours(frame) for frame in frames]
     durations = [PAUSE] + [WORD] * (len(frames) - 1)
-    with save_errors(path):
+    with picture_file(path) as file:
         frames[0].save(
-            path,
+            file,
             "GIF" if ending == "gif" else "PNG",
             save_all=True,
             append_images=frames[1:],

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from captioner.errors import CaptionerError
 from captioner.visualize.document import LOOK, SCRIPTS, STYLES, document
 from captioner.visualize.overlay import maps_and_square, top_of_scale, upsample
+from captioner.visualize.sheet import picture_file
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
@@ -99,10 +99,8 @@ def save_page(entries: Sequence[Entry], path: str | Path, title: str = "") -> No
     Raises:
         CaptionerError: the file cannot be written.
     """
-    try:
-        Path(path).write_text(page(entries, title), encoding="utf-8")
-    except OSError as error:
-        raise CaptionerError(f"{path}: {error.strerror}") from None
+    with picture_file(path) as file:
+        file.write(page(entries, title).encode())
 
 
 def notebook_html(caption: Caption) -> str:

@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from captioner.errors import CaptionerError
+from captioner.system.atomic_files import whole_file
 from captioner.visualize.fonts import installed_fonts
 
 DPI = 150
@@ -54,15 +55,19 @@ def save(figure: Figure, path: str | Path) -> None:
     Raises:
         CaptionerError: the file cannot be written.
     """
-    with save_errors(path), warnings.catch_warnings():
+    with picture_file(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(path, dpi=DPI)
+        figure.savefig(file, dpi=DPI, format=Path(path).suffix[1:].lower())
 
 
 @contextmanager
-def save_errors(path: str | Path) -> Iterator[None]:
-    """Tell in one line why a picture could not be written."""
-    try:
-        yield
-    except OSError as error:
-        raise CaptionerError(f"{path}: {error.strerror}") from None
+def picture_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write a picture into, which appears whole; its folder must exist.
+
+    Raises:
+        CaptionerError: it cannot be written.
+    """
+    if not Path(path).parent.is_dir():
+        raise CaptionerError(f"{path}: No such file or directory")
+    with whole_file(Path(path)) as file:
+        yield file

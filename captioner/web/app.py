@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from captioner.caption import Caption
-from captioner.data.photos.image import known_formats
+from captioner.data.photos.formats import known_formats
 from captioner.errors import CaptionerError
 from captioner.version import __version__
 from captioner.visualize.document import LOOK, SCRIPTS, STYLES, Document, document

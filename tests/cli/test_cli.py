@@ -160,7 +160,7 @@ def test_text_is_path_and_caption(caption: Command, photos: Path) -> None:
 def test_jsonl_has_path_caption_words_and_log_prob(caption: Command, photos: Path) -> None:
     path = photos / "a.png"
     (record,) = caption(path, "--format", "jsonl").records
-    assert record.keys() == {"path", "caption", "words", "log_prob"}
+    assert record.keys() == {"path", "caption", "words", "log_prob", "confidence"}
     assert (record["path"], record["caption"]) == (str(path), expected(path))
     assert record["words"] == record["caption"].split() and record["log_prob"] < 0
 
@@ -182,6 +182,7 @@ def test_folder_is_searched_and_sorted(caption: Command, photos: Path) -> None:
     (photos / "notes.txt").write_text("no image")
     outcome = caption(photos, "--format", "jsonl")
     assert (outcome.status, paths(outcome)) == (0, ["a.png", "b.png", "c.png", "d.png"])
+    assert outcome.err == "captioner: 4 captioned, left out: 1 .txt\n"
 
 
 def test_pattern_is_expanded(caption: Command, photos: Path) -> None:
@@ -209,7 +210,7 @@ def test_broken_image_gets_an_error_record_and_status_1(caption: Command, photos
     assert paths(outcome) == ["a.png", "b.png", "c.png", "none.png"]
     assert ["error" in record for record in outcome.records] == [False, True, False, True]
     assert [record.keys() for record in outcome.records if "error" in record] == [{"path", "error"}] * 2
-    assert "2 of 4" in outcome.err
+    assert outcome.err == "captioner: 2 captioned, 2 could not be read\n"
 
 
 def test_broken_image_in_text_is_told_on_standard_error(caption: Command, photos: Path) -> None:
@@ -386,8 +387,9 @@ def test_attend_draws_a_figure_an_image(attend: Command, photos: Path, tmp_path:
 
 
 def test_attend_tells_figure_and_caption(attend: Command, photos: Path, tmp_path: Path) -> None:
-    figure, text = attend(photos / "a.png", "--output", tmp_path).out.rstrip("\n").split("\t")
-    assert figure == str(tmp_path / "a.png") and len(text.split()) == 3
+    photo = photos / "a.png"
+    path, figure, text = attend(photo, "--output", tmp_path).out.rstrip("\n").split("\t")
+    assert (path, figure) == (str(photo), str(tmp_path / "a.png")) and len(text.split()) == 3
 
 
 @pytest.mark.parametrize("ending", ["gif", "apng", "svg"])
@@ -401,17 +403,39 @@ def test_attend_draws_in_the_format_asked_for(
     assert all(file.read_bytes().startswith(start) for file in files)
 
 
-def test_attend_makes_one_page_of_all_images(attend: Command, photos: Path, tmp_path: Path) -> None:
+def shown(page: Path) -> list[tuple[str, str]]:
+    """Names and captions of the photos on a page."""
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"))[0])
+    return [(entry["name"], entry["text"]) for entry in data["captions"]]
+
+
+def test_attend_makes_an_index_of_all_images(attend: Command, photos: Path, tmp_path: Path) -> None:
     (photos / "b.png").write_bytes(b"broken")
-    outcome = attend(photos, "--output", tmp_path / "pages", "--format", "html")
+    folder = tmp_path / "pages"
+    outcome = attend(photos, "--output", folder, "--format", "html")
     assert outcome.status == 1 and str(photos / "b.png") in outcome.err
-    (page,) = (tmp_path / "pages").iterdir()
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
+    parts = [f"index_files/0000{n}.{ending}" for n in (1, 2) for ending in ("html", "jpg")]
+    assert files == ["index.html", *parts]
     lines = [line.split("\t") for line in outcome.out.splitlines()]
-    assert [place for place, _ in lines] == [f"{page}#1", f"{page}#2"]
-    text = page.read_text(encoding="utf-8")
-    data = json.loads(re.findall(r'id="data">(.*?)</script>', text)[0])
-    shown = [(entry["name"], entry["text"]) for entry in data["captions"]]
-    assert shown == [("a.png", lines[0][1]), ("c.png", lines[1][1])]
+    assert [line[:2] for line in lines] == [
+        [str(photos / name), str(folder / part)] for name, part in zip(("a.png", "c.png"), parts[::2])
+    ]
+    assert [shown(folder / part) for part in parts[::2]] == [
+        [("a.png", lines[0][2])],
+        [("c.png", lines[1][2])],
+    ]
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert [index.count(f'"{part}"') for part in parts] == [2, 1, 1, 1]  # the first is opened too
+    assert lines[0][2] in index and lines[1][2] in index
+
+
+def test_attend_makes_a_self_contained_page_of_one_image(
+    attend: Command, photos: Path, tmp_path: Path
+) -> None:
+    attend(photos / "a.png", "--output", tmp_path / "pages", "--format", "html")
+    (page,) = (tmp_path / "pages").iterdir()
+    assert page.name == "index.html" and shown(page)[0][0] == "a.png"
 
 
 def test_attend_makes_no_page_of_nothing(attend: Command, tmp_path: Path) -> None:

@@ -334,5 +334,5 @@ def test_command_prints_and_writes_the_report(
     )
     with Image.open(out / "grounding.png") as figure:
         assert figure.format == "PNG" and figure.width > 2 * figure.height
-    run([*few, *where])
+    run([*few, *where, "overwrite=true"])
     assert "grounding" not in json.loads((out / "scores.json").read_text())

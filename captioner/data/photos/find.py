@@ -2,67 +2,145 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from PIL import Image
-
-from captioner.data.photos.image import PHOTO_FORMATS, printable
+from captioner.data.photos.formats import extensions, missing_plugin
+from captioner.data.photos.image import printable
 from captioner.errors import CaptionerError
 
 LONGEST_PATH = 2**16  # bytes
+HIDDEN, EXCLUDED = "hidden or in a trash folder", "excluded"
+# of NAS boxes, Windows, macOS archives and desktops; those that begin with a dot are hidden anyway
+TRASH = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found"}
+
+
+@dataclass
+class Finder:
+    """Finds images, and counts what it leaves out.
+
+    Attributes:
+        recursive: whether a folder's subfolders are searched.
+        exclude: patterns of names, or of whole paths if they contain a slash, that are left out.
+        null_separated: whether paths on standard input end with a zero byte, as ``find -print0`` writes
+            them, rather than with a line.
+        left_out: how many files were left out of folders, by kind: a file ending, or a reason.
+    """
+
+    recursive: bool = True
+    exclude: Sequence[str] = ()
+    null_separated: bool = False
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def find(self, paths: Iterable[str]) -> Iterator[Path]:
+        """Expand what a user typed into image paths, in order and one at a time.
+
+        - A folder stands for every file below it that has an image's extension, sorted; links to
+          folders are not followed, hidden files, trash and thumbnail folders are left out. Folders in it
+          that cannot be listed are passed on at its end.
+        - A pattern such as ``photos/**/*.jpg`` stands for such files among those it matches, sorted.
+        - ``-`` stands for the paths on standard input, one per line.
+        - Any other path is passed on, whether it exists or not, so that reading it reports what is wrong.
+
+        Raises:
+            CaptionerError: a folder or a pattern holds no image.
+        """
+        for path in paths:
+            for typed in self._standard_input() if path == "-" else [path]:
+                if os.path.isdir(typed):
+                    closed: list[str] = []
+                    yield from self._only_images(self._walk(typed, closed), typed, closed)
+                elif glob.has_magic(typed) and not os.path.lexists(typed):
+                    yield from self._only_images(sorted(glob.iglob(typed, recursive=True)), typed)
+                else:
+                    yield Path(typed)
+
+    def _standard_input(self) -> Iterator[str]:
+        if sys.stdin is None:
+            raise CaptionerError("-: standard input is closed")
+        # bytes, as a file name may be in any encoding
+        lines = _split(sys.stdin.buffer, b"\0" if self.null_separated else b"\n")
+        for line in lines:
+            if name := line if self.null_separated else line.rstrip(b"\r"):
+                yield os.fsdecode(name)
+
+    def _walk(self, folder: str, closed: list[str]) -> Iterator[str]:
+        """The files below a folder; folders that cannot be listed are added to ``closed``."""
+        for parent, folders, files in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
+            if not self.recursive:
+                folders.clear()
+            for name in [name for name in folders if _is_hidden(name)]:
+                folders.remove(name)
+                self.left_out[HIDDEN] += sum(
+                    len(below) for _, _, below in os.walk(os.path.join(parent, name))
+                )
+            folders[:] = sorted(name for name in folders if not self._is_excluded(os.path.join(parent, name)))
+            for name in sorted(files):
+                if _is_hidden(name):
+                    self.left_out[HIDDEN] += 1
+                else:
+                    yield os.path.join(parent, name)
+
+    def _only_images(
+        self, candidates: Iterable[str], typed: str, closed: Sequence[str] = ()
+    ) -> Iterator[Path]:
+        known, found = extensions(), False
+        for candidate in candidates:
+            if os.path.isdir(candidate):
+                continue
+            ending = os.path.splitext(candidate)[1].lower()
+            if self._is_excluded(candidate):
+                self.left_out[EXCLUDED] += 1
+            elif ending in known:
+                found = True
+                yield Path(candidate)
+            else:
+                self.left_out[ending or "without an ending"] += 1
+        yield from map(Path, closed)  # reading them reports why
+        if not found and not closed:
+            raise CaptionerError(f"{printable(typed)}: no image in it{self._reason(known)}")
+
+    def _is_excluded(self, path: str) -> bool:
+        name = os.path.basename(path)
+        return any(fnmatch.fnmatch(path if "/" in pattern else name, pattern) for pattern in self.exclude)
+
+    def _reason(self, known: Iterable[str]) -> str:
+        account = f" ({self.account()})" if self.left_out else ""
+        return f", their names end in {', '.join(sorted(known))}{account}"
+
+    def account(self) -> str:
+        """What was left out, in one line; empty if nothing was."""
+        told = []
+        for kind, count in self.left_out.most_common():
+            plugin = missing_plugin(kind)
+            told.append(f"{count:,} {kind}" + (f" (pip install {plugin})" if plugin else ""))
+        return "left out: " + ", ".join(told) if told else ""
 
 
 def find_images(paths: Iterable[str]) -> Iterator[Path]:
-    """Expand what a user typed into image paths, in order and one at a time.
-
-    - A folder stands for every file below it that has an image's extension, sorted; links to
-      folders are not followed. Folders in it that cannot be listed are passed on at its end.
-    - A pattern such as ``photos/**/*.jpg`` stands for such files among those it matches, sorted.
-    - ``-`` stands for the paths on standard input, one per line.
-    - Any other path is passed on, whether it exists or not, so that reading it reports what is wrong.
-
-    Raises:
-        CaptionerError: a folder or a pattern holds no image.
-    """
-    for path in paths:
-        for typed in _standard_input() if path == "-" else [path]:
-            if os.path.isdir(typed):
-                closed: list[str] = []
-                yield from _only_images(_walk(typed, closed), typed, closed)
-            elif glob.has_magic(typed) and not os.path.lexists(typed):
-                yield from _only_images(sorted(glob.iglob(typed, recursive=True)), typed)
-            else:
-                yield Path(typed)
+    """The images that :class:`Finder` finds with its defaults."""
+    return Finder().find(paths)
 
 
-def _standard_input() -> Iterator[str]:
-    if sys.stdin is None:
-        raise CaptionerError("-: standard input is closed")
-    # bytes, as a file name may be in any encoding; anything without line ends is not a list of paths
-    for line in iter(lambda: sys.stdin.buffer.readline(LONGEST_PATH), b""):
-        if name := line.rstrip(b"\r\n"):
-            yield os.fsdecode(name)
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in TRASH
 
 
-def _walk(folder: str, closed: list[str]) -> Iterator[str]:
-    """The files below a folder; folders that cannot be listed are added to ``closed``."""
-    for parent, folders, files in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
-        folders.sort()
-        yield from (os.path.join(parent, name) for name in sorted(files))
-
-
-def _only_images(candidates: Iterable[str], typed: str, closed: Sequence[str] = ()) -> Iterator[Path]:
-    extensions = {end for end, name in Image.registered_extensions().items() if name in PHOTO_FORMATS}
-    found = False
-    for candidate in candidates:
-        if os.path.splitext(candidate)[1].lower() in extensions and not os.path.isdir(candidate):
-            found = True
-            yield Path(candidate)
-    yield from map(Path, closed)  # reading them reports why
-    if not found and not closed:
-        endings = ", ".join(sorted(extensions))
-        raise CaptionerError(f"{printable(typed)}: no image in it, their names end in {endings}")
+def _split(file: BinaryIO, end: bytes) -> Iterator[bytes]:
+    """What stands between ends, as it comes; what is too long to be a path is cut into pieces."""
+    held, read = b"", getattr(file, "read1", file.read)  # read1 does not wait for a whole block
+    while block := read(LONGEST_PATH):
+        *whole, held = (held + block).split(end)
+        yield from whole
+        if len(held) > LONGEST_PATH:
+            yield held[:LONGEST_PATH]
+            held = b""
+    if held:
+        yield held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from captioner.data.photos.formats import known_formats, missing_plugin
 from captioner.data.photos.jpeg_scans import has_more_scans
 from captioner.data.photos.rgb import as_rgb
 from captioner.errors import CaptionerError
@@ -23,11 +25,11 @@ Source = Path | str | bytes | BinaryIO | Callable[[], Image.Image] | Image.Image
 # good, as warnings.catch_warnings is not safe in the threads that read photos.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-# Pillow reads more, but some of those run other programs (EPS) or have no magic number (TGA).
-PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
 MAX_PIXELS = 178_956_970  # more is taken for a decompression bomb; the limit of Pillow's own error
 MAX_SCANS = 100  # of a JPEG; libtiff has the same limit
 
+DECODER_ERROR = re.compile(r"decoder error (-\d+)")  # all that Pillow says of some formats
+DECODER_REASONS = {"-8": "its header is damaged", "-9": "out of memory"}
 ORIENTATION_TAG = 0x0112
 TURNS = {  # EXIF orientation -> what makes the photo upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -104,12 +106,6 @@ def check_pixels(data: bytes, limit: int) -> None:
             raise TooManyPixels(f"image: has {image.width} x {image.height} pixels, more than {limit}")
 
 
-def known_formats() -> list[str]:
-    """Those of ``PHOTO_FORMATS`` that the installed Pillow and its plugins can read."""
-    Image.init()
-    return [name for name in PHOTO_FORMATS if name in Image.OPEN]
-
-
 def printable(path: object) -> str:
     """A path as it may appear in a one-line message: quoted if it holds control characters."""
     text = str(path)
@@ -149,12 +145,15 @@ def _reading(name: str) -> Iterator[None]:
     except CaptionerError:
         raise
     except UnidentifiedImageError:
-        choices = ", ".join(known_formats())
-        raise UnknownFormat(f"{name}: is not an image of a known format ({choices})") from None
+        choices, plugin = ", ".join(known_formats()), missing_plugin(os.path.splitext(name)[1].lower())
+        hint = f"; for this one: pip install {plugin}" if plugin else ""
+        raise UnknownFormat(f"{name}: is not an image of a known format ({choices}){hint}") from None
     except Image.DecompressionBombError:
         raise TooManyPixels(f"{name}: has more than {MAX_PIXELS} pixels") from None
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if code := DECODER_ERROR.match(reason):
+            reason = DECODER_REASONS.get(code[1], "its data is damaged")
         raise CaptionerError(f"{name}: cannot be decoded ({reason})") from error
 
 

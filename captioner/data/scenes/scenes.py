@@ -20,7 +20,9 @@ from captioner.config.declare import check
 from captioner.data.records import Record
 from captioner.data.scenes.captions import reference_captions, relation
 from captioner.data.scenes.drawing import COLOURS, OUTLINES, REACH, UNITS, Item, Scene, draw_scene
-from captioner.errors import CaptionerError, choose
+from captioner.errors import choose
+from captioner.system.atomic_files import make_folder, whole_file, write_whole
+from captioner.system.outputs import refuse_existing
 
 T = TypeVar("T")
 
@@ -43,7 +45,7 @@ def load_scenes(config: ScenesConfig, split: str) -> list[Record]:
     return records
 
 
-def write_scenes(config: ScenesConfig, split: str, folder: Path) -> Path:
+def write_scenes(config: ScenesConfig, split: str, folder: Path, overwrite: bool = False) -> Path:
     """Write a split as ``SPLIT_NUMBER.png`` files and ``SPLIT.jsonl``, which ``data=table`` reads.
 
     The image paths are relative to ``folder``, so all splits may go into the same one.
@@ -51,21 +53,23 @@ def write_scenes(config: ScenesConfig, split: str, folder: Path) -> Path:
     Returns:
         The path of the table.
 
+    Args:
+        overwrite: replace files that exist.
+
     Raises:
-        CaptionerError: as :func:`load_scenes`, or the folder cannot be written to.
+        CaptionerError: as :func:`load_scenes`, a file exists, or the folder cannot be written to.
     """
-    rows = []
-    table = folder / f"{split}.jsonl"
     scenes = make_scenes(config, split)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for i, scene in enumerate(scenes):
-            name = f"{split}_{i:05d}.png"
-            draw_scene(scene).save(folder / name)
-            rows.append(json.dumps({"image": name, "caption": reference_captions(scene)[0]}) + "\n")
-        table.write_text("".join(rows), encoding="utf-8")
-    except OSError as error:
-        raise CaptionerError(f"{folder}: cannot be written to ({error.strerror})") from None
+    names = [f"{split}_{i:05d}.png" for i in range(len(scenes))]
+    table = folder / f"{split}.jsonl"
+    refuse_existing([table, *(folder / name for name in names)], "DIR", overwrite, "--overwrite")
+    make_folder(folder, "DIR")
+    rows = []
+    for name, scene in zip(names, scenes):
+        with whole_file(folder / name, "DIR") as file:
+            draw_scene(scene).save(file, "PNG")
+        rows.append(json.dumps({"image": name, "caption": reference_captions(scene)[0]}) + "\n")
+    write_whole(table, "".join(rows), "DIR")
     return table
 
 

@@ -50,6 +50,7 @@ CELLS = {  # by the name that reports use: the overrides of captioner train
     "gru_reset_after": ("cell=gru", "cell.reset_after=true"),
 }
 RESULT_FILE = "result.json"
+RUNS = "runs"  # the folder of the runs' folders
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def plan(config: CompareConfig) -> list[Run]:
             training=replace(base.training, seed=seed),
             output=None,
         )
-        folder = Path(str(config.output)) / "runs" / f"{name}-{width}-seed{seed}"
+        folder = Path(str(config.output)) / RUNS / f"{name}-{width}-seed{seed}"
         runs.append(Run(of_run, name, decoder_parameters(run, features, size), run, folder))
     return runs
 
@@ -191,6 +192,6 @@ def _settings(values: Any, place: str = "") -> dict[str, object]:
         return {place: values}
     flat: dict[str, object] = {}
     for key, value in values.items():
-        if place or key not in ("run", "output", "resume"):
+        if place or key not in ("run", "output", "resume", "overwrite"):
             flat |= _settings(value, f"{place}.{key}" if place else str(key))
     return flat

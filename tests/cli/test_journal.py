@@ -1,4 +1,4 @@
-"""``captioner caption --output F.jsonl --resume``: no record is lost, none is written twice."""
+"""``captioner caption --output FILE --resume``: no record is lost, none is written twice."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from support import tiny
 from tools.kill_anywhere import ended, forked
 
-from captioner.cli import writers as command
 from captioner.cli.main import main
+from captioner.cli.output.journal import Journal
 from captioner.system.locks import owned
 
 Command = Callable[..., int]
@@ -37,11 +37,17 @@ def output(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def part(output: Path) -> Path:
+    """Where records are until the output is complete."""
+    return output.with_name("captions.jsonl.part")
+
+
+@pytest.fixture
 def caption(photos: Path, output: Path) -> Command:
     """``captioner caption photos --output captions.jsonl ARGUMENTS``; returns its exit status."""
 
     def run(*arguments: object) -> int:
-        given = ["caption", photos, *arguments, "--checkpoint", tiny.model_file(), "--output", output]
+        given = ["caption", photos, "--checkpoint", tiny.model_file(), "--output", output, *arguments]
         with pytest.raises(SystemExit) as caught:
             main([str(argument) for argument in [*given, "--device", "cpu", "--batch-size", 1]])
         return int(caught.value.code or 0)
@@ -60,23 +66,66 @@ def test_output_cut_anywhere_is_completed(caption: Command, output: Path) -> Non
         assert output.read_bytes() == whole, f"cut after {length} bytes"
 
 
-def test_killed_command_goes_on(caption: Command, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "txt"])
+@pytest.mark.parametrize("given", [[], ["--resume"]])
+def test_killed_command_goes_on(
+    caption: Command, output: Path, monkeypatch: pytest.MonkeyPatch, ending: str, given: list[str]
+) -> None:
+    chosen = output.with_suffix(f".{ending}")
+    caption("--output", chosen)
+    whole = chosen.read_bytes()
+    chosen.unlink()
+    real, calls = Journal.write, iter(range(6))
+
+    def write(self: Journal, record: Any) -> None:
+        if next(calls) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "write", write)
+        assert ended(forked(lambda: caption("--output", chosen, *given))) == -signal.SIGKILL
+    assert not chosen.exists()
+    assert caption("--output", chosen, "--resume") == 1
+    assert chosen.read_bytes() == whole
+    assert [path.name for path in chosen.parent.iterdir()].count(f"{chosen.name}.part") == 0
+
+
+def test_journal_cut_anywhere_is_continued(caption: Command, output: Path, part: Path) -> None:
     caption()
     whole = output.read_bytes()
     output.unlink()
-    real, calls = command.as_record, iter(range(6))
+    end = whole.index(b"\n") + 1
+    for length in (0, 1, 9, 15, end - 1, end, end + 12):
+        part.write_bytes(whole[:length])
+        assert caption("--resume") == 1
+        assert output.read_bytes() == whole and not part.exists()
+        output.unlink()
 
-    def as_record(*arguments: Any) -> object:
-        if next(calls) == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(command, "as_record", as_record)
-        assert ended(forked(lambda: caption("--resume"))) == -signal.SIGKILL
-    assert output.read_bytes() == b"".join(whole.splitlines(keepends=True)[:3])
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "txt"])
+def test_photos_are_added_to_a_complete_file(
+    caption: Command, photos: Path, output: Path, ending: str
+) -> None:
+    chosen = output.with_suffix(f".{ending}")
+    caption("--output", chosen)
+    whole = chosen.read_bytes()
+    held = (photos / "h.png").read_bytes()
+    (photos / "h.png").unlink()
+    caption("--output", chosen, "--overwrite")
+    assert chosen.read_bytes() != whole
+    (photos / "h.png").write_bytes(held)
+    caption("--output", chosen, "--resume")
+    assert chosen.read_bytes() == whole
+
+
+def test_errors_are_tried_again_when_asked(caption: Command, photos: Path, output: Path) -> None:
+    assert caption() == 1
+    (photos / "c.png").write_bytes((photos / "a.png").read_bytes())
     assert caption("--resume") == 1
-    assert output.read_bytes() == whole
+    assert caption("--resume", "--retry-errors") == 0
+    names = [Path(json.loads(line)["path"]).name for line in output.read_text().splitlines()]
+    assert names == ["a.png", "b.png", "d.png", "f.png", "h.png", "c.png"]
 
 
 def test_photos_that_came_later_are_added(caption: Command, photos: Path, output: Path) -> None:
@@ -96,11 +145,22 @@ def test_image_that_is_asked_for_twice_gets_two_records(caption: Command, photos
     assert output.read_bytes() == whole
 
 
-def test_without_resume_the_output_is_written_anew(caption: Command, output: Path) -> None:
+def test_output_that_exists_is_replaced_only_when_asked(
+    caption: Command, output: Path, part: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     caption()
     whole = output.read_bytes()
-    caption()
+    capsys.readouterr()
+    assert caption() == 2
+    assert "--resume continues it, --overwrite replaces it" in capsys.readouterr().err
     assert output.read_bytes() == whole
+    output.write_text("else")
+    caption("--overwrite")
+    assert output.read_bytes() == whole
+    part.write_bytes(whole[:200])
+    assert caption("--overwrite") == 1 and not part.exists()
+    part.write_text("the user's")
+    assert caption("--overwrite") == 2 and part.read_text() == "the user's"
 
 
 @pytest.mark.parametrize("held", ["a photo", "a photo\n", '{"caption": "a"}\n', "[]\n", '{"path": 3}\n'])
@@ -123,22 +183,17 @@ def test_device_cannot_be_gone_on_with(
     assert capsys.readouterr().err == f"captioner: --resume: {output} is not a file\n"
 
 
-def test_text_cannot_be_gone_on_with(caption: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    assert caption("--resume", "--format", "text") == 2
-    assert capsys.readouterr().err.startswith("captioner: --resume: needs --output FILE.jsonl")
-
-
 def test_two_commands_cannot_go_on_with_one_file(
-    caption: Command, output: Path, capsys: pytest.CaptureFixture[str]
+    caption: Command, part: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output.touch()
-    with owned(output):
+    part.touch()
+    with owned(part):
         assert caption("--resume") == 2
     assert "another process" in capsys.readouterr().err
 
 
 def test_full_disk_is_told_and_can_be_gone_on_from(
-    caption: Command, output: Path, capsys: pytest.CaptureFixture[str]
+    caption: Command, output: Path, part: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     resource = pytest.importorskip("resource")
     caption()
@@ -147,10 +202,12 @@ def test_full_disk_is_told_and_can_be_gone_on_from(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) // 2, hard))
     try:
-        assert caption() == 2
+        assert caption("--overwrite") == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     error = capsys.readouterr().err
-    assert error == f"captioner: --output: cannot write {output} (File too large)\n"
+    assert error == f"captioner: --output: cannot write {part} (File too large)\n"
+    assert output.read_bytes() == whole
+    output.unlink()
     caption("--resume")
     assert output.read_bytes() == whole

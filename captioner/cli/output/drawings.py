@@ -1,0 +1,101 @@
+"""Where attention is drawn to: a figure or an animation per photo, or pages to explore in a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from captioner.caption import Caption
+from captioner.cli.output.records import Record
+from captioner.errors import CaptionerError
+from captioner.system.outputs import FileId, file_id, free_name, refuse_existing
+from captioner.visualize import animation, figure
+from captioner.visualize.gallery import Item, gallery, photo_page, thumbnail
+
+PICTURES: dict[str, Callable[[Caption, Path], None]] = {
+    **dict.fromkeys(figure.FIGURES, figure.save_figure),
+    **dict.fromkeys(animation.ANIMATIONS, animation.save_animation),
+}
+PAGE, PARTS = "index.html", "index_files"
+
+
+class Drawings(Protocol):
+    """Draws one photo after the other into a folder.
+
+    Attributes:
+        inputs: the photos themselves, which are never written over.
+    """
+
+    inputs: set[FileId]
+
+    def draw(self, photo: Path, caption: Caption) -> Path:
+        """Draw, and return what was written."""
+
+    def drawn(self, record: Record) -> None:
+        """Learn what a stopped command has drawn, from its record."""
+
+    def finish(self) -> None:
+        """Write what all photos have in common."""
+
+
+class Pictures:
+    """A file per photo, named after it, or with a number if that exists and is not to be replaced."""
+
+    def __init__(self, folder: Path, ending: str, overwrite: bool) -> None:
+        self.folder, self.ending, self.overwrite = folder, ending, overwrite
+        self.inputs: set[FileId] = set()
+        self.taken: set[str] = set()
+
+    def draw(self, photo: Path, caption: Caption) -> Path:
+        path = self.folder / f"{photo.stem}.{self.ending}"
+        replaced = self.overwrite and path.is_file() and path.name.casefold() not in self.taken
+        if replaced and file_id(path) not in self.inputs:
+            self.taken.add(path.name.casefold())
+        else:
+            path = free_name(self.folder, photo.stem, self.ending, self.taken)
+        PICTURES[self.ending](caption, path)
+        return path
+
+    def drawn(self, record: Record) -> None:
+        self.taken.add(Path(record["output"]).name.casefold())
+
+    def finish(self) -> None: ...
+
+
+class Pages:
+    """One page for one photo; for more an index, with a page and a thumbnail of each beside it."""
+
+    def __init__(self, folder: Path, overwrite: bool, resume: bool) -> None:
+        self.index, self.parts = folder / PAGE, folder / PARTS
+        self.inputs: set[FileId] = set()
+        self.items: list[Item] = []
+        if not resume:
+            refuse_existing([self.index], "--output", overwrite, "--overwrite")
+            if not overwrite and os.path.lexists(self.parts):
+                raise CaptionerError(f"--output: {self.parts} exists; --overwrite writes into it")
+
+    def draw(self, photo: Path, caption: Caption) -> Path:
+        name = f"{len(self.items) + 1:05d}"
+        page, picture = self.parts / f"{name}.html", self.parts / f"{name}.jpg"
+        for path in (page, picture):
+            if file_id(path) in self.inputs:
+                raise CaptionerError(f"--output: {path} is an input, it is not written over")
+        thumbnail(caption, picture)
+        photo_page(caption, photo.name, page)
+        self.items.append(Item(f"{PARTS}/{name}", caption.text, photo.name, str(photo.parent)))
+        return page
+
+    def drawn(self, record: Record) -> None:
+        photo, page = Path(record["path"]), Path(record["output"])
+        self.items.append(Item(f"{PARTS}/{page.stem}", record["caption"], photo.name, str(photo.parent)))
+
+    def finish(self) -> None:
+        if len(self.items) == 1:
+            os.replace(self.parts / "00001.html", self.index)
+            (self.parts / "00001.jpg").unlink()
+            if not any(self.parts.iterdir()):
+                self.parts.rmdir()
+        elif self.items:
+            gallery(self.items, self.index)
