@@ -69,9 +69,7 @@ def _check(options: Namespace) -> None:
         options.format = by_ending.get(ending, "text")
     elif options.format != by_ending.get(ending, options.format):
         usual = CAPTION_FORMATS[options.format].endings[0]
-        raise CaptionerError(
-            f"--output: {options.output} does not end in .{usual}, as --format {options.format}"
-        )
+        raise CaptionerError(f"--output: {options.output} does not fit --format {options.format} (.{usual})")
     for flag in ("resume", "overwrite"):
         needless = options.output is None and options.format not in SIDECARS and not options.write_metadata
         if getattr(options, flag) and needless:
