@@ -76,12 +76,13 @@ class Finder:
         for parent, folders, files in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
             if not self.recursive:
                 folders.clear()
-            for name in [name for name in folders if _is_hidden(name)]:
-                folders.remove(name)
-                self.left_out[HIDDEN] += sum(
-                    len(below) for _, _, below in os.walk(os.path.join(parent, name))
-                )
-            folders[:] = sorted(name for name in folders if not self._is_excluded(os.path.join(parent, name)))
+            for name in list(folders):
+                path = os.path.join(parent, name)
+                kind = HIDDEN if _is_hidden(name) else EXCLUDED if self._is_excluded(path) else None
+                if kind is not None:
+                    folders.remove(name)
+                    self.left_out[kind] += sum(len(below) for _, _, below in os.walk(path))
+            folders.sort()
             for name in sorted(files):
                 if _is_hidden(name):
                     self.left_out[HIDDEN] += 1

@@ -17,7 +17,7 @@ PLUGINS: dict[str, tuple[tuple[str, ...], Callable[[], object]]] = {  # module: 
     "pillow_jxl": ((".jxl",), lambda: import_module("pillow_jxl")),
     "rawpy": (RAW, lambda: None),
 }
-EXTRAS = {"pillow_heif": "'captioner[heic]'", "pillow_jxl": "pillow-jxl-plugin", "rawpy": "'captioner[raw]'"}
+EXTRAS = {"pillow_heif": "'captioner[heic]'", "pillow_jxl": "'captioner[jxl]'", "rawpy": "'captioner[raw]'"}
 
 
 @cache

@@ -8,14 +8,17 @@ import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from captioner.data.photos.formats import known_formats, missing_plugin
+from captioner.data.photos.colour import as_srgb
+from captioner.data.photos.formats import RAW, known_formats, missing_plugin
 from captioner.data.photos.jpeg_scans import has_more_scans
+from captioner.data.photos.quiet import quiet_libraries
+from captioner.data.photos.raw import preview
 from captioner.data.photos.rgb import as_rgb
 from captioner.errors import CaptionerError
 
@@ -76,6 +79,9 @@ def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None
         with _reading("image"):
             return _upright_rgb(source)
     file, name = _open(source)
+    if isinstance(source, (str, Path)) and os.path.splitext(source)[1].lower() in RAW:
+        with file:
+            file = preview(file, name)
     with file, _reading(name):
         if file.seek(0, os.SEEK_END) == 0:
             raise CaptionerError(f"{name}: is empty")
@@ -86,7 +92,8 @@ def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None
             raise CaptionerError(f"{name}: has more than {MAX_SCANS} scans")
         if draft is not None:
             image.draft("RGB", (draft, draft))
-        return _upright_rgb(image)
+        with quiet_libraries() if image.format == "TIFF" else nullcontext():
+            return _upright_rgb(image)
 
 
 def check_pixels(data: bytes, limit: int) -> None:
@@ -162,7 +169,9 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         raise ValueError("it has no pixels")
     image.load()  # before its EXIF is read, as loading turns a TIFF
     turn = _turn(image)
-    rgb = as_rgb(image) if turn is None else as_rgb(image).transpose(turn)
+    rgb = as_rgb(as_srgb(image))
+    if turn is not None:
+        rgb = rgb.transpose(turn)
     rgb.info = {}  # or a later reader of its EXIF would turn it again
     return rgb
 

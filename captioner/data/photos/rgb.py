@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 STRIP = 2**20  # pixels that are converted at a time
-FULL_SCALES = {"I": (255, 65535), "F": (1, 255, 65535)}  # what may stand for white in these modes
+FULL_SCALES = {"I": (255, 65535)}  # what may stand for white
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
     """A copy in RGB, with white where the image is transparent."""
-    if image.mode in FULL_SCALES or image.mode.startswith("I;16"):
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _by_strips(image, _eight_bit(image))
     if image.has_transparency_data:
         return _by_strips(image, _on_white)
@@ -41,13 +41,18 @@ def _on_white(image: Image.Image) -> Image.Image:
 def _eight_bit(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     """What scales a grey image of 16 or 32 bits to 8, where Pillow's ``convert`` would clip it.
 
-    32-bit files do not say which value is white: it is the lowest usual one that no pixel exceeds,
-    or else the brightest pixel.
+    32-bit files do not say which value is white. Of integers it is the lowest usual one that no pixel
+    exceeds, or else the brightest pixel. Floating-point images run from their darkest to their brightest
+    pixel, unless they lie between 0 and 1, which then are black and white.
     """
     ranges = [(values.min(), values.max()) for values in (_values(strip) for strip, _ in _strips(image))]
-    black, brightest = min(0, *(low for low, _ in ranges)), max(high for _, high in ranges)
-    scales = FULL_SCALES.get(image.mode, (65535,))
-    white = next((scale for scale in scales if brightest <= scale), brightest)
+    darkest, brightest = min(low for low, _ in ranges), max(high for _, high in ranges)
+    if image.mode == "F":
+        black, white = (0, 1) if darkest >= 0 and brightest <= 1 else (darkest, brightest)
+    else:
+        black, scales = min(0, darkest), FULL_SCALES.get(image.mode, (65535,))
+        white = next((scale for scale in scales if brightest <= scale), brightest)
+    white = max(white, black + 1e-6)  # an image of one colour
 
     def scaled(strip: Image.Image) -> Image.Image:
         return Image.fromarray(np.rint((_values(strip) - black) / (white - black) * 255).astype(np.uint8))
