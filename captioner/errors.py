@@ -71,3 +71,9 @@ def check_range(value: float, place: str, low: float = -inf, high: float = inf, 
         wanted = f"at least {low:g}" if low > -inf else "a finite number"
     shown = f"{value:g}" if -1e300 < value < 1e300 else reprlib.repr(value)  # :g fails for some integers
     raise CaptionerError(f"{place}: {shown} is out of range, it must be {wanted}")
+
+
+def printable(path: object) -> str:
+    """A path as it may appear in a one-line message: quoted if it holds control characters."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)

@@ -5,39 +5,51 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from captioner.cli.output.drawings import PAGE, PICTURES, Drawings, Pages, Pictures
 from captioner.cli.output.journal import unfinished
+from captioner.cli.parsing import Parser
 from captioner.cli.photos import Photos, photo_parser
-from captioner.data.photos.image import printable
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, printable
 from captioner.system.atomic_files import make_folder
+from captioner.visualize.kinds import ANIMATIONS, FIGURES
+
+if TYPE_CHECKING:
+    from captioner.cli.output.drawings import Drawings
 
 PART = "attend.part"
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Draw one figure or animation per image, or pages of all; 1 if an image could not be drawn."""
+def parser() -> Parser:
+    """The command's options."""
     parser = photo_parser("attend", "Draw where the model looked for every word.")
     parser.add_argument("--output", metavar="DIR", required=True, help="folder for what is drawn")
     parser.add_argument(
         "--format",
-        choices=(*PICTURES, "html"),
+        choices=(*FIGURES, *ANIMATIONS, "html"),
         default="png",
         help="png, svg, pdf: one figure per image; gif, apng: one animation per image; "
-        f"html: {PAGE}, to explore all images in a browser (default: %(default)s)",
+        "html: index.html, to explore all images in a browser (default: %(default)s)",
     )
     parser.add_argument("--resume", action="store_true", help="continue a stopped command")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace what exists, rather than choose a free name"
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Draw one figure or animation per image, or pages of all; 1 if an image could not be drawn."""
+    options = parser().parse_args(arguments)
     if options.resume and options.overwrite:
         raise CaptionerError("--resume: continues what --overwrite would replace; give one of them")
     folder = Path(options.output)
     if folder.exists() and not folder.is_dir():
         raise CaptionerError(f"--output: {folder} is a file, not a folder")
     photos = Photos(options)
+    photos.find_first()
+    from captioner.cli.output.drawings import Pages, Pictures
+
     drawings: Drawings
     if options.format == "html":
         drawings = Pages(folder, options.overwrite, options.resume)
@@ -50,7 +62,6 @@ def _attend(photos: Photos, drawings: Drawings, folder: Path) -> int:
     options = photos.arguments
     if options.overwrite:
         drawings.inputs = photos.all_inputs()
-    photos.find_first()
     make_folder(folder, "--output")
     with unfinished(folder / PART, options.resume, options.overwrite, on_record=drawings.drawn) as kept:
         for path, result in photos.captions(True, kept.recorded):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioner.cli.parsing import Parser
 from captioner.system.outputs import refuse_existing, refuse_input
 
 MODEL_FILE = "model.safetensors"  # of a run folder
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Write the mean of several models' weights as one model."""
-    parser = argparse.ArgumentParser(
-        "captioner average",
-        description="Average the weights of models fine-tuned from the same start (a model soup, "
+def parser() -> Parser:
+    """The command's options."""
+    parser = Parser(
+        "average",
+        "Average the weights of models fine-tuned from the same start (a model soup, "
         "Wortsman et al. 2022): several self-critical runs from one model, or that model and such a run. The "
         "mean is often better than its best member, and as fast as one model. Models with nothing in common "
         "make nonsense; let those caption together instead: captioner caption --checkpoint A --checkpoint B.",
@@ -33,7 +33,12 @@ def run(arguments: Sequence[str]) -> int:
         help="how much each model counts, of whatever sum (default: all alike)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Write the mean of several models' weights as one model."""
+    options = parser().parse_args(arguments)
     output = options.output
     refuse_input(output, [*options.models, *(Path(m) / MODEL_FILE for m in options.models)], "--output")
     refuse_existing([output], "--output", options.overwrite, "--overwrite")

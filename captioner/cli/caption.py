@@ -16,16 +16,16 @@ from captioner.cli.output.metadata import Metadata
 from captioner.cli.output.records import add_wording, wording
 from captioner.cli.output.sidecars import SIDECARS
 from captioner.cli.output.stream import Stream, stream
+from captioner.cli.parsing import Parser
 from captioner.cli.photos import Photos, photo_parser
-from captioner.data.photos.formats import extensions
 from captioner.errors import CaptionerError
 from captioner.system.outputs import is_stream, refuse_input
 
 LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # of RFC 5646, without its finer points
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Print or write one caption per image, in order; 1 if an image could not be captioned."""
+def parser() -> Parser:
+    """The command's options."""
     parser = photo_parser("caption", "Caption images.")
     written = parser.add_argument_group("what is written")
     written.add_argument(
@@ -52,7 +52,12 @@ def run(arguments: Sequence[str]) -> int:
         "--language-tag", default="en", metavar="TAG", help="of XMP descriptions (default: %(default)s)"
     )
     add_wording(written)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print or write one caption per image, in order; 1 if an image could not be captioned."""
+    options = parser().parse_args(arguments)
     _check(options)
     return _caption(options)
 
@@ -63,7 +68,7 @@ def _check(options: Namespace) -> None:
     by_ending = {e: name for name, format in CAPTION_FORMATS.items() for e in format.endings}
     if options.format in SIDECARS and options.output is not None:
         raise CaptionerError(f"--output: --format {options.format} writes beside each photo")
-    if f".{ending}" in extensions():
+    if ending and ending not in by_ending and _is_photo(ending):
         raise CaptionerError(f"--output: {options.output} would be a photo by its name, not captions")
     if options.format is None:
         options.format = by_ending.get(ending, "text")
@@ -80,6 +85,12 @@ def _check(options: Namespace) -> None:
         raise CaptionerError("--retry-errors: needs --resume")
     if not LANGUAGE_TAG.fullmatch(options.language_tag):
         raise CaptionerError(f"--language-tag: {options.language_tag!r} is not a tag such as en or pt-BR")
+
+
+def _is_photo(ending: str) -> bool:
+    from captioner.data.photos.formats import extensions  # which imports Pillow
+
+    return f".{ending}" in extensions()
 
 
 def _caption(options: Namespace) -> int:

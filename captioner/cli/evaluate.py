@@ -7,12 +7,7 @@ from pathlib import Path
 
 from captioner.config.compose import run_command
 from captioner.config.schema import EvaluateConfig
-from captioner.data.load import data_files
-from captioner.evaluation.evaluate import evaluate
-from captioner.evaluation.grounding.figure import save_grounding_figure
-from captioner.evaluation.report import FILES, as_table, save_evaluation
 from captioner.system.atomic_files import make_folder
-from captioner.system.device import keep_memory
 from captioner.system.outputs import refuse_existing, refuse_input
 
 GROUNDING = "grounding.png"
@@ -20,12 +15,19 @@ GROUNDING = "grounding.png"
 
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration, evaluate, print the scores and keep them if a folder was named."""
-    keep_memory()
     run_command("evaluate", EvaluateConfig, _evaluate, arguments)
     return 0
 
 
 def _evaluate(config: EvaluateConfig) -> None:
+    # not before the configuration is known to be right: torch alone takes seconds
+    from captioner.data.load import data_files
+    from captioner.evaluation.evaluate import evaluate
+    from captioner.evaluation.grounding.figure import save_grounding_figure
+    from captioner.evaluation.report import FILES, as_table, save_evaluation
+    from captioner.system.device import keep_memory
+
+    keep_memory()
     if config.output is not None:
         outputs = [Path(config.output) / name for name in (*FILES, *[GROUNDING] * config.grounding)]
         refuse_existing(outputs, "output", config.overwrite, "overwrite=true")

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from captioner.cli.commands import COMMANDS
 from captioner.errors import CaptionerError, choose
 from captioner.system.signals import Stopped
 from captioner.version import __version__
 
-COMMANDS = {
-    "check": "read a whole dataset before training, and list what is wrong with it",
-    "train": "train a captioner on images with captions",
-    "evaluate": "caption a split and score the captions (BLEU, and the COCO metrics)",
-    "average": "make one model of several that were trained on from the same start",
-    "compare": "train every recurrent cell alike, several times, and compare them",
-    "caption": "caption images, folders of them, or paths on standard input",
-    "attend": "draw where the model looked for every word: figures, animations, or a page",
-    "serve": "a web page to drop photos on, and a JSON endpoint",
-    "scenes": "write generated scenes with captions, to try things out on",
-}
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -43,14 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(given: list[str]) -> int:
     """The exit status of a command line."""
+    if "_ARGCOMPLETE" in os.environ:
+        import_module("captioner.cli.completion").answer()
+    if given[:1] == ["help"] and len(given) > 1:
+        given = [given[1], "--help"]
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
-    if given[0] in ("-V", "--version"):
+    if given[0] in ("-V", "--version", "version"):
         print(f"captioner {__version__}")
         return 0
     try:
-        choose(COMMANDS, given[0], "captioner")
+        choose(COMMANDS, given[0], "command")
         if {"-h", "--help"} & set(given[1:]) and given[0] in import_module(
             "captioner.config.schema"
         ).COMMANDS:
@@ -71,11 +66,6 @@ def _run(given: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # the reader, head for one, has seen enough
         return 1
-
-
-def _is_configured(command: str) -> bool:
-    """Whether the command takes KEY=VALUE, whose help is read from their declarations."""
-    return command in import_module("captioner.config.schema").COMMANDS
 
 
 def _settle_output() -> None:

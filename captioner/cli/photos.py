@@ -12,53 +12,36 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from captioner.caption import Caption
 from captioner.cli.options import add_flags, from_flags
+from captioner.cli.parsing import Parser, add_checkpoint, add_device
 from captioner.config.schema import MOST_WORKERS
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
 from captioner.config.training import LARGEST_BATCH
-from captioner.data.photos.find import Finder
-from captioner.data.photos.image import printable
-from captioner.errors import CaptionerError, check_range
+from captioner.errors import CaptionerError, check_range, printable
 from captioner.system.outputs import FileId, file_id
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-Result = Caption | CaptionerError
+
+if TYPE_CHECKING:
+    from captioner.caption import Caption
+
+    Result = Caption | CaptionerError
 
 
-class PhotoParser(argparse.ArgumentParser):
-    """A parser that takes paths and options in any order, and ``-0``.
-
-    Declared to argparse, ``-0`` would make every negative number an option.
-    """
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return self.parse_intermixed_args(args, namespace)
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return super().parse_known_args(["--null" if a == "-0" else a for a in args or ()], namespace)
-
-
-def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
+def photo_parser(command: str, description: str) -> Parser:
     """A parser with the arguments that every command on photos has."""
-    parser = PhotoParser(f"captioner {command}", description=description)
+    parser = Parser(command, description)
     parser.add_argument(
         "paths",
         metavar="PATH",
         nargs="+",
         help="an image, a folder (with its subfolders), a glob pattern, or - for paths on standard input",
     )
-    parser.add_argument(
-        "--checkpoint",
-        metavar="FILE",
-        required=True,
-        action="append",
-        help="a model.safetensors, or its run folder; given again, the models caption together",
-    )
+    add_checkpoint(parser)
     default = " (default: %(default)s)"
     parser.add_argument(
         "--batch-size", type=int, default=SEARCHED_TOGETHER, metavar="N", help="images at a time" + default
@@ -66,7 +49,7 @@ def photo_parser(command: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers", type=int, default=2, metavar="N", help="threads that decode images" + default
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps" + default)
+    add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
     found = parser.add_argument_group("which images")
     found.add_argument("--no-recursive", action="store_true", help="leave out the subfolders of folders")
@@ -101,6 +84,8 @@ class Photos:
         self.options = from_flags(SearchConfig, arguments)
         check_range(arguments.batch_size, "--batch-size", low=1, high=LARGEST_BATCH)
         check_range(arguments.workers, "--workers", low=0, high=MOST_WORKERS)
+        from captioner.data.photos.find import Finder
+
         self.finder = Finder(not arguments.no_recursive, arguments.exclude, arguments.null)
         self._ahead: Iterator[Path] | None = None
         self.total = self.failed = 0
@@ -208,7 +193,7 @@ class Photos:
         shown = shown and not self.arguments.quiet and sys.stderr is not None and sys.stderr.isatty()
         total = None
         if shown and "-" not in self.arguments.paths:
-            again = Finder(self.finder.recursive, self.finder.exclude)
+            again = type(self.finder)(self.finder.recursive, self.finder.exclude)
             total = sum(1 for _ in again.find(self.arguments.paths))
         return tqdm(total=total, unit="photo", disable=not shown, dynamic_ncols=True)
 

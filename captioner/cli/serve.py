@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
+from captioner.cli.parsing import Parser, add_checkpoint, add_device
 from captioner.errors import CaptionerError, check_range
 
 LIBRARIES = ("starlette", "uvicorn", "python_multipart")
@@ -18,7 +18,7 @@ MOST = 10**6
 
 def run(arguments: Sequence[str]) -> int:
     """Serve the page and the endpoint until a signal; 0, as that is how a server ends."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise CaptionerError(f"serve: {', '.join(missing)} is not installed: pip install captioner[web]")
@@ -52,20 +52,15 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "captioner serve",
-        description="A web page to drop photos on, and a JSON endpoint, POST /caption.",
+def parser() -> Parser:
+    """The command's options."""
+    parser = Parser(
+        "serve",
+        "A web page to drop photos on, and a JSON endpoint, POST /caption.",
         epilog="The endpoint is described at /docs and /openapi.json.",
     )
     add = parser.add_argument
-    add(
-        "--checkpoint",
-        metavar="FILE",
-        required=True,
-        action="append",
-        help="a model.safetensors, or its run folder; given again, the models caption together",
-    )
+    add_checkpoint(parser)
     default = " (default: %(default)s)"
     add(
         "--host",
@@ -95,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--batch-size", type=int, default=16, metavar="N", help="photos that are captioned together" + default
     )
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps" + default)
+    add_device(parser)
     return parser
 
 

@@ -14,22 +14,24 @@ from hydra.types import RunMode
 from captioner.config.compose import run_command
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
-from captioner.system.device import keep_memory
 from captioner.system.outputs import refuse_existing, refuse_input
 from captioner.system.signals import Stopped
-from captioner.training.loop import train
-from captioner.training.run_folder import FILES, MODEL_FILE, RESUME_FILE
-from captioner.training.saved_config import continued_config, resumed_config
 
 
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration and train, once or for every combination of a multirun."""
-    keep_memory()
     run_command("train", TrainConfig, _train, arguments)
     return 0
 
 
 def _train(config: TrainConfig) -> None:
+    # not before the configuration is known to be right: torch alone takes seconds
+    from captioner.system.device import keep_memory
+    from captioner.training.loop import train
+    from captioner.training.run_folder import MODEL_FILE
+    from captioner.training.saved_config import continued_config, resumed_config
+
+    keep_memory()
     resume = config.resume is not None
     folder = Path(config.resume) if config.resume is not None else _run_folder(config)
     if resume:
@@ -48,6 +50,8 @@ def _train(config: TrainConfig) -> None:
 
 def _check_output(folder: Path, overwrite: bool) -> None:
     """Refuse a folder that holds files that a run would write over."""
+    from captioner.training.run_folder import FILES, RESUME_FILE
+
     if (folder / RESUME_FILE).exists() and not overwrite:
         raise CaptionerError(
             f"output: {folder} already holds a run; resume it with resume={folder}, choose another folder, "

@@ -25,10 +25,17 @@ def choose_device(name: str) -> torch.device:
         torch.empty(0, device=device).tolist()  # which a device without memory could not
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].split(". ")[0]
+        there = ", ".join(available_devices())
         raise CaptionerError(
-            f"run.device: {name!r} cannot be used here ({reason}); try auto or cpu"
+            f"run.device: {name!r} cannot be used here ({reason}); this machine has {there}"
         ) from error
     return device
+
+
+def available_devices() -> list[str]:
+    """The devices of this machine, as they are typed."""
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["auto", "cpu", *gpus, *["mps"] * torch.backends.mps.is_available()]
 
 
 def keep_memory() -> None:

@@ -9,13 +9,13 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from captioner.errors import check_choice
 from captioner.visualize.fonts import font_file
+from captioner.visualize.kinds import ANIMATIONS
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
 from captioner.visualize.sheet import INK, picture_file
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
 
-ANIMATIONS = ("gif", "apng")
 WORD, PAUSE = 800, 1600  # milliseconds that a word is shown, and the photo before the first
 
 # Lengths in pixels.

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from captioner.errors import check_choice
+from captioner.visualize.kinds import FIGURES
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
 from captioner.visualize.sheet import DPI, FAINT, axes_at, save, sheet, write
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
 
-FIGURES = ("png", "svg", "pdf")
 
 # Lengths in inches.
 PANEL, GAP, MARGIN = 1.9, 0.2, 0.35

@@ -545,3 +545,108 @@ def test_scenes_writes_images_and_captions(run: Command, tmp_path: Path) -> None
     assert run("scenes", tmp_path / "scenes", "--split", "val", "--count", 3) == (0, f"{table}\n", "")
     rows = [json.loads(line) for line in table.read_text().splitlines()]
     assert len(rows) == 3 and all((table.parent / row["image"]).is_file() for row in rows)
+
+
+# --- help, errors and completion ------------------------------------------------------------------
+
+
+HEAVY = {"torch", "torchvision", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(f"{name} --help" for name in COMMANDS),
+        *("help caption", "version", "--version", ""),
+        "trian",
+        "caption",
+        "caption x.jpg --checkpoint m --beem-size 3",
+        "caption x.jpg --checkpoint m --beam-size 0",
+        "caption holday --checkpoint m",
+        "attend x.jpg --checkpoint m",
+        "serve --prot 80",
+        "scenes",
+        "average a --weight 1",
+        "train decoder.hiden=3",
+        "evaluate",
+        "compare seeds=[-1]",
+        "check data=cocoo",
+        "completion fihs",
+    ],
+)
+def test_help_and_usage_errors_do_not_wait_for_torch(typed: str) -> None:
+    program = (
+        "import sys\n"
+        "from captioner.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        f"except SystemExit: print(sorted({HEAVY} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", program, *typed.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    if done.stderr:  # an error: one line that says "captioner" once
+        assert done.stderr.startswith("captioner: ") and done.stderr.count("\n") == 1
+        assert "captioner: captioner" not in done.stderr and "usage:" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        ("trian", "train"),
+        ("caption x --checkpoint m --beem-size 3", "--beam-size"),
+        ("attend x --checkpoint m --output o --fromat png", "--format"),
+        ("serve --checkpoint m --prot 80", "--port"),
+    ],
+)
+def test_nearest_word_is_suggested(run: Command, typed: str, near: str) -> None:
+    assert f"(did you mean {near}?)" in one_line(run(*typed.split()))
+
+
+def test_help_of_a_command_can_be_asked_for_in_two_ways(run: Command) -> None:
+    assert run("help", "caption") == run("caption", "--help")
+    assert run("help", "train") == run("train", "--help")
+
+
+def test_devices_of_this_machine_are_told(run: Command, photos: Path) -> None:
+    outcome = run("caption", photos, "--checkpoint", tiny.model_file(), "--device", "cdua")
+    assert "this machine has auto, cpu" in one_line(outcome)
+
+
+def completions(line: str) -> set[str]:
+    """What a shell is told when the tabulator is pressed at the end of the line."""
+    read, write = os.pipe()
+    environment = os.environ | {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": f"/dev/fd/{write}",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    command = [sys.executable, "-m", "captioner"]
+    subprocess.run(command, env=environment, pass_fds=[write], check=False, capture_output=True)
+    os.close(write)
+    with open(read, encoding="utf-8") as file:
+        return {found.strip() for found in file.read().split("\n")} - {""}
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("captioner ca", {"caption"}),
+        ("captioner caption --beam", {"--beam-size"}),
+        ("captioner attend --format s", {"svg"}),
+        ("captioner train decoder.hid", {"decoder.hidden_size="}),
+        ("captioner train cell=g", {"cell=gru"}),
+    ],
+)
+def test_shell_completes(line: str, found: set[str]) -> None:
+    pytest.importorskip("argcomplete")
+    assert completions(line) == found
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_is_printed(run: Command, shell: str) -> None:
+    pytest.importorskip("argcomplete")
+    status, out, err = run("completion", shell)
+    assert (status, err) == (0, "") and "_ARGCOMPLETE" in out and "captioner" in out

@@ -188,7 +188,7 @@ def test_command_tells_how_to_go_on(
     def train(*_: object) -> None:
         raise Stopped(signal.SIGTERM)
 
-    monkeypatch.setattr("captioner.cli.train.train", train)
+    monkeypatch.setattr("captioner.training.loop.train", train)
     run = tmp_path / "run"
     with pytest.raises(SystemExit) as caught:
         main(["train", *tiny.OVERRIDES, f"output={run}"])

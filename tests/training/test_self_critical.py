@@ -292,7 +292,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     def remember(config: TrainConfig, output: Path, resume: bool = False) -> None:
         seen.append(config)
 
-    monkeypatch.setattr(command, "train", remember)
+    monkeypatch.setattr("captioner.training.loop.train", remember)
     return seen
 
 

@@ -13,10 +13,11 @@ from captioner.errors import CaptionerError
 from captioner.system.outputs import FileId, file_id, free_name, refuse_existing
 from captioner.visualize import animation, figure
 from captioner.visualize.gallery import Item, gallery, photo_page, thumbnail
+from captioner.visualize.kinds import ANIMATIONS, FIGURES
 
 PICTURES: dict[str, Callable[[Caption, Path], None]] = {
-    **dict.fromkeys(figure.FIGURES, figure.save_figure),
-    **dict.fromkeys(animation.ANIMATIONS, animation.save_animation),
+    **dict.fromkeys(FIGURES, figure.save_figure),
+    **dict.fromkeys(ANIMATIONS, animation.save_animation),
 }
 PAGE, PARTS = "index.html", "index_files"
 

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from captioner.cli.output.records import Record
-from captioner.data.photos.image import printable
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, printable
 
 START = '{"path": '  # of every JSON line
 SURROGATE = re.compile("[\ud800-\udfff]")

@@ -7,13 +7,14 @@ import math
 import string
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from captioner.caption import Caption
 from captioner.errors import CaptionerError
 
+if TYPE_CHECKING:
+    from captioner.caption import Caption
+
 Record = dict[str, Any]  # path; caption, words, log_prob, confidence and perhaps reason; or error
-Result = Caption | CaptionerError
 FIELDS = ("caption", "name", "stem", "folder", "confidence")
 
 
@@ -32,7 +33,7 @@ class Wording:
     sentence: bool = False
     min_confidence: float = -math.inf
 
-    def record(self, path: Path, result: Result) -> Record:
+    def record(self, path: Path, result: Caption | CaptionerError) -> Record:
         """What is recorded of a photo."""
         if isinstance(result, CaptionerError):
             return {"path": str(path), "error": str(result)}

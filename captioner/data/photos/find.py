@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from captioner.data.photos.formats import extensions, missing_plugin
-from captioner.data.photos.image import printable
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, printable
 
 LONGEST_PATH = 2**16  # bytes
 HIDDEN, EXCLUDED = "hidden or in a trash folder", "excluded"

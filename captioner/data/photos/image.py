@@ -20,7 +20,7 @@ from captioner.data.photos.jpeg_scans import has_more_scans
 from captioner.data.photos.quiet import quiet_libraries
 from captioner.data.photos.raw import preview
 from captioner.data.photos.rgb import as_rgb
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, printable
 
 Source = Path | str | bytes | BinaryIO | Callable[[], Image.Image] | Image.Image
 
@@ -111,12 +111,6 @@ def check_pixels(data: bytes, limit: int) -> None:
     with _reading("image"), Image.open(io.BytesIO(data), formats=known_formats()) as image:
         if image.width * image.height > limit:
             raise TooManyPixels(f"image: has {image.width} x {image.height} pixels, more than {limit}")
-
-
-def printable(path: object) -> str:
-    """A path as it may appear in a one-line message: quoted if it holds control characters."""
-    text = str(path)
-    return text if text.isprintable() else repr(text)
 
 
 def _open(source: Path | str | bytes | BinaryIO) -> tuple[BinaryIO, str]:

@@ -1,0 +1,66 @@
+"""A comparison carried out: what runs are missing, and then the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from captioner.config.schema import CompareConfig
+from captioner.metrics.table import SCORES, compared
+from captioner.system.atomic_files import make_folder, write_whole
+from captioner.system.outputs import refuse_existing
+from captioner.training.comparison.figure import save_comparison
+from captioner.training.comparison.report import as_markdown
+from captioner.training.comparison.results import Row, as_csv
+from captioner.training.comparison.runs import RUNS, carry_out, finished_row, plan
+from captioner.training.setup import check_training
+
+REPORTS = ("report.md", "cells.png", "runs.csv")
+
+
+def compare(config: CompareConfig, overrides: Sequence[str]) -> None:
+    """Train what has not been trained, print a line per run, and write the report.
+
+    Args:
+        overrides: of the command line, which the report quotes.
+
+    Raises:
+        CaptionerError: the configuration or the data is wrong, or the folder holds something else.
+    """
+    check_training(config)
+    folder = Path(str(config.output))
+    runs = plan(config)
+    if not (folder / RUNS).is_dir():  # else it is this comparison's, which replaces its own report
+        reports = [folder / name for name in REPORTS]
+        refuse_existing(reports, "output", config.overwrite, "overwrite=true")
+    make_folder(folder, "output")
+    finished = [finished_row(run) for run in runs]
+    left = finished.count(None)
+    print(f"{len(runs)} runs, {len(runs) - left} of them finished", flush=True)
+    tables: dict[str, list[Row]] = {table: [] for table in config.equal}
+    for number, (run, row) in enumerate(zip(runs, finished), 1):
+        if row is None:
+            start = time.perf_counter()
+            row = carry_out(run)
+            print(f"[{number}/{len(runs)}] {_line(row, time.perf_counter() - start)}", flush=True)
+        for table in run.tables:
+            tables[table].append(row)
+    report, picture, values = (folder / name for name in REPORTS)
+    write_whole(values, as_csv(tables))
+    save_comparison(tables, picture)
+    write_whole(report, as_markdown(tables, config, overrides))
+    print(f"written: {report}, {picture}, {values}")
+
+
+def _line(row: Row, seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    scores = "  ".join(
+        f"{name} {SCORES[name].scale * row.values[name]:.{SCORES[name].decimals}f}"
+        for name in compared()
+        if name in row.values
+    )
+    return (
+        f"{row.cell}, {row.hidden_size} units, seed {row.seed}:  {scores}  "
+        f"dev NLL {row.values['dev_nll']:.3f}  {minutes:.0f}:{seconds:02.0f}"
+    )
