@@ -46,6 +46,8 @@ def run(arguments: Sequence[str]) -> int:
     folder = Path(options.output)
     if folder.exists() and not folder.is_dir():
         raise CaptionerError(f"--output: {folder} is a file, not a folder")
+    if options.resume and folder.is_dir() and any(folder.iterdir()) and not (folder / PART).exists():
+        raise CaptionerError(f"--resume: {folder} holds no {PART}, so no command was stopped there")
     photos = Photos(options)
     photos.find_first()
     from captioner.cli.output.drawings import Pages, Pictures
@@ -69,7 +71,9 @@ def _attend(photos: Photos, drawings: Drawings, folder: Path) -> int:
             try:
                 if isinstance(result, CaptionerError):
                     raise result
-                drawn = drawings.draw(path, result)
+                drawn = drawings.place(path)
+                kept.note({**record, "output": str(drawn)})
+                drawings.draw(path, result, drawn)
                 record |= {"caption": result.text, "output": str(drawn)}
                 print(f"{printable(path)}\t{printable(drawn)}\t{result.text}", flush=True)
             except CaptionerError as error:

@@ -53,13 +53,16 @@ def is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def free_name(folder: Path, stem: str, ending: str, taken: set[str]) -> Path:
+def free_name(folder: Path, stem: str, ending: str, taken: set[str], ours: Path | None = None) -> Path:
     """``folder/stem.ending``, or ``folder/stem-2.ending`` and so on, that neither exists nor is in ``taken``.
 
     Names that differ in case alone are one name, as they are on many disks; the one found joins ``taken``.
+
+    Args:
+        ours: a file that may be replaced.
     """
     name, number = f"{stem}.{ending}", 2
-    while name.casefold() in taken or os.path.lexists(folder / name):
+    while name.casefold() in taken or (os.path.lexists(folder / name) and folder / name != ours):
         name, number = f"{stem}-{number}.{ending}", number + 1
     taken.add(name.casefold())
     return folder / name

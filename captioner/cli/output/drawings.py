@@ -10,6 +10,7 @@ from typing import Protocol
 from captioner.caption import Caption
 from captioner.cli.output.records import Record
 from captioner.errors import CaptionerError
+from captioner.system.atomic_files import remove_unfinished
 from captioner.system.outputs import FileId, file_id, free_name, refuse_existing
 from captioner.visualize import animation, figure
 from captioner.visualize.gallery import Item, gallery, photo_page, thumbnail
@@ -31,11 +32,14 @@ class Drawings(Protocol):
 
     inputs: set[FileId]
 
-    def draw(self, photo: Path, caption: Caption) -> Path:
-        """Draw, and return what was written."""
+    def place(self, photo: Path) -> Path:
+        """The file that will be written of a photo."""
+
+    def draw(self, photo: Path, caption: Caption, place: Path) -> None:
+        """Write it."""
 
     def drawn(self, record: Record) -> None:
-        """Learn what a stopped command has drawn, from its record."""
+        """Learn from its record what a stopped command has drawn, or, without a caption, was drawing."""
 
     def finish(self) -> None:
         """Write what all photos have in common."""
@@ -48,19 +52,27 @@ class Pictures:
         self.folder, self.ending, self.overwrite = folder, ending, overwrite
         self.inputs: set[FileId] = set()
         self.taken: set[str] = set()
+        self.begun: Path | None = None  # of a stopped command
 
-    def draw(self, photo: Path, caption: Caption) -> Path:
+    def place(self, photo: Path) -> Path:
         path = self.folder / f"{photo.stem}.{self.ending}"
         replaced = self.overwrite and path.is_file() and path.name.casefold() not in self.taken
         if replaced and file_id(path) not in self.inputs:
             self.taken.add(path.name.casefold())
-        else:
-            path = free_name(self.folder, photo.stem, self.ending, self.taken)
-        PICTURES[self.ending](caption, path)
-        return path
+            return path
+        ours, self.begun = self.begun, None
+        if ours is not None:
+            remove_unfinished(ours.parent, [ours.name])
+        return free_name(self.folder, photo.stem, self.ending, self.taken, ours)
+
+    def draw(self, photo: Path, caption: Caption, place: Path) -> None:
+        PICTURES[self.ending](caption, place)
 
     def drawn(self, record: Record) -> None:
-        self.taken.add(Path(record["output"]).name.casefold())
+        path = Path(record["output"])
+        if "caption" in record:
+            self.taken.add(path.name.casefold())
+        self.begun = None if "caption" in record else path
 
     def finish(self) -> None: ...
 
@@ -72,23 +84,33 @@ class Pages:
         self.index, self.parts = folder / PAGE, folder / PARTS
         self.inputs: set[FileId] = set()
         self.items: list[Item] = []
-        if not resume:
+        self.resumed = resume
+        if resume:
+            remove_unfinished(folder, [PAGE])
+        else:
             refuse_existing([self.index], "--output", overwrite, "--overwrite")
             if not overwrite and os.path.lexists(self.parts):
                 raise CaptionerError(f"--output: {self.parts} exists; --overwrite writes into it")
 
-    def draw(self, photo: Path, caption: Caption) -> Path:
-        name = f"{len(self.items) + 1:05d}"
-        page, picture = self.parts / f"{name}.html", self.parts / f"{name}.jpg"
-        for path in (page, picture):
+    def place(self, photo: Path) -> Path:
+        place = self.parts / f"{len(self.items) + 1:05d}.html"
+        if self.resumed:
+            remove_unfinished(place.parent, [place.name, place.with_suffix(".jpg").name])
+            self.resumed = False
+        return place
+
+    def draw(self, photo: Path, caption: Caption, place: Path) -> None:
+        picture = place.with_suffix(".jpg")
+        for path in (place, picture):
             if file_id(path) in self.inputs:
                 raise CaptionerError(f"--output: {path} is an input, it is not written over")
         thumbnail(caption, picture)
-        photo_page(caption, photo.name, page)
-        self.items.append(Item(f"{PARTS}/{name}", caption.text, photo.name, str(photo.parent)))
-        return page
+        photo_page(caption, photo.name, place)
+        self.items.append(Item(f"{PARTS}/{place.stem}", caption.text, photo.name, str(photo.parent)))
 
     def drawn(self, record: Record) -> None:
+        if "caption" not in record:  # its number will be used again
+            return
         photo, page = Path(record["path"]), Path(record["output"])
         self.items.append(Item(f"{PARTS}/{page.stem}", record["caption"], photo.name, str(photo.parent)))
 

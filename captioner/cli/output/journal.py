@@ -16,7 +16,7 @@ from typing import BinaryIO
 from captioner.cli.output.formats import START, Format, as_json
 from captioner.cli.output.records import Record
 from captioner.errors import CaptionerError
-from captioner.system.atomic_files import whole_file
+from captioner.system.atomic_files import remove_unfinished, whole_file
 from captioner.system.locks import owned
 from captioner.system.outputs import refuse_existing
 
@@ -40,11 +40,15 @@ class Journal:
 
     def write(self, record: Record) -> None:
         """Add a record; the file is made for the first one."""
+        self.note(record)
+        self.count(record)
+
+    def note(self, record: Record) -> None:
+        """Add what is only begun: a record with neither a caption nor an error, which does not count."""
         if self._file is None:
             self._file = self._open()
         self._file.write(as_json(record).encode() + b"\n")
         self._file.flush()
-        self.count(record)
 
     def count(self, record: Record) -> None:
         """Count a record that was written before."""
@@ -76,6 +80,8 @@ def journal(
     part = part_of(output)
     if not output.parent.is_dir():
         raise CaptionerError(f"--output: there is no folder {output.parent}")
+    if resume:
+        remove_unfinished(output.parent, [output.name, part.name])
     if resume and output.exists() and not part.exists():
         _copy_records(output, part, written_as)
     elif not resume and (output.is_dir() or (output.exists() and output.stat().st_size)):
@@ -98,7 +104,7 @@ def unfinished(
 
     Args:
         resume, overwrite, retry_errors: as of :func:`journal`, for the journal of a stopped command.
-        on_record: is called with each of that command's records that is not an error.
+        on_record: is called with each of that command's records, and what it had begun, except errors.
 
     Raises:
         CaptionerError: as :func:`journal`.
@@ -115,7 +121,8 @@ def unfinished(
         with _locked(part):
             opened = Journal(lambda: part.open("ab"))
             for record in _continued(part):
-                opened.count(record)
+                if "caption" in record or "error" in record:
+                    opened.count(record)
                 if "error" not in record:
                     on_record(record)
             yield from _removed(opened, part)
