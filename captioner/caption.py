@@ -33,6 +33,8 @@ class Caption:
             ensemble.
         gates: how far each of the cell's gates opened at each word, the mean over its units, by the
             gate's name; None too for a cell without gates, where hard attention draws, and of an ensemble.
+        scores: what ranked this caption and then each of ``beam``: the log probability divided by the number
+            of words, the end included, to the power of ``length_normalization``.
     """
 
     text: str
@@ -47,6 +49,7 @@ class Caption:
     beam: tuple[Scored, ...] | None = None
     alternatives: tuple[tuple[Scored, ...], ...] | None = None
     gates: dict[str, tuple[float, ...]] | None = None
+    scores: tuple[float, ...] | None = None
 
     def __str__(self) -> str:
         return self.text

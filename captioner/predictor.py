@@ -154,6 +154,7 @@ class Predictor:
                 for step in explanation.alternatives
             )
             caption = replace(caption, alternatives=alternatives, gates=explanation.gates or None)
+        finished = [other for other in others if other.finished]
         return replace(
             caption,
             attention=best.attention.view(-1, *self.model.encoder.grid).numpy(),
@@ -161,9 +162,8 @@ class Predictor:
             image=view.square,
             photo=view.photo,
             frame=view.frame,
-            beam=tuple(
-                (self.vocabulary.text(other.words), other.log_prob) for other in others if other.finished
-            ),
+            beam=tuple((self.vocabulary.text(other.words), other.log_prob) for other in finished),
+            scores=(best.score, *(other.score for other in finished)),
         )
 
     def _words(self, indices: Iterable[int]) -> tuple[str, ...]:

@@ -48,20 +48,21 @@ def document(
         template, styles, scripts: files of this package, as ``package/name``; ``{{name}}`` in the template
             stands for a part.
         data: what the page's scripts read as JSON.
-        sources: further directives of the policy.
+        sources: directives of the policy, further ones or in place of those here.
         parts: HTML.
     """
     style, script = ("".join(map(_read, names)) for names in (styles, scripts))
-    policy = [
-        "default-src 'none'",
-        "img-src data:",
-        f"style-src '{_hash(style)}'",
-        f"script-src '{_hash(script)}'" if script else "script-src 'none'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        *sources,
-    ]
-    parts |= {"policy": "; ".join(policy), "style": style, "script": script, "data": _json(data)}
+    allowed = {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": f"'{_hash(style)}'",
+        "script-src": f"'{_hash(script)}'" if script else "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        **dict(source.split(" ", 1) for source in sources),
+    }
+    policy = "; ".join(f"{name} {values}" for name, values in allowed.items())
+    parts |= {"policy": policy, "style": style, "script": script, "data": _json(data)}
     # in one pass, so that braces in a file name stay what they are; half a surrogate pair, which file
     # names of unknown encoding bring, cannot be written
     text = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read(template))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 112  # pixels, twice what is shown, for screens of high density
 QUALITY = 80
-SOURCES = ("img-src 'self' file:", "frame-src 'self' file:")  # what lies beside the index
+SOURCES = ("img-src data: 'self' file:", "frame-src 'self' file:")  # what lies beside the index
 
 
 class Item(NamedTuple):

@@ -64,6 +64,7 @@ def entry(caption: Caption, name: str = "", pictures: bool = True) -> Entry:
             for step in caption.alternatives or ()
         ],
         "beam": [[text, _short(log_prob)] for text, log_prob in caption.beam or ()],
+        "scores": None if caption.scores is None else _short(caption.scores),
         "size": list(photo.size),
         "frame": list(frame),
     }

@@ -56,13 +56,14 @@ function captionView(entry, look) {
   const aside = make("aside", { "aria-label": "About the word" }, facts);
   const open = matchMedia("(min-width: 56rem)").matches;
   const alternatives = make("details", { open, class: "alternatives" }, make("summary", {}, "Words considered here"), considered);
-  if (entry.alternatives.length) aside.append(alternatives);
   if (entry.beam.length) {
-    const rows = [[entry.text, entry.log_prob], ...entry.beam].map(([text, log]) => [text, log, Math.exp(log - entry.log_prob)]);
-    const captions = ranking(rows.map(([text, log, share]) => [text, log, Math.min(1, share)]), entry.text);
+    const texts = [entry.text, ...entry.beam.map(([text]) => text)];
+    const scores = entry.scores || [entry.log_prob, ...entry.beam.map(([, log]) => log)];
+    const captions = ranking(texts.map((text, i) => [text, scores[i], Math.min(1, Math.exp(scores[i] - scores[0]))]), entry.text);
     captions.classList.add("long");
-    aside.append(make("details", { open, class: "beam" }, make("summary", {}, "Captions considered"), captions, make("p", { class: "note" }, "with their log probabilities")));
+    aside.append(make("details", { open, class: "beam" }, make("summary", {}, "Captions considered"), captions, make("p", { class: "note" }, entry.scores ? "ranked by log probability for their length" : "with their log probabilities")));
   }
+  if (entry.alternatives.length) aside.append(alternatives); // last, as it is there for some words only
 
   const miniatures = words.map(() => canvasFor(frame, MINIATURE));
   for (const miniature of miniatures) miniature.setAttribute("aria-hidden", "true");
@@ -152,6 +153,7 @@ function captionView(entry, look) {
     shown = next;
     for (const part of marked) part.classList.toggle("shown", Number(part.dataset.word) === shown);
     clear.disabled = shown < 0;
+    seen.classList.toggle("on", shown >= 0);
     tell();
     draw();
   }

@@ -57,6 +57,11 @@ ANSWER: dict[str, Json] = {  # in the order in which it comes
         "items": SCORED,
         "description": "the other captions of the search, with their log probabilities",
     },
+    "scores": {
+        "type": ["array", "null"],
+        "items": NUMBER,
+        "description": "what ranked the caption and then each of beam: log probability by length",
+    },
     "size": {
         "type": "array",
         "items": {"type": "integer"},

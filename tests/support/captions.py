@@ -44,6 +44,7 @@ def caption_of(
         photo=photo,
         frame=frame,
         beam=(("another caption", -4.5), ("a third", -6.0)),
+        scores=(-1.1, -1.25, -2.0),
         alternatives=tuple(
             ((w, float(np.log(p))), ("else", -3.0), ("<end>", -4.0)) for w, p in zip(words, probability)
         ),
