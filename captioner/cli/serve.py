@@ -26,6 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     from captioner.predictor import load
     from captioner.system.device import keep_memory
     from captioner.web.app import create_app
+    from captioner.web.examples import examples
     from captioner.web.server import listen, make_server, url
     from captioner.web.upload import Limits
     from captioner.web.worker import Worker
@@ -41,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
         names, hosts = map(_model_name, options.checkpoint), [options.host, *options.allow_host]
         worker = Worker(predictor, options.batch_size)
         try:
-            app = create_app(worker, limits, list(names), hosts)
+            app = create_app(worker, limits, list(names), hosts, examples(predictor.vocabulary.words))
             if not ip_address(listener.getsockname()[0]).is_loopback:
                 warning = "anyone who reaches this machine can use the server, without a password"
                 print(f"captioner: {warning}", file=sys.stderr)

@@ -19,7 +19,7 @@ from matplotlib import colormaps
 from captioner.visualize.overlay import COLOURS, SPREAD, STRENGTH
 
 STYLES = ["visualize/page.css", "visualize/caption.css", "visualize/words.css"]
-SCRIPTS = ["visualize/painter.js", "visualize/elements.js", "visualize/view.js"]  # of one caption's view
+SCRIPTS = [f"visualize/{name}.js" for name in ("painter", "elements", "drawing", "actions", "view")]
 LOOK = {  # what painter.js needs to draw attention as overlay.py does
     "colours": colormaps[COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex(),
     "spread": SPREAD,

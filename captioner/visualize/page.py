@@ -108,7 +108,8 @@ def notebook_html(caption: Caption) -> str:
     """The page in a frame, as a notebook shows it."""
     return (
         f'<iframe srcdoc="{html.escape(page([entry(caption)]))}" title="{html.escape(caption.text)}" '
-        f'sandbox="allow-scripts" width="100%" height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>'
+        'sandbox="allow-scripts allow-downloads" style="border: 0" '
+        f'width="100%" height="{NOTEBOOK_HEIGHT}"></iframe>'
     )
 
 

@@ -72,7 +72,7 @@ function captionView(entry, look) {
   const element = make(
     "article",
     { class: "view" },
-    make("figure", {}, photo, make("figcaption", {}, list), controls),
+    make("figure", {}, photo, make("figcaption", {}, list), controls, captionActions(entry, look, image)),
     aside,
     table,
     live,

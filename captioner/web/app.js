@@ -1,115 +1,166 @@
-// The web app: sends the photo that is dropped, pasted or chosen, and shows what comes back.
+"use strict";
+
+// The web app: sends the photos that are dropped, pasted or chosen, and shows what comes back. Which photo is
+// shown stands in the address, so that the browser's Back and Forward step through them.
 
 (function start() {
-  const { look: written, options, upload } = JSON.parse(document.getElementById("data").textContent);
-  const look = readLook(written);
-  const [file, group, status, problem, result] = ["file", "options", "status", "problem", "result"].map((id) => document.getElementById(id));
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const look = readLook(data.look);
+  const by = (id) => document.getElementById(id);
+  const [form, file, camera, status, problem, result, strip] = ["form", "file", "camera", "status", "problem", "result", "strip"].map(by);
   const page = document.body;
-  let photo = null; // the file that was sent last
+  const past = tabHistory(data.models);
+  const photos = new Map(); // by number, in the order in which they came
+  let shown = null;
   let view = null;
-  let request = null; // aborts what is on its way
 
-  const inputs = options.map(({ name, type, description, default: value, minimum, maximum, enum: choices }) => {
-    const title = name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
-    let input;
-    if (choices) {
-      input = make("select", { name }, ...choices.map((choice) => make("option", {}, choice)));
-      input.value = value;
-    } else if (type === "boolean") {
-      input = make("input", { name, type: "checkbox" });
-      input.checked = value;
-    } else {
-      const step = type === "integer" ? "1" : "any";
-      input = make("input", { name, type: "number", min: String(minimum), max: String(maximum), step, value: String(value), required: true });
-    }
-    group.append(make("label", { title: description }, title, input));
-    return input;
-  });
+  // ---- What is shown ----
 
-  const wide = matchMedia("(min-width: 40rem)"); // narrow ones open the options where they are wanted
-  const fit = () => (document.getElementById("search").open = wide.matches);
-  wide.addEventListener("change", fit);
-  fit();
-
-  function tell(text, wrong = "") {
-    status.textContent = text;
-    problem.textContent = wrong;
+  function add(number, name, source, photo) {
+    const item = { number, name, source, photo, answer: null, error: "", request: null, row: stripItem({ number, name, source }) };
+    photos.set(number, item);
+    strip.querySelector("ol").append(item.row.element);
+    return item;
   }
 
-  function show(answer) {
+  function waitingView({ name, source }) {
+    const image = make("img", { src: source, alt: name });
+    image.addEventListener("error", () => image.remove());
+    return make("figure", { class: "pending" }, image, make("figcaption", { class: "caption" }, "Captioning\u2026"));
+  }
+
+  function show() {
+    const item = photos.get(Number(location.hash.slice(1))) || null;
     if (view) view.stop();
-    view = answer && captionView({ ...answer, text: answer.caption }, look);
-    result.replaceChildren(...(view ? [view.element] : []));
-    page.classList.toggle("captioned", Boolean(view));
-    document.title = answer ? `${answer.caption} - captioner` : "captioner";
+    view = item && item.answer ? captionView({ ...item.answer, text: item.answer.caption }, look) : null;
+    const waiting = item && !item.answer && !item.error;
+    result.replaceChildren(...(view ? [view.element] : waiting ? [waitingView(item)] : []));
+    problem.textContent = item && item.error ? `${item.name}: ${item.error}` : "";
+    document.title = view ? `${item.answer.caption} - captioner` : "captioner";
+    for (const each of photos.values()) each.row.mark(each === item);
+    shown = item;
+    tell();
   }
 
-  const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-
-  /** The server's answer, or an error with the line that it gives. */
-  async function ask(form, signal) {
-    for (;;) {
-      const response = await fetch("caption", { method: "POST", body: form, signal });
-      if (response.status !== 503) {
-        const answer = await response.json();
-        if (response.ok) return answer;
-        throw new Error(answer.error);
-      }
-      tell("Others are being served, one moment\u2026");
-      await pause(Number(response.headers.get("Retry-After")) || 1);
-      signal.throwIfAborted();
-    }
+  function tell() {
+    const all = [...photos.values()];
+    const [done, failed] = [all.filter((item) => item.answer).length, all.filter((item) => item.error).length];
+    const on = all.filter((item) => item.request).length;
+    page.classList.toggle("captioned", shown !== null);
+    page.classList.toggle("busy", on > 0);
+    strip.hidden = all.length < 2;
+    by("forget").hidden = !all.length;
+    const wrong = failed ? `, ${failed} could not be captioned` : "";
+    if (all.length < 2) status.textContent = all.map(({ name }) => (on ? `Captioning ${name}\u2026` : name)).join("");
+    else if (on) status.textContent = `Captioning, ${done + failed} of ${all.length} done`;
+    else status.textContent = `${done} captioned${wrong}`;
   }
 
-  async function caption() {
-    const wrong = inputs.find((input) => !input.checkValidity());
-    if (wrong || !photo) return wrong && wrong.reportValidity();
-    if (request) request.abort();
-    const mine = (request = new AbortController());
-    const form = new FormData();
-    form.append("photo", photo);
-    form.append("pictures", "true");
-    for (const { name, type, checked, value } of inputs) form.append(name, type === "checkbox" ? String(checked) : value);
-    tell(`Captioning ${photo.name}\u2026`);
-    page.classList.add("busy");
+  // ---- Captioning ----
+
+  const inputs = [...form.querySelectorAll("[name]")].filter((input) => input !== file);
+  const options = () => inputs.map(({ name, type, checked, value }) => [name, type === "checkbox" ? String(checked) : value]);
+
+  async function caption(item) {
+    if (item.request) item.request.abort();
+    const mine = (item.request = new AbortController());
+    item.row.tell("waiting", "Waiting\u2026");
+    tell();
     try {
-      if (photo.size > upload) throw new Error(`The file is larger than ${upload / 1e6} MB`);
-      const answer = await ask(form, mine.signal);
-      if (mine !== request) return;
-      show({ ...answer, name: photo.name });
-      tell(photo.name);
+      const started = () => item.row.tell("captioning", "Captioning\u2026");
+      const answer = await askCaption(item.photo, options(), { upload: data.upload, signal: mine.signal, started });
+      if (mine !== item.request) return; // other options have taken its place
+      [item.answer, item.error] = [{ ...answer, name: item.name }, ""];
+      item.row.tell("captioned", answer.caption || "(no words)", answer.thumbnail);
+      past.keep(item.number, item.answer);
     } catch (error) {
-      if (mine !== request) return; // another photo has taken its place
-      show(null);
-      tell(photo.name, error instanceof TypeError ? "The server does not answer. Does captioner serve still run?" : error.message);
+      if (mine !== item.request) return;
+      [item.answer, item.error] = [null, error.message];
+      item.row.tell("failed", error.message);
     }
-    page.classList.remove("busy");
+    item.request = null;
+    if (item === shown) show();
+    else tell();
   }
 
   function take(files, nothing) {
-    const images = [...files];
-    if (!images.length) return tell("", nothing);
-    photo = images[0];
-    caption();
+    const wrong = inputs.find((input) => !input.checkValidity());
+    if (wrong) {
+      by("search").open = true;
+      return wrong.reportValidity();
+    }
+    const chosen = [...files];
+    if (!chosen.length) return void (problem.textContent = nothing);
+    const first = Math.max(0, ...photos.keys()) + 1;
+    const items = chosen.map((photo, i) => add(first + i, photo.name, URL.createObjectURL(photo), photo));
+    items.forEach(caption);
+    location.hash = String(first);
   }
 
-  file.addEventListener("change", () => {
-    if (file.files.length) take(file.files);
-    file.value = ""; // so that the same file can be chosen again
+  form.addEventListener("change", ({ target }) => {
+    if (!inputs.includes(target) || !shown || !target.reportValidity()) return;
+    if (shown.photo) caption(shown);
+    else problem.textContent = "This photo came back with the page: choose it again to search anew.";
   });
-  group.addEventListener("change", caption);
-  document.getElementById("form").addEventListener("submit", (event) => event.preventDefault());
-  document.addEventListener("paste", (event) => take(event.clipboardData.files, "There is no picture in the clipboard."));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  file.multiple = true;
+  file.required = false; // as it is emptied
+  for (const input of [file, camera]) {
+    input.addEventListener("change", () => {
+      if (input.files.length) take(input.files);
+      input.value = ""; // so that the same file can be chosen again
+    });
+  }
 
-  // Anywhere on the page, as a photo that misses its place would otherwise be opened instead of it
+  // ---- Other ways in ----
+
+  document.addEventListener("paste", (event) => take(event.clipboardData.files, "There is no picture in the clipboard."));
   let depth = 0; // dragging enters an element before it leaves the one around it
   const hover = (change) => page.classList.toggle("over", (depth = Math.max(0, depth + change)) > 0);
   document.addEventListener("dragenter", () => hover(1));
   document.addEventListener("dragleave", () => hover(-1));
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
-    event.preventDefault();
+    event.preventDefault(); // anywhere on the page, as a photo that misses its place would be opened instead
     hover(-depth);
     take(event.dataTransfer.files, "That was no file. Save the picture first, then drop it here.");
   });
+
+  by("examples").hidden = !data.examples.length;
+  for (const name of data.examples) {
+    const source = `examples/${name}`;
+    const button = make("button", { type: "button", "aria-label": `Try ${name}` }, make("img", { src: source, alt: "" }));
+    button.addEventListener("click", async () => take([new File([await (await fetch(source)).blob()], name)]));
+    by("examples").append(button);
+  }
+
+  // ---- Stepping through the photos ----
+
+  window.addEventListener("hashchange", show);
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const elsewhere = event.target.closest("input, select, [role=listbox], .sheet");
+    if (!step || !shown || elsewhere || event.ctrlKey || event.altKey || event.metaKey) return;
+    const numbers = [...photos.keys()];
+    const next = numbers[numbers.indexOf(shown.number) + step];
+    if (next !== undefined) location.hash = String(next);
+  });
+  by("forget").addEventListener("click", () => {
+    for (const item of photos.values()) {
+      if (item.request) item.request.abort();
+      if (item.photo) URL.revokeObjectURL(item.source);
+    }
+    past.forget();
+    photos.clear();
+    strip.querySelector("ol").replaceChildren();
+    history.replaceState(null, "", " ");
+    show();
+  });
+
+  for (const [number, answer] of past.all()) {
+    const item = add(number, answer.name, answer.thumbnail, null);
+    item.answer = answer;
+    item.row.tell("captioned", answer.caption || "(no words)", answer.thumbnail);
+  }
+  show();
 })();

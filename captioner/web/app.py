@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import html
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from mimetypes import guess_type
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -28,8 +29,10 @@ from captioner.version import __version__
 from captioner.visualize.document import LOOK, SCRIPTS, STYLES, Document, document
 from captioner.visualize.page import entry
 from captioner.web.describe import docs, openapi
+from captioner.web.fields import form_fields
 from captioner.web.guard import Guard
 from captioner.web.options import OPTIONS
+from captioner.web.plain import caption_page, error_page
 from captioner.web.refusal import Refused
 from captioner.web.upload import Limits, Upload, check_photo, read_upload
 from captioner.web.worker import Worker
@@ -45,18 +48,32 @@ class App:
         worker: who captions.
         limits: what one client may cost.
         models: what the models are called.
+        examples: image files to try, by name.
     """
 
-    def __init__(self, worker: Worker, limits: Limits, models: Sequence[str]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        limits: Limits,
+        models: Sequence[str],
+        examples: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.worker, self.limits, self.models = worker, limits, list(models)
+        self.examples = examples or {}
         self.busy = 0  # photos on their way; counted on the event loop alone
         self.pool = ThreadPoolExecutor(THREADS)
         self.description = openapi(limits)
-        self.page_document = _page(limits, models)
+        self.page_document = _page(limits, models, list(self.examples))
         self.docs_document = docs(self.description)
 
     async def page(self, _: Request) -> Response:
         return _html(self.page_document)
+
+    async def example(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self.examples:
+            raise HTTPException(404)
+        return Response(self.examples[name], media_type=guess_type(name)[0])
 
     async def docs(self, _: Request) -> Response:
         return _html(self.docs_document)
@@ -78,6 +95,8 @@ class App:
             upload = await read_upload(request, self.limits)
             await self._threaded(lambda: check_photo(upload.photo, self.limits))
             caption = await _unless_gone(request, self.worker.submit(upload.photo, upload.options))
+            if wants_page(request):
+                return _html(await self._threaded(lambda: caption_page(caption, upload.name)))
             answer = await self._threaded(lambda: json.dumps(as_answer(caption, upload), allow_nan=False))
             return Response(answer, media_type="application/json")
         except Refused:
@@ -93,12 +112,19 @@ class App:
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
 
-def create_app(worker: Worker, limits: Limits, models: Sequence[str], hosts: Collection[str] = ()) -> ASGIApp:
+def create_app(
+    worker: Worker,
+    limits: Limits,
+    models: Sequence[str],
+    hosts: Collection[str] = (),
+    examples: Mapping[str, bytes] | None = None,
+) -> ASGIApp:
     """The app as an ASGI server runs it; ``hosts`` are those of :class:`Guard`."""
-    app = App(worker, limits, models)
+    app = App(worker, limits, models, examples)
     routes = [
         Route("/", app.page),
         Route("/caption", app.caption, methods=["POST"]),
+        Route("/examples/{name}", app.example),
         Route("/health", app.health),
         Route("/openapi.json", app.openapi),
         Route("/docs", app.docs),
@@ -111,6 +137,11 @@ def as_answer(caption: Caption, upload: Upload) -> dict[str, object]:
     """A caption as ``POST /caption`` gives it: what the page draws, the text under ``caption``."""
     values = entry(caption, upload.name, upload.pictures)
     return {"name": values.pop("name"), "caption": values.pop("text"), **values}
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks to show the answer itself, as it does for a form without scripts."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 async def _unless_gone(request: Request, future: Future[Caption]) -> Caption:
@@ -136,15 +167,15 @@ async def _unless_gone(request: Request, future: Future[Caption]) -> Caption:
         result.cancel()
 
 
-def _page(limits: Limits, models: Sequence[str]) -> Document:
-    fields = [{"name": option.name, **option.schema()} for option in OPTIONS]
+def _page(limits: Limits, models: Sequence[str], examples: Sequence[str]) -> Document:
     return document(
         "web/app.html",
-        [*STYLES, "web/app.css"],
-        [*SCRIPTS, "web/app.js"],
-        {"look": LOOK, "options": fields, "upload": limits.upload},
-        ["connect-src 'self'"],
+        [*STYLES, "web/app.css", "web/photos.css"],
+        [*SCRIPTS, "web/requests.js", "web/history.js", "web/strip.js", "web/app.js"],
+        {"look": LOOK, "upload": limits.upload, "examples": list(examples), "models": list(models)},
+        ["connect-src 'self'", "img-src 'self' data: blob:", "form-action 'self'"],
         models=html.escape(" + ".join(models)),
+        options=form_fields(OPTIONS),
         formats=html.escape(", ".join(known_formats())),
     )
 
@@ -154,8 +185,12 @@ def _html(page: Document) -> Response:
     return HTMLResponse(page.text, headers={"Content-Security-Policy": policy})
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
+    if wants_page(request) and request.method == "POST":
+        page = _html(error_page(str(error)))
+        page.status_code = error.status
+        return page
     return error.response
 
 

@@ -103,7 +103,8 @@ def openapi(limits: Limits) -> Json:
     caption: Json = {
         "operationId": "caption",
         "summary": "Caption a photo",
-        "description": "Options may stand in the form or in the address; those of the form count first.",
+        "description": "Options may stand in the form or in the address; those of the form count first. "
+        "A request that accepts text/html, as a browser's form does, is answered with a page.",
         "parameters": [
             {"name": n, "in": "query", "description": s["description"], "schema": s}
             for n, s in options.items()

@@ -37,12 +37,17 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def served(predictor: Any, limits: Limits | None = None, hosts: Sequence[str] = ()) -> Iterator[int]:
+def served(
+    predictor: Any,
+    limits: Limits | None = None,
+    hosts: Sequence[str] = (),
+    examples: Mapping[str, bytes] | None = None,
+) -> Iterator[int]:
     """The port of a server of ``predictor``."""
     worker = Worker(predictor)
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        server = make_server(create_app(worker, limits or Limits(), ["tiny"], hosts))
+        server = make_server(create_app(worker, limits or Limits(), ["tiny"], hosts, examples))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

@@ -197,7 +197,7 @@ def test_notebook_shows_the_page_in_a_frame_that_may_only_run_scripts() -> None:
     assert shown == notebook_html(caption)
     document = Document(shown)
     ((tag, attributes),) = document.elements
-    assert tag == "iframe" and attributes["sandbox"] == "allow-scripts"
+    assert tag == "iframe" and attributes["sandbox"] == "allow-scripts allow-downloads"
     assert attributes["srcdoc"] == page([entry(caption)]) and attributes["title"] == 'a "dog" <b>'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import io
 import json
 import re
@@ -25,8 +26,10 @@ from support.served import FORM, ask, form, photos, post, served
 
 import captioner
 from captioner.config.search import SearchConfig
+from captioner.data.scenes.drawing import COLOURS, OUTLINES
 from captioner.predictor import Predictor
 from captioner.visualize.page import entry
+from captioner.web.examples import examples
 from captioner.web.upload import Limits
 from captioner.web.worker import Worker
 
@@ -477,7 +480,7 @@ def test_page_needs_nothing_from_elsewhere(port: int, path: str) -> None:
     answer = ask(port, "GET", path)
     text = answer.body.decode()
     links = [v for _, a in Page(text).elements for n, v in a.items() if n in ("src", "href", "action")]
-    assert set(links) <= {"data:,", "docs", ".", "openapi.json"}
+    assert set(links) <= {"data:,", "docs", ".", "#", "caption", "openapi.json"}
     assert not re.search(r"https?://(?!127\.0\.0\.1)|@import|url\(", text)
     policy = answer.headers["content-security-policy"]
     assert "unsafe" not in policy
@@ -543,12 +546,42 @@ def test_description_names_every_option_with_its_range(port: int) -> None:
 
 def test_page_offers_the_options_of_the_endpoint(port: int) -> None:
     text = ask(port, "GET", "/").body.decode()
-    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
-    offered = {option["name"]: option for option in json.loads(data)["options"]}
+    offered = {a["name"]: a for tag, a in Page(text).elements if tag in ("input", "select") and "name" in a}
     for parameter in ask(port, "GET", "/openapi.json").json["paths"]["/caption"]["post"]["parameters"]:
-        if parameter["name"] != "pictures":
-            option, schema = offered[parameter["name"]], parameter["schema"]
-            assert {key: value for key, value in option.items() if key != "name"} == schema
+        name, schema = parameter["name"], parameter["schema"]
+        if name == "pictures":
+            continue
+        assert html.escape(schema["description"]) in text
+        if "minimum" in schema:
+            for key, value in (("min", "minimum"), ("max", "maximum"), ("value", "default")):
+                assert float(offered[name][key] or "") == schema[value]
+        for choice in schema.get("enum", []):
+            assert f">{choice}</option>" in text
+
+
+def test_browser_that_wants_a_page_gets_one(port: int, predictor: Predictor) -> None:
+    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    photo = photos()[0]
+    answer = ask(port, "POST", "/caption", form(("photo", MARKUP, photo)), FORM | accept)
+    page = answer.body.decode()
+    assert answer.status == 200 and answer.headers["content-type"].startswith("text/html")
+    assert predictor.caption(photo).text in page
+    assert not [tag for tag, attributes in Page(page).elements if tag == "b" or "onerror" in attributes]
+    assert "script" not in [tag for tag, _ in Page(page).elements]
+    wrong = ask(port, "POST", "/caption", form(("photo", "a", b"text")), FORM | accept)
+    assert wrong.status == 415 and "not an image of a known format" in wrong.body.decode()
+
+
+@pytest.mark.parametrize("words", [["a", "dog"], [*COLOURS, *OUTLINES]], ids=["photos", "scenes"])
+def test_examples_are_what_the_model_knows(words: list[str]) -> None:
+    pictures = examples(words)
+    with served(Slow(), examples=pictures) as port:
+        for name, data in pictures.items():
+            answer = ask(port, "GET", f"/examples/{name}")
+            assert answer.body == data and answer.headers["content-type"].startswith("image/")
+            assert Image.open(io.BytesIO(data)).width > 200
+        assert ask(port, "GET", "/examples/other.png").status == 404
+    assert len(pictures) == 5 and ("cat.jpg" in pictures) == ("dog" in words)
 
 
 def test_ensemble_is_served(predictor: Predictor) -> None:
