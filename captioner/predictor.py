@@ -13,6 +13,7 @@ from torch import Tensor
 from captioner.caption import Caption
 from captioner.checkpoint.file import Checkpoint
 from captioner.checkpoint.members import load_members
+from captioner.checkpoint.pretrained import default_checkpoint
 from captioner.config.declare import check
 from captioner.config.schema import MOST_WORKERS
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
@@ -170,15 +171,16 @@ class Predictor:
         return tuple(self.vocabulary.words[i] for i in indices)
 
 
-def load(path: str | Path | Sequence[str | Path], device: str = "auto") -> Predictor:
+def load(path: str | Path | Sequence[str | Path] | None = None, device: str = "auto") -> Predictor:
     """Load a trained model: ``captioner.load("model.safetensors").caption("photo.jpg")``.
 
-    Several paths load as an ensemble.
+    Without a path that is ``$CAPTIONER_CHECKPOINT``, or the model that comes with the package. Several
+    paths load as an ensemble.
 
     Raises:
         CaptionerError: no such file, not a model file of captioner, or models whose vocabularies differ.
     """
-    first, *others = load_members(path)
+    first, *others = load_members(default_checkpoint() if path is None else path)
     return Predictor(first, device, others)
 
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from captioner.checkpoint.pretrained import model_path
 from captioner.config.model import ModelConfig
 from captioner.config.strict import from_plain
 from captioner.errors import CaptionerError
@@ -37,6 +38,7 @@ class Checkpoint:
         config: what rebuilds the model.
         scores: of the validation split when the weights were chosen.
         digest: SHA-256 of the file it was read from, empty if it was not.
+        notice: for who gets the file: what it was trained on, whose terms hold.
     """
 
     model: Captioner
@@ -44,13 +46,20 @@ class Checkpoint:
     config: ModelConfig
     scores: dict[str, float] = field(default_factory=dict)
     digest: str = ""
+    notice: str = ""
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write ``path`` whole or not at all."""
+def save_checkpoint(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
+    """Write ``path`` whole or not at all.
+
+    Args:
+        half: write float16, half the size; the weights are float32 again when they are read.
+    """
     from safetensors.torch import save
 
     state = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
+    if half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     ours = json.dumps(
         {
             "config": {k: asdict(getattr(checkpoint.config, k)) for k in _MODEL_KEYS},
@@ -59,6 +68,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
                 "words": list(checkpoint.vocabulary.words[len(SPECIALS) :]),
             },
             "scores": checkpoint.scores,
+            **({"notice": checkpoint.notice} if checkpoint.notice else {}),
             "weights_sha256": fingerprint(state),
         },
         ensure_ascii=False,
@@ -74,7 +84,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
         CaptionerError: no such file, not a model file of ours (pickles are refused unread), a newer
             format, or a damaged one.
     """
-    path = Path(os.path.expanduser(path))
+    path = model_path(path)
     name = ascii(str(path))[1:-1]  # a name may hold a line's end
     try:
         if path.is_dir():
@@ -99,6 +109,7 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
         checksum = header["weights_sha256"]
         scores = {str(key): float(value) for key, value in header["scores"].items()}
         vocabulary = Vocabulary([_word(word) for word in words], unit)
+        notice = _plain(header.get("notice", ""))
         with torch.device("meta"):  # nothing is allocated for sizes that the file does not hold
             model = build_model(config, len(vocabulary), load_encoder_weights=False)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
@@ -110,13 +121,15 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
     data = start + file.read(min(size + 1, os.fstat(file.fileno()).st_size))
     try:
         state = load(data)
+        stored = fingerprint(state)
+        state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
         model.load_state_dict(state, assign=True)
     except Exception as error:  # safetensors and torch have families of errors of their own
         reason = str(error).splitlines()[-1].strip()
         raise CaptionerError(
             f"checkpoint: the weights of {name} are damaged or of another model ({reason})"
         ) from error
-    if fingerprint(state) != checksum:
+    if stored != checksum:
         raise CaptionerError(f"checkpoint: the weights of {name} are damaged (their checksum is wrong)")
     for key, tensor in state.items():
         if not tensor.isfinite().all():
@@ -125,7 +138,7 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
         raise CaptionerError(f"checkpoint: the weights of {name} are damaged (encoder.std is not positive)")
     model.encoder.stages.to(memory_format=torch.channels_last)
     digest = hashlib.sha256(data).hexdigest()
-    return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest)
+    return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest, notice)
 
 
 def _repeatable(data: bytes) -> bytes:
@@ -185,6 +198,11 @@ def _word(word: Any) -> str:
     if not one or any(unicodedata.category(character) in ("Cc", "Cs") for character in word):
         raise CaptionerError(f"vocabulary: {ascii(word)[:60]} is not a word")
     return word
+
+
+def _plain(text: Any) -> str:
+    """Text without what would command a terminal."""
+    return "".join(c for c in str(text) if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
 
 
 def _sha256(text: str) -> str:

@@ -32,6 +32,12 @@ def parser() -> Parser:
         nargs="+",
         help="how much each model counts, of whatever sum (default: all alike)",
     )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="write float16, half the size, as captioner's own model is; one model alone may be rewritten so",
+    )
+    parser.add_argument("--notice", metavar="TEXT", help="kept in the file: the data, its terms, licences")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     return parser
 
@@ -42,10 +48,15 @@ def run(arguments: Sequence[str]) -> int:
     output = options.output
     refuse_input(output, [*options.models, *(Path(m) / MODEL_FILE for m in options.models)], "--output")
     refuse_existing([output], "--output", options.overwrite, "--overwrite")
+    from dataclasses import replace
+
     from captioner.checkpoint.average import average
     from captioner.checkpoint.file import save_checkpoint
     from captioner.checkpoint.members import load_members
 
-    save_checkpoint(average(load_members(options.models), options.weights), output)
+    members = load_members(options.models)
+    alone = len(members) == 1 and (options.half or options.notice)
+    model = members[0] if alone else average(members, options.weights)
+    save_checkpoint(replace(model, notice=options.notice or model.notice), output, options.half)
     print(f"written: {output}")
     return 0

@@ -10,6 +10,7 @@ COMMANDS = {
     "compare": "train every recurrent cell alike, several times, and compare them",
     "caption": "caption images, folders of them, or paths on standard input",
     "attend": "draw where the model looked for every word: figures, animations, or a page",
+    "info": "tell what a model file holds",
     "serve": "a web page to drop photos on, and a JSON endpoint",
     "scenes": "write generated scenes with captions, to try things out on",
     "completion": "print what a shell needs to complete commands and options",

@@ -46,9 +46,9 @@ def add_checkpoint(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="FILE",
-        required=True,
         action="append",
-        help="a model.safetensors, or its run folder; given again, the models caption together",
+        help="a model.safetensors, or its run folder; given again, the models caption together (default: "
+        "$CAPTIONER_CHECKPOINT, else pretrained, the model that comes with captioner)",
     )
 
 

@@ -23,6 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     if missing:
         raise CaptionerError(f"serve: {', '.join(missing)} is not installed: pip install captioner[web]")
     # not before the arguments are known to be right: torch alone takes seconds
+    from captioner.checkpoint.pretrained import default_checkpoint
     from captioner.predictor import load
     from captioner.system.device import keep_memory
     from captioner.web.app import create_app
@@ -39,7 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     with listen(options.host, options.port) as listener:
         keep_memory()
         predictor = load(options.checkpoint, options.device)
-        names, hosts = map(_model_name, options.checkpoint), [options.host, *options.allow_host]
+        checkpoints = options.checkpoint or [default_checkpoint()]
+        names, hosts = map(_model_name, checkpoints), [options.host, *options.allow_host]
         worker = Worker(predictor, options.batch_size)
         try:
             app = create_app(worker, limits, list(names), hosts, examples(predictor.vocabulary.words))

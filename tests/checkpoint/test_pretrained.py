@@ -1,0 +1,90 @@
+"""Which model is taken where none is named, files of half precision, and what is told of a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import tiny
+
+import captioner
+from captioner.checkpoint.file import load_checkpoint, save_checkpoint
+from captioner.checkpoint.pretrained import default_checkpoint, model_path
+from captioner.cli.main import main
+from captioner.errors import CaptionerError
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    def run(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(list(map(str, arguments)))
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_half_precision_is_half_the_size_and_float32_when_read(tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(tiny.model_file())
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    save_checkpoint(checkpoint, whole)
+    save_checkpoint(checkpoint, half, half=True)
+    weights = sum(p.numel() for p in checkpoint.model.state_dict().values() if p.is_floating_point())
+    assert abs(whole.stat().st_size - half.stat().st_size - 2 * weights) < 2**12
+    read = load_checkpoint(half).model.state_dict()
+    for key, weight in checkpoint.model.state_dict().items():
+        assert read[key].dtype == weight.dtype
+        torch.testing.assert_close(read[key], weight, rtol=2**-11, atol=1e-7)
+
+
+def test_bit_flip_in_half_precision_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    save_checkpoint(load_checkpoint(tiny.model_file()), path, half=True)
+    data = bytearray(path.read_bytes())
+    data[-7] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CaptionerError, match="checksum is wrong"):
+        load_checkpoint(path)
+
+
+def test_variable_names_the_model_that_is_taken_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPTIONER_CHECKPOINT", str(tiny.model_file()))
+    assert default_checkpoint() == str(tiny.model_file())
+    record = tiny.records()[0]
+    photo = record.source()  # type: ignore[operator]
+    taken, named = captioner.load(device="cpu"), captioner.load(tiny.model_file(), "cpu")
+    assert taken.caption(photo).log_prob == named.caption(photo).log_prob
+
+
+def test_without_it_that_is_the_package_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAPTIONER_CHECKPOINT", raising=False)
+    assert default_checkpoint() == "pretrained"
+    assert Path(captioner.__file__).parent in model_path("pretrained").parents
+
+
+def test_own_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrained").mkdir()
+    assert model_path("pretrained") == Path("pretrained")
+
+
+def test_model_is_described(run: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    run("average", tiny.model_file(), "--half", "--notice", "Made of shapes.\x1b[31m", "--output", path)
+    facts = json.loads(run("info", path, "--json"))
+    checkpoint = load_checkpoint(path)
+    assert facts["sha256"] == checkpoint.digest and facts["notice"] == "Made of shapes.[31m"
+    assert facts["vocabulary"]["words"] == list(checkpoint.vocabulary.words[4:])
+    assert sum(facts["parameters"].values()) == sum(p.numel() for p in checkpoint.model.parameters())
+    told = run("info", path)
+    assert "Made of shapes." in told and checkpoint.digest in told and "lstm" in told
+
+
+def test_one_model_is_averaged_only_to_be_rewritten(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["average", str(tiny.model_file()), "--output", str(tmp_path / "m.safetensors")])
+    assert ended.value.code == 2
