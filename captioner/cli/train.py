@@ -26,10 +26,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def _train(config: TrainConfig) -> None:
     # not before the configuration is known to be right: torch alone takes seconds
+    from captioner.checkpoint.pretrained import model_path
     from captioner.system.device import keep_memory
+    from captioner.training.adaptation import is_model_file
     from captioner.training.loop import train
     from captioner.training.run_folder import MODEL_FILE
-    from captioner.training.saved_config import continued_config, resumed_config
+    from captioner.training.saved_config import adapted_config, continued_config, resumed_config
 
     keep_memory()
     resume = config.resume is not None
@@ -39,8 +41,10 @@ def _train(config: TrainConfig) -> None:
     else:
         _check_output(folder, config.overwrite)
     if not resume and config.init is not None:
-        refuse_input(folder, [config.init, Path(config.init).parent], "output")
-        config = continued_config(config, Path(config.init), HydraConfig.get().overrides.task)
+        start, given = model_path(config.init), HydraConfig.get().overrides.task
+        refuse_input(folder, [start, start.parent], "output")
+        alone = is_model_file(config.init)
+        config = (adapted_config if alone else continued_config)(config, start, given)
     try:
         train(config, folder, resume)
     except Stopped as stopped:

@@ -83,8 +83,11 @@ class TableConfig(DataConfig):
     name: str = value("table", "CSV or JSON Lines", group="data")
     root: str = value(".", "folder that image paths are relative to")
     train: str | None = value(None, ".csv or .jsonl file of the training split")
-    val: str | None = value(None, ".csv or .jsonl file of the validation split")
+    val: str | None = value(None, ".csv or .jsonl file of the validation split; or give holdout")
     test: str | None = value(None, ".csv or .jsonl file of the test split")
+    holdout: float = value(
+        0.0, "share of the training images that validates instead, where val is null", low=0, high=0.9
+    )
     image_column: str = value("image", "column, or JSON key, with the image path")
     caption_column: str = value(
         "caption", "column, or JSON key, with the caption or, in JSON, a list of them"

@@ -71,7 +71,11 @@ class TrainConfig(ModelConfig):
     run: RunConfig
     phase: PhaseConfig = field(default_factory=PhaseConfig)
     output: str | None = value(None, "run folder; null: runs/DATE_TIME")
-    init: str | None = value(None, "run folder whose trained model and configuration this run starts from")
+    init: str | None = value(
+        None,
+        "run folder whose model and configuration this run starts from; or a model file, or pretrained, "
+        "whose model is adapted to other data, new words included",
+    )
     resume: str | None = value(None, "run folder to resume")
     overwrite: bool = value(False, OVERWRITE)
 

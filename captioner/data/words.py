@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from captioner.config.data import VocabularyConfig
@@ -19,6 +20,11 @@ def count_vocabulary(records: Iterable[Record], config: VocabularyConfig) -> Voc
     """
     texts = (caption for record in records for caption in record.captions)
     return Vocabulary.build(texts, config.unit, config.min_count, config.max_size)
+
+
+def count_words(records: Iterable[Record], unit: str) -> Counter[str]:
+    """How often each word stands in the records' captions."""
+    return Counter(word for record in records for words in caption_words(record, unit) for word in words)
 
 
 def caption_words(record: Record, unit: str) -> list[list[str]]:

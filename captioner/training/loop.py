@@ -78,6 +78,8 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
             write_config(config, output)
         saver = Saver(state, output, config.training.save_minutes)
         report(setup_line(setup))
+        if setup.told:
+            report(setup.told)
         if config.init is not None and not state.progress.metrics:
             begin_with(config, setup, state, saver)
             report(start_line(state.progress))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from captioner.checkpoint.file import load_checkpoint
 from captioner.config.declare import CONF
 from captioner.config.schema import TrainConfig
+from captioner.config.starting import changed_by
 from captioner.config.strict import from_plain
 from captioner.errors import CaptionerError
 from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE
 
+HOLDOUT = 0.1  # of the images of a table without a validation split
 LARGEST_CONFIG, DEEPEST_CONFIG = 100_000, 20  # bytes; levels
 
 
@@ -50,6 +54,31 @@ def continued_config(config: TrainConfig, folder: Path, given: Sequence[str]) ->
     for key in ("phase", "init", "output", "resume", *keys):
         OmegaConf.update(merged, key, OmegaConf.select(present, key), merge=False)
     return from_plain(TrainConfig, OmegaConf.to_container(merged))
+
+
+def adapted_config(config: TrainConfig, path: Path, given: Sequence[str]) -> TrainConfig:
+    """This command line's configuration for a model file: its parts, and what suits a few hundred photos.
+
+    The command line's overrides stay on top of the model's values and of those of
+    ``experiment=own_photos``.
+
+    Raises:
+        CaptionerError: as :func:`captioner.checkpoint.file.load_checkpoint`.
+    """
+    composed = OmegaConf.structured(config)
+    suggested = OmegaConf.create(OmegaConf.to_container(composed))
+    model = load_checkpoint(path).config
+    for group in ("encoder", "cell", "attention", "decoder"):
+        OmegaConf.update(suggested, group, asdict(getattr(model, group)), merge=False)
+    for key, value in changed_by("experiment", "own_photos").items():
+        OmegaConf.update(suggested, key, value)
+    if config.data.name == "table":
+        OmegaConf.update(suggested, "data.holdout", HOLDOUT)
+    for override in given:
+        key = override.split("=", 1)[0].lstrip("+~")
+        if "." in key and OmegaConf.select(composed, key) is not None:
+            OmegaConf.update(suggested, key, OmegaConf.select(composed, key), merge=False)
+    return from_plain(TrainConfig, OmegaConf.to_container(suggested))
 
 
 def _saved(folder: Path, key: str) -> DictConfig:

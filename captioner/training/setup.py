@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from captioner.checkpoint.file import load_checkpoint
 from captioner.config.declare import check
 from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
@@ -19,6 +18,7 @@ from captioner.features.captioned import CaptionedSplit
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import build_encoder
+from captioner.training.adaptation import start_from
 from captioner.training.self_critical import check_self_critical
 from captioner.vocabulary import Vocabulary
 
@@ -30,6 +30,7 @@ class Setup:
     Attributes:
         train: with mirror images if ``training.flip`` is positive.
         references: those of the validation split.
+        told: of the model that training starts from.
     """
 
     model: Captioner
@@ -37,12 +38,13 @@ class Setup:
     train: CaptionedSplit
     val: Split
     references: References
+    told: str = ""
 
 
 def prepare(config: TrainConfig, device: torch.device) -> Setup:
     """Read the data, count the vocabulary on the training split, build the model, encode the images.
 
-    With ``init`` the vocabulary and the weights are those of its model.
+    With ``init`` the weights are those of its model, and the vocabulary too, which may grow.
 
     Raises:
         CaptionerError: whatever is wrong with the data or the configuration.
@@ -52,8 +54,9 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         return encode_split(model.encoder, config.encoder, records, config.run, device, title)
 
     train, val = load_split(config.data, "train"), load_split(config.data, "val")
+    told = ""
     if config.init is not None:
-        vocabulary, model = _trained(config, config.init)
+        vocabulary, model, told = start_from(config, config.init, train)
     else:
         vocabulary = count_vocabulary(train, config.vocabulary)
         model = build_model(config, len(vocabulary))
@@ -67,19 +70,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         else:
             mirror_images = encoded(mirrored, "encoding mirrored")
     captioned = CaptionedSplit.build(photos, vocabulary, config.training.max_caption_length, mirror_images)
-    return Setup(model, vocabulary, captioned, val_split, References(val, vocabulary))
-
-
-def _trained(config: TrainConfig, path: str) -> tuple[Vocabulary, Captioner]:
-    """The vocabulary of a model file, and its weights in the model that the configuration describes."""
-    checkpoint = load_checkpoint(path)
-    model = build_model(config, len(checkpoint.vocabulary), load_encoder_weights=False)
-    try:
-        model.load_state_dict(checkpoint.model.state_dict())
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise CaptionerError(f"init: the model of {path} is not of this configuration ({reason})") from error
-    return checkpoint.vocabulary, model
+    return Setup(model, vocabulary, captioned, val_split, References(val, vocabulary), told)
 
 
 def check_training(config: TrainConfig) -> None:

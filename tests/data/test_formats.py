@@ -367,8 +367,27 @@ def test_table_of_unknown_kind_names_the_kinds(tmp_path: Path) -> None:
 
 
 def test_table_split_without_file_names_the_others(tmp_path: Path) -> None:
-    message = refusal(TableConfig(root=str(tmp_path), train="x.csv"), "dev")
-    assert message == "data.val: no file is set; splits that have one: train"
+    message = refusal(TableConfig(root=str(tmp_path), train="x.csv"), "test")
+    assert message == "data.test: no file is set; splits that have one: train"
+
+
+@pytest.mark.parametrize(("images", "held_out"), [(1, 0), (2, 1), (40, 4)])
+def test_table_without_validation_file_holds_images_out(tmp_path: Path, images: int, held_out: int) -> None:
+    names = [f"{i}.jpg" for i in range(images)]
+    for name in names:
+        (tmp_path / name).touch()
+    rows = "".join(f"{name},A cat.\n{name},Cats.\n" for name in names)
+    (tmp_path / "x.csv").write_text("image,caption\n" + rows)
+    config = TableConfig(root=str(tmp_path), train="x.csv", holdout=0.1)
+    train = [record.image_id for record in load_split(config, "train")]
+    if held_out:
+        val = [record.image_id for record in load_split(config, "val")]
+        assert len(val) == held_out and sorted(train + val) == sorted(names)
+        rows = "".join(sorted(rows.splitlines(keepends=True), reverse=True))
+        (tmp_path / "x.csv").write_text("image,caption\n" + rows)
+        assert {record.image_id for record in load_split(config, "val")} == set(val)
+    else:
+        assert train == names
 
 
 def test_table_missing_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -34,12 +35,32 @@ MISSING = ("NaN", "nan", "NA", "N/A", "<NA>", "null", "NULL", "None")  # what pr
 def load_table(config: TableConfig, split: str, faults: Faults = None) -> list[Record]:
     """The records of a split: rows of the same image are gathered, images in first-seen order.
 
-    Image paths, relative to ``data.root`` or absolute, are the image ids.
+    Image paths, relative to ``data.root`` or absolute, are the image ids. With ``data.holdout``
+    and no file of the validation split, that is a share of the training split's images, chosen by their
+    paths alone.
 
     Raises:
         CaptionerError: the split is not set, its file lacks a column or has a malformed row, or an
             image is missing.
     """
+    if config.holdout and config.val is None and split in ("train", "val"):
+        if split == "val" and faults is not None:
+            faults = []  # they are the training split's
+        held_out, rest = _divided(_load(config, "train", faults), config.holdout)
+        return held_out if split == "val" else rest
+    return _load(config, split, faults)
+
+
+def _divided(records: list[Record], share: float) -> tuple[list[Record], list[Record]]:
+    """The images that are held out, at least one of two, and the others."""
+    ranks = sorted(records, key=lambda record: hashlib.sha256(str(record.image_id).encode()).digest())
+    count = min(max(1, round(share * len(records))), max(0, len(records) - 1))
+    chosen = {record.image_id for record in ranks[:count]}
+    held_out = [record for record in records if record.image_id in chosen]
+    return held_out, [record for record in records if record.image_id not in chosen]
+
+
+def _load(config: TableConfig, split: str, faults: Faults) -> list[Record]:
     path = _find_table(config, split)
     read = choose(READERS, path.suffix.lower(), f"data.{split}: {path}")
     folder = ImageFolder(Path(os.path.expanduser(config.root)), "data.root")

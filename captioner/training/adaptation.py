@@ -1,0 +1,82 @@
+"""Starting from a trained model: its weights, and words that its vocabulary gains from new captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from captioner.checkpoint.file import Checkpoint, load_checkpoint
+from captioner.checkpoint.pretrained import model_path
+from captioner.config.data import VocabularyConfig
+from captioner.config.schema import TrainConfig
+from captioner.data.records import Record
+from captioner.data.words import count_words
+from captioner.errors import CaptionerError
+from captioner.model.captioner import Captioner, build_model
+from captioner.vocabulary import SPECIALS, Vocabulary
+
+PER_WORD = ("decoder.embedding.weight", "decoder.word_output.weight", "decoder.word_output.bias")
+
+
+def is_model_file(init: str) -> bool:
+    """Whether a run starts from a model alone, and not from another run with its configuration."""
+    return not model_path(init).is_dir()
+
+
+def start_from(
+    config: TrainConfig, path: str, records: Sequence[Record]
+) -> tuple[Vocabulary, Captioner, str]:
+    """The vocabulary and the model that training starts from, and a line about new words.
+
+    A model file's vocabulary grows by the words of ``records`` that are frequent enough; that of a run
+    folder stays.
+
+    Raises:
+        CaptionerError: the file is no model, or one that the configuration does not describe.
+    """
+    checkpoint = load_checkpoint(path)
+    known = checkpoint.vocabulary
+    vocabulary, told = known, ""
+    if is_model_file(path):
+        vocabulary, told = grown(known, records, config.vocabulary)
+    model = build_model(config, len(vocabulary), load_encoder_weights=False)
+    state = _with_rows(checkpoint, len(vocabulary))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise CaptionerError(f"init: the model of {path} is not of this configuration ({reason})") from error
+    return vocabulary, model, told
+
+
+def grown(known: Vocabulary, records: Sequence[Record], config: VocabularyConfig) -> tuple[Vocabulary, str]:
+    """``known`` with the frequent words of the records that it lacks at its end, and a line about them."""
+    counts = count_words(records, known.unit)
+    new = sorted(
+        (-n, word) for word, n in counts.items() if n >= config.min_count and word not in known.index
+    )
+    vocabulary = Vocabulary([*known.words[len(SPECIALS) :], *(word for _, word in new)], known.unit)
+    total = max(1, sum(counts.values()))
+    before, after = (sum(n for w, n in counts.items() if w in v.index) / total for v in (known, vocabulary))
+    first = f" ({', '.join(word for _, word in new[:8])}{', ...' * (len(new) > 8)})" if new else ""
+    return vocabulary, (
+        f"{len(new):,} new words{first}: {100 * after:.1f} % of the captions' words are known, "
+        f"{100 * before:.1f} % before"
+    )
+
+
+def _with_rows(checkpoint: Checkpoint, words: int) -> dict[str, Tensor]:
+    """The weights, with rows for further words: each near the mean word, and as rare as the rarest."""
+    state = dict(checkpoint.model.state_dict())
+    more = words - len(checkpoint.vocabulary)
+    for name in PER_WORD:
+        old = state[name]
+        if more and old.ndim == 1:
+            rows = old[len(SPECIALS) :].min().expand(more)
+        elif more:
+            known = old[len(SPECIALS) :]
+            rows = known.mean(0) + 0.1 * known.std(0) * torch.randn(more, old.shape[1])
+        state[name] = torch.cat([old, rows]) if more else old
+    return state
