@@ -124,6 +124,9 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
         stored = fingerprint(state)
         state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
         model.load_state_dict(state, assign=True)
+        if any(buffer.is_meta for buffer in model.buffers()):  # tables that are computed, not kept
+            model = build_model(config, len(vocabulary), load_encoder_weights=False)
+            model.load_state_dict(state)
     except Exception as error:  # safetensors and torch have families of errors of their own
         reason = str(error).splitlines()[-1].strip()
         raise CaptionerError(

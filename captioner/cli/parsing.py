@@ -74,5 +74,9 @@ def keys(command: str) -> Sequence[str]:
         found += [f"{of.name}={choice}" for choice in choices_of(of.name)]
         kinds = SCHEMAS[of.name].values() if of.name in SCHEMAS else [SINGLE[of.name]]
         for kind in kinds:
-            found += [f"{of.name}.{key.name}=" for key, _ in declarations(kind) if key.name != "name"]
+            found += [
+                f"{of.name}.{key.name}="
+                for key, key_of in declarations(kind)
+                if key.name != "name" or not key_of.group
+            ]
     return list(dict.fromkeys(found))

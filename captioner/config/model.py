@@ -110,18 +110,24 @@ class DecoderConfig:
 class EncoderConfig:
     """The network that turns pixels into annotations, and its preprocessing."""
 
-    name: str = value(REQUIRED, "network", group="encoder")
-    weights: str | None = value(None, "imagenet (a download), a .safetensors or .pth file, or null")
-    image_size: int = value(224, "side of the square that the model sees, in pixels", low=8, high=4096)
+    name: str = value(REQUIRED, "network: those of conf/encoder, and with library=timm any of timm's")
+    weights: str | None = value(None, "pretrained (a download), a .safetensors or .pth file, or null")
+    image_size: int | None = value(
+        224,
+        "side of the square that the model sees, in pixels; null, as mean and std: timm's",
+        low=8,
+        high=4096,
+    )
     resize: str = value("crop", "the centre square, or the whole photo made square", among=("crop", "squash"))
-    mean: list[float] = value(
+    mean: list[float] | None = value(
         [0.485, 0.456, 0.406], "of red, green and blue in [0, 1]", length=3, low=-1e6, high=1e6
     )
-    std: list[float] = value(
+    std: list[float] | None = value(
         [0.229, 0.224, 0.225], "of red, green and blue in [0, 1]", length=3, low=1e-6, high=1e6
     )
     fine_tune: Any = value(False, "true, false, or the name of the first stage that is trained")
     last_stage: str | None = value(None, "stage whose output are the annotations; null: the network's last")
+    library: str = value("torchvision", "where the network comes from", among=("torchvision", "timm"))
 
 
 @dataclass

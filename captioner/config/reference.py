@@ -122,7 +122,7 @@ def _rows(schema: type[Any], prefix: str = "") -> list[Row]:
     return [
         (f"{prefix}{of.name}", _default(of), declared.limits, declared.meaning)
         for of, declared in declarations(schema)
-        if not (prefix and of.name == "name")
+        if not (prefix and of.name == "name" and declared.group)
     ]
 
 

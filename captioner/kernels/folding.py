@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from copy import deepcopy
 from itertools import pairwise
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from captioner.kernels.depthwise import DepthwiseConvolution
 from captioner.kernels.onednn import has_onednn, is_for_onednn
+from captioner.kernels.padded import PaddedConvolution
 from captioner.kernels.precision import operand
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
@@ -59,6 +61,7 @@ class FoldedConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d, activation: nn.Module | None) -> None:
         super().__init__()
         self.convolution, self.activation = convolution, activation
+        self._pad = getattr(convolution, "pad", None)
         self._name = "none" if activation is None else ONEDNN[type(activation)]
         self._limits = [0.0, 6.0] if isinstance(activation, nn.ReLU6) else []
         self._laid_out: dict[torch.dtype, tuple[Tensor, Tensor | None]] = {}  # with the bias
@@ -67,6 +70,8 @@ class FoldedConvolution(nn.Module):
         c, x = self.convolution, operand(x)
         if not is_for_onednn(x):
             return c(x) if self.activation is None else self.activation(c(x))
+        if self._pad is not None:
+            x = F.pad(x, self._pad)
         shape = (c.padding, c.stride, c.dilation, c.groups)
         if x.dtype not in self._laid_out:
             weight = torch.ops.mkldnn._reorder_convolution_weight(c.weight.to(x.dtype), *shape, x.shape)
@@ -80,10 +85,28 @@ class FoldedConvolution(nn.Module):
 
 def _fold_batch_norms(parent: nn.Module) -> None:
     for (name, convolution), (norm_name, norm) in pairwise(list(parent.named_children())):
-        if _is_convolution(convolution) and type(norm) is nn.BatchNorm2d:
-            fused = fuse_conv_bn_eval(convolution, norm)
-            setattr(parent, name, fused.to(memory_format=torch.channels_last))
+        if not _is_convolution(convolution):
+            continue
+        if _is_norm_and_activation(norm):
+            fused = _fused(convolution, norm)
+            follows = type(norm.act) in ACTIVATIONS and _is_for_onednn(convolution)
+            setattr(parent, name, FoldedConvolution(fused, norm.act) if follows else fused)
+            setattr(parent, norm_name, nn.Identity() if follows else norm.act)
+        elif type(norm) is nn.BatchNorm2d:
+            setattr(parent, name, _fused(convolution, norm))
             setattr(parent, norm_name, nn.Identity())
+
+
+def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    fused = fuse_conv_bn_eval(convolution, norm)
+    return fused.to(memory_format=torch.channels_last)
+
+
+def _is_norm_and_activation(module: nn.Module) -> TypeGuard[Any]:
+    """Whether it is timm's BatchNorm that brings its own activation, and nothing else of effect."""
+    kind = type(module)
+    ours = kind.__name__ == "BatchNormAct2d" and kind.__module__.startswith("timm.")
+    return ours and isinstance(module.drop, nn.Identity)
 
 
 def _fold_activations(parent: nn.Module) -> None:
@@ -100,7 +123,7 @@ def _fold_activations(parent: nn.Module) -> None:
 
 def _is_convolution(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether it is that and nothing else: a subclass may pad by itself, or bring its own activation."""
-    return type(module) in (nn.Conv2d, DepthwiseConvolution)
+    return type(module) in (nn.Conv2d, DepthwiseConvolution, PaddedConvolution)
 
 
 def _is_for_onednn(convolution: nn.Conv2d) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, choose
+from captioner.model.timm_networks import PRETRAINED, timm_stages
 from captioner.model.weights import load_weights_into
 
 Stages = OrderedDict[str, nn.Module]
@@ -86,14 +87,16 @@ def build_stages(config: EncoderConfig, load_weights: bool = True) -> Stages:
     Raises:
         CaptionerError: unknown name or stage, or weights that cannot be read or do not fit.
     """
-    if config.name == "small":
-        if load_weights and config.weights == "imagenet":
-            raise CaptionerError("encoder.weights: the small encoder has no imagenet weights, use null")
+    if config.library == "timm":
+        stages = timm_stages(config, load_weights)
+    elif config.name == "small":
+        if load_weights and config.weights in PRETRAINED:
+            raise CaptionerError("encoder.weights: the small encoder has no pretrained weights, use null")
         stages = small_stages()
         if load_weights and config.weights is not None:
             load_weights_into(nn.Sequential(stages), config.weights)
     else:
-        find = choose({"small": None, **TORCHVISION}, config.name, "encoder")
+        find = choose({"small": None, **TORCHVISION}, config.name, "encoder.name")
         stages = find(_torchvision(config, load_weights))  # type: ignore[misc]
     if config.last_stage is None:
         return stages
@@ -105,11 +108,11 @@ def build_stages(config: EncoderConfig, load_weights: bool = True) -> Stages:
 def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:
     from torchvision.models import get_model
 
-    imagenet = load_weights and config.weights == "imagenet"
-    if imagenet and (list(config.mean) != IMAGENET_MEAN or list(config.std) != IMAGENET_STD):
+    imagenet = load_weights and config.weights in PRETRAINED
+    if imagenet and (config.mean != IMAGENET_MEAN or config.std != IMAGENET_STD):
         raise CaptionerError(
             f"encoder.weights: torchvision's imagenet weights want encoder.mean={IMAGENET_MEAN} and "
-            f"encoder.std={IMAGENET_STD}, not {list(config.mean)} and {list(config.std)}; give these, or a "
+            f"encoder.std={IMAGENET_STD}, not {config.mean} and {config.std}; give these, or a "
             "weights file"
         )
     try:
@@ -119,6 +122,6 @@ def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:
             f"encoder.weights: torchvision could not download the weights of {config.name} ({error}); "
             "name a .safetensors or .pth file instead"
         ) from error
-    if load_weights and config.weights not in (None, "imagenet"):
+    if load_weights and config.weights not in (None, *PRETRAINED):
         load_weights_into(network, str(config.weights))
     return network

@@ -20,6 +20,7 @@ from captioner.kernels.depthwise import train_depthwise_in_single
 from captioner.kernels.folding import ACTIVATIONS, folded
 from captioner.model.backbones import Stages, build_stages
 from captioner.model.fingerprint import fingerprint
+from captioner.model.timm_networks import settled
 
 
 class Encoder(nn.Module):
@@ -31,6 +32,7 @@ class Encoder(nn.Module):
     Attributes:
         features: width of an annotation.
         grid: rows and columns of the feature map.
+        windowed: whether a window of the trunk's output is one of the photo: not of a transformer's tokens.
 
     Args:
         stages: named modules in the order in which they run.
@@ -66,8 +68,12 @@ class Encoder(nn.Module):
         for module in self.stages.modules():
             if isinstance(module, ACTIVATIONS):
                 module.inplace = False  # the trunk's output must outlive the tail's first stage
-        self.features, *grid = self._shape()
+        trunk, shape = self._shapes()
+        if len(shape) != 3:
+            raise CaptionerError(f"encoder: the network's output is no feature map, its shape is {shape}")
+        self.features, *grid = shape
         self.grid = tuple(grid)
+        self.windowed = len(trunk) == 3 and trunk[1] == trunk[2]  # the image is square
         self.train()
 
     @property
@@ -121,18 +127,21 @@ class Encoder(nn.Module):
         scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
         return scaled.contiguous(memory_format=torch.channels_last)
 
-    def _shape(self) -> tuple[int, ...]:
+    def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of one image: what the trunk gives, and what the whole network does."""
         mode = self.training
         super().train(False)
         with torch.no_grad():
             try:
-                shape = self.stages(torch.zeros(1, 3, self.image_size, self.image_size)).shape
-            except RuntimeError as error:
+                trunk = self.stages[: self.first_trained](torch.zeros(1, 3, self.image_size, self.image_size))
+                shapes = trunk.shape, self.stages[self.first_trained :](trunk).shape
+            except (RuntimeError, AssertionError) as error:  # the latter is timm's
                 raise CaptionerError(
-                    f"encoder.image_size: {self.image_size} is too small for this encoder ({error})"
+                    f"encoder.image_size: {self.image_size} is too small for this encoder, or not a side "
+                    f"that it takes ({error})"
                 ) from error
         super().train(mode)
-        return tuple(shape[1:])
+        return tuple(shapes[0][1:]), tuple(shapes[1][1:])
 
 
 def _first_trained(stages: Stages, fine_tune: bool | str) -> int:
@@ -154,6 +163,8 @@ def build_encoder(config: EncoderConfig, load_weights: bool = True) -> Encoder:
         CaptionerError: unknown name or stage, or weights that cannot be read or do not fit.
     """
     check(config, "encoder")
+    config = settled(config)
+    assert config.image_size and config.mean and config.std
     stages = build_stages(config, load_weights)
     pretrained = config.weights is not None
     return Encoder(

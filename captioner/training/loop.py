@@ -21,6 +21,7 @@ from captioner.features.batches import epoch_batches
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast
 from captioner.model.rows import Captions
+from captioner.model.timm_networks import settled
 from captioner.system.device import choose_device
 from captioner.system.signals import Stop, Stopped
 from captioner.training.loss import Loss, caption_loss
@@ -63,6 +64,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
         Stopped: a signal has arrived.
     """
     check_training(config)
+    config = replace(config, encoder=settled(config.encoder))
     with run_folder(output), Stop() as stop:
         torch.manual_seed(config.training.seed)
         use_compiler(config.run.compile)

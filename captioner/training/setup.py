@@ -87,4 +87,9 @@ def check_training(config: TrainConfig) -> None:
                 "phase: self_critical starts from a trained model, name its run with init=RUN"
             )
     with torch.device("meta"):  # the names of stages are the network's
-        build_encoder(config.encoder, load_weights=False)
+        encoder = build_encoder(config.encoder, load_weights=False)
+    if config.training.crop < 1 and not encoder.windowed:
+        raise CaptionerError(
+            f"training.crop: {config.training.crop} needs feature maps, and what {config.encoder.name} gives "
+            "before its trained stages is none; give training.crop=1 or encoder.fine_tune=false"
+        )

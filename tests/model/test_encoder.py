@@ -493,7 +493,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
             {"name": "resnet18", "weights": "imagenet"},
             r"imagenet weights want encoder\.mean=\[0\.485, 0\.456, 0\.406\].*not \[0\.1, 0\.2, 0\.3\]",
         ),
-        ({"weights": "imagenet"}, r"encoder\.weights: the small encoder has no imagenet weights"),
+        ({"weights": "imagenet"}, r"encoder\.weights: the small encoder has no pretrained weights"),
         ({"size": 4}, r"encoder\.image_size: 4 is out of range"),
     ],
 )

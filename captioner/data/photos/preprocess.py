@@ -15,6 +15,7 @@ from captioner.config.declare import check
 from captioner.config.model import EncoderConfig
 from captioner.data.photos.image import Source, load_image
 from captioner.data.records import Box
+from captioner.errors import CaptionerError
 
 SHOWN = 800  # the longest side, in pixels, of a photo that is kept to be shown
 
@@ -53,6 +54,8 @@ class Preprocess:
             CaptionerError: a value of its configuration means nothing.
         """
         check(encoder, "encoder")
+        if encoder.image_size is None:
+            raise CaptionerError("encoder.image_size: a value is needed")
         return cls(encoder.image_size, encoder.resize)
 
     def view(self, source: Source, shown: bool = False) -> View:
