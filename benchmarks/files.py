@@ -4,7 +4,7 @@ The encoder is measured twice: as torchvision runs the network, and as we do, wi
 
 Photos are generated, 500 x 375 JPEGs, or those of a folder of yours. The model has MobileNetV2 at 225
 pixels and widths of 512, without trained weights; captions are made 12 words long. It is measured with the
-network's last stage and, for captions, also with the one that experiment=flickr8k_best takes.
+network's last stage and, for captions, also with the one that experiment=flickr8k_mobilenet_tuned takes.
 """
 
 from __future__ import annotations
