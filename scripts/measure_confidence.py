@@ -26,7 +26,7 @@ from captioner.data.scenes.scenes import make_scenes
 
 SIDE = 320  # pixels
 SHARE = 0.05  # of the photos that may be doubted
-WORDS = "the of and to in is it you that he was for on are with as his they at be this from have or by".split()
+WORDS = ("the", "of", "and", "to", "in", "is", "you", "that", "he", "was", "for", "on", "are", "with", "as")
 
 
 def scenes(count: int) -> Iterator[Image.Image]:
@@ -120,7 +120,7 @@ def main() -> None:
     print(f"photos         mean {photos.mean():.3f}")
     print(f"all together   AUROC {auroc(photos, everything):.3f}")
     caught = (everything < threshold).mean()
-    print(f"threshold {threshold:.3f}: below it {100 * SHARE:g} % of the photos, {100 * caught:.0f} % of the others")
+    print(f"threshold {threshold:.3f}: below are {SHARE:.0%} of the photos and {caught:.0%} of the others")
 
 
 if __name__ == "__main__":

@@ -371,3 +371,27 @@ def test_pixels_are_counted_without_decoding_them() -> None:
 def test_an_encoder_that_wants_an_unknown_shape_is_refused() -> None:
     with pytest.raises(CaptionerError, match=r"^encoder.resize: 'pad' is not one of crop, squash"):
         Preprocess.of(EncoderConfig(name="small", resize="pad"))
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (1203, 2011), (900, 700), (331, 500), (64, 64), (5000, 40)])
+@pytest.mark.parametrize("turn", [1, 6, 3])
+def test_photo_that_is_shown_is_decoded_once(
+    tmp_path: Path, size: tuple[int, int], turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path, quality=92, exif=exif)
+    preprocess = Preprocess(292, "squash")
+    alone = np.asarray(preprocess.view(path).square, int)
+    opened = []
+    monkeypatch.setattr(Image, "open", lambda *a, _open=Image.open, **k: opened.append(a) or _open(*a, **k))
+    view = preprocess.view(path, shown=True)
+    assert len(opened) == 1
+    assert np.abs(np.asarray(view.square, int) - alone).max() <= 3  # of 255: rounding
+    upright = size if turn != 6 else size[::-1]
+    longest = min(800, max(size))
+    assert view.photo is not None and max(view.photo.size) == longest
+    width, height = (round(side * longest / max(size)) for side in upright)
+    assert abs(view.photo.width - width) <= 1 and abs(view.photo.height - height) <= 1

@@ -65,16 +65,29 @@ def load_image(source: Source, draft: int | None = None) -> Image.Image:
     Raises:
         CaptionerError: the source is not a whole image of a known format; the line names the path.
     """
+    return load_photo(source, draft)[0]
+
+
+def load_photo(
+    source: Source, draft: int | None = None, longest: int | None = None
+) -> tuple[Image.Image, Image.Image]:
+    """As :func:`load_image`, and with it the photo in more detail, both from one decoding.
+
+    Args:
+        longest: the pixels that the photo's longer side is to have at least, if it has as many.
+    """
     if callable(source):
         source = source()
     try:
-        return _load(source, draft)
+        return _load(source, draft, longest)
     except CaptionerError as error:
         kind, message = type(error), str(error)
     raise kind(message)  # the first one's traceback would keep half-decoded pixels alive
 
 
-def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None) -> Image.Image:
+def _load(
+    source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None, longest: int | None
+) -> tuple[Image.Image, Image.Image]:
     if isinstance(source, Image.Image):
         with _reading("image"):
             return _upright_rgb(source)
@@ -90,10 +103,26 @@ def _load(source: Path | str | bytes | BinaryIO | Image.Image, draft: int | None
             raise Image.DecompressionBombError
         if image.format in ("JPEG", "MPO") and has_more_scans(file, MAX_SCANS):
             raise CaptionerError(f"{name}: has more than {MAX_SCANS} scans")
-        if draft is not None:
-            image.draft("RGB", (draft, draft))
+        reduction = 1
+        if draft is not None and image.format in ("JPEG", "MPO"):
+            reduction = _set_scale(image, draft, longest)
         with quiet_libraries() if image.format == "TIFF" else nullcontext():
-            return _upright_rgb(image)
+            return _upright_rgb(image, reduction)
+
+
+def _set_scale(image: Image.Image, draft: int, longest: int | None) -> int:
+    """Have a JPEG decoded at a fraction of its size; returns by what that may be reduced for ``draft``."""
+    width, height = image.size
+    wanted = scale = _scale(min(width, height), draft)
+    if longest is not None:
+        scale = min(wanted, _scale(max(width, height), longest))
+    image.draft("RGB", (max(1, width // scale), max(1, height // scale)))
+    return wanted // scale
+
+
+def _scale(side: int, least: int) -> int:
+    """The largest fraction, one by what it gives, at which a side keeps so many pixels."""
+    return next(scale for scale in (8, 4, 2, 1) if side // least >= scale or scale == 1)
 
 
 def check_pixels(data: bytes, limit: int) -> None:
@@ -158,16 +187,23 @@ def _reading(name: str) -> Iterator[None]:
         raise CaptionerError(f"{name}: cannot be decoded ({reason})") from error
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def _upright_rgb(image: Image.Image, reduction: int = 1) -> tuple[Image.Image, Image.Image]:
+    """The image reduced, and as it is.
+
+    A JPEG decoded at an eighth holds the means of its blocks. So does one decoded at a quarter and reduced by
+    two, but for rounding; which is before it is turned, as a block at the border may be cut.
+    """
     if 0 in image.size:
         raise ValueError("it has no pixels")
     image.load()  # before its EXIF is read, as loading turns a TIFF
     turn = _turn(image)
-    rgb = as_rgb(as_srgb(image))
-    if turn is not None:
-        rgb = rgb.transpose(turn)
-    rgb.info = {}  # or a later reader of its EXIF would turn it again
-    return rgb
+    whole = as_rgb(as_srgb(image))
+    upright = []
+    for rgb in (whole.reduce(reduction) if reduction > 1 else whole, whole):
+        turned = rgb if turn is None else rgb.transpose(turn)
+        turned.info = {}  # or a later reader of its EXIF would turn it again
+        upright.append(turned)
+    return upright[0], upright[1]
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

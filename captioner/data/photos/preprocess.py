@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from captioner.config.declare import check
 from captioner.config.model import EncoderConfig
-from captioner.data.photos.image import Source, load_image
+from captioner.data.photos.image import Source, load_photo
 from captioner.data.records import Box
 from captioner.errors import CaptionerError
 
@@ -64,14 +63,10 @@ class Preprocess:
         Raises:
             CaptionerError: the source is not a whole image of a known format.
         """
-        if shown and not isinstance(source, (str, Path, bytes, Image.Image)) and not callable(source):
-            source = source.read()  # an open file, which may be read twice
-        image = photo = load_image(source, draft=self.image_size)
+        image, photo = load_photo(source, self.image_size, SHOWN if shown else None)
         square = self.frame(image)
         if not shown:
             return View(square)
-        if max(image.size) < SHOWN and isinstance(source, (str, Path, bytes)):
-            photo = load_image(source, draft=SHOWN)  # a JPEG may have been decoded at a fraction of its size
         photo.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS, reducing_gap=3.0)
         return View(square, photo, self.box(photo.size))
 
