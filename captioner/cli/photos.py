@@ -24,6 +24,7 @@ from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
 from captioner.config.training import LARGEST_BATCH
 from captioner.errors import CaptionerError, check_range, printable
 from captioner.system.outputs import FileId, file_id
+from captioner.system.terminal import no_bar
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -194,12 +195,12 @@ class Photos:
 
     def _bar(self, shown: bool) -> tqdm:
         """A progress bar where somebody sees it; its total is counted first, unless paths come by a pipe."""
-        shown = shown and not self.arguments.quiet and sys.stderr is not None and sys.stderr.isatty()
+        hidden = no_bar(shown and not self.arguments.quiet)
         total = None
-        if shown and "-" not in self.arguments.paths:
+        if not hidden and "-" not in self.arguments.paths:
             again = replace(self.finder, left_out=Counter())
             total = sum(1 for _ in again.find(self.arguments.paths))
-        return tqdm(total=total, unit="photo", disable=not shown, dynamic_ncols=True)
+        return tqdm(total=total, unit="photo", disable=hidden, dynamic_ncols=True)
 
     def close(self, total: int | None = None, failed: int | None = None) -> int:
         """Print the closing line, and return the exit status: 1 if an image could not be captioned.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -22,20 +23,22 @@ def run(arguments: Sequence[str]) -> int:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise CaptionerError(f"serve: {', '.join(missing)} is not installed: pip install captioner[web]")
-    # not before the arguments are known to be right: torch alone takes seconds
-    from captioner.predictor import load
-    from captioner.system.device import keep_memory
-    from captioner.web.app import create_app
-    from captioner.web.server import listen, make_server, url
-    from captioner.web.upload import Limits
-    from captioner.web.worker import Worker
-
     for name, low in LEAST.items():
         check_range(getattr(options, name), f"--{name.replace('_', '-')}", low, MOST)
-    limits = Limits(
-        int(options.max_upload * 10**6), int(options.max_megapixels * 10**6), options.timeout, options.queue
-    )
+    from captioner.web.server import listen, make_server, url
+
     with listen(options.host, options.port) as listener:
+        if all(map(os.path.exists, options.checkpoint)):  # else there is but the error to tell
+            print(f"captioner: loading {', '.join(options.checkpoint)} ...", file=sys.stderr, flush=True)
+        # not before the arguments are known to be right: torch alone takes seconds
+        from captioner.predictor import load
+        from captioner.system.device import keep_memory
+        from captioner.web.app import create_app
+        from captioner.web.upload import Limits
+        from captioner.web.worker import Worker
+
+        size, pixels = int(options.max_upload * 10**6), int(options.max_megapixels * 10**6)
+        limits = Limits(size, pixels, options.timeout, options.queue)
         keep_memory()
         predictor = load(options.checkpoint, options.device)
         names, hosts = map(_model_name, options.checkpoint), [options.host, *options.allow_host]
