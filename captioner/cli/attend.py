@@ -12,7 +12,7 @@ from captioner.cli.parsing import Parser
 from captioner.cli.photos import Photos, photo_parser
 from captioner.errors import CaptionerError, printable
 from captioner.system.atomic_files import make_folder
-from captioner.visualize.kinds import ANIMATIONS, FIGURES
+from captioner.visualize.kinds import ANIMATIONS, FIGURES, PARTS
 
 if TYPE_CHECKING:
     from captioner.cli.output.drawings import Drawings
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         raise CaptionerError(f"--output: {folder} is a file, not a folder")
     if options.resume and folder.is_dir() and any(folder.iterdir()) and not (folder / PART).exists():
         raise CaptionerError(f"--resume: {folder} holds no {PART}, so no command was stopped there")
-    photos = Photos(options)
+    photos = Photos(options, [folder, folder / PARTS])
     photos.find_first()
     from captioner.cli.output.drawings import Pages, Pictures
 

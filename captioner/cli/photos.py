@@ -10,7 +10,8 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
 from captioner.config.training import LARGEST_BATCH
 from captioner.errors import CaptionerError, check_range, printable
 from captioner.system.outputs import FileId, file_id
+from captioner.system.terminal import no_bar
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -75,18 +77,21 @@ def photo_parser(command: str, description: str) -> Parser:
 class Photos:
     """The images of a command line and their captions.
 
+    Args:
+        outputs: folders that the command writes to; what is in them is left out of folders and patterns.
+
     Attributes:
         total, failed: images that were captioned or could not be read, and the latter alone.
     """
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
+    def __init__(self, arguments: argparse.Namespace, outputs: Sequence[Path] = ()) -> None:
         self.arguments = arguments
         self.options = from_flags(SearchConfig, arguments)
         check_range(arguments.batch_size, "--batch-size", low=1, high=LARGEST_BATCH)
         check_range(arguments.workers, "--workers", low=0, high=MOST_WORKERS)
         from captioner.data.photos.find import Finder
 
-        self.finder = Finder(not arguments.no_recursive, arguments.exclude, arguments.null)
+        self.finder = Finder(not arguments.no_recursive, arguments.exclude, arguments.null, outputs)
         self._ahead: Iterator[Path] | None = None
         self.total = self.failed = 0
 
@@ -190,12 +195,12 @@ class Photos:
 
     def _bar(self, shown: bool) -> tqdm:
         """A progress bar where somebody sees it; its total is counted first, unless paths come by a pipe."""
-        shown = shown and not self.arguments.quiet and sys.stderr is not None and sys.stderr.isatty()
+        hidden = no_bar(shown and not self.arguments.quiet)
         total = None
-        if shown and "-" not in self.arguments.paths:
-            again = type(self.finder)(self.finder.recursive, self.finder.exclude)
+        if not hidden and "-" not in self.arguments.paths:
+            again = replace(self.finder, left_out=Counter())
             total = sum(1 for _ in again.find(self.arguments.paths))
-        return tqdm(total=total, unit="photo", disable=not shown, dynamic_ncols=True)
+        return tqdm(total=total, unit="photo", disable=hidden, dynamic_ncols=True)
 
     def close(self, total: int | None = None, failed: int | None = None) -> int:
         """Print the closing line, and return the exit status: 1 if an image could not be captioned.
@@ -206,7 +211,7 @@ class Photos:
         total, failed = self.total if total is None else total, self.failed if failed is None else failed
         told = [f"{total - failed:,} captioned"]
         told += [f"{failed:,} could not be read"] * bool(failed)
-        told += [self.finder.account()] * bool(self.finder.left_out)
+        told += [account] if (account := self.finder.account()) else []
         if not self.arguments.quiet and len(told) > 1:
             print(f"captioner: {', '.join(told)}", file=sys.stderr)
         return 1 if failed else 0

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
+from captioner.checkpoint.pretrained import default_checkpoint, model_path
 from captioner.cli.parsing import Parser, add_checkpoint, add_device
 from captioner.errors import CaptionerError, check_range
 
@@ -22,25 +23,26 @@ def run(arguments: Sequence[str]) -> int:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise CaptionerError(f"serve: {', '.join(missing)} is not installed: pip install captioner[web]")
-    # not before the arguments are known to be right: torch alone takes seconds
-    from captioner.checkpoint.pretrained import default_checkpoint
-    from captioner.predictor import load
-    from captioner.system.device import keep_memory
-    from captioner.web.app import create_app
-    from captioner.web.examples import examples
-    from captioner.web.server import listen, make_server, url
-    from captioner.web.upload import Limits
-    from captioner.web.worker import Worker
-
     for name, low in LEAST.items():
         check_range(getattr(options, name), f"--{name.replace('_', '-')}", low, MOST)
-    limits = Limits(
-        int(options.max_upload * 10**6), int(options.max_megapixels * 10**6), options.timeout, options.queue
-    )
+    from captioner.web.server import listen, make_server, url
+
+    checkpoints = options.checkpoint or [default_checkpoint()]
     with listen(options.host, options.port) as listener:
+        if all(model_path(checkpoint).exists() for checkpoint in checkpoints):  # else the error alone is told
+            print(f"captioner: loading {', '.join(checkpoints)} ...", file=sys.stderr, flush=True)
+        # not before the arguments are known to be right: torch alone takes seconds
+        from captioner.predictor import load
+        from captioner.system.device import keep_memory
+        from captioner.web.app import create_app
+        from captioner.web.examples import examples
+        from captioner.web.upload import Limits
+        from captioner.web.worker import Worker
+
+        size, pixels = int(options.max_upload * 10**6), int(options.max_megapixels * 10**6)
+        limits = Limits(size, pixels, options.timeout, options.queue)
         keep_memory()
-        predictor = load(options.checkpoint, options.device)
-        checkpoints = options.checkpoint or [default_checkpoint()]
+        predictor = load(checkpoints, options.device)
         names, hosts = map(_model_name, checkpoints), [options.host, *options.allow_host]
         worker = Worker(predictor, options.batch_size)
         try:

@@ -13,6 +13,7 @@ from captioner.decoding.hypotheses import Hypothesis
 from captioner.decoding.search import search
 from captioner.features.split import Split
 from captioner.model.captioner import Captioner
+from captioner.system.terminal import no_bar
 
 
 def caption_split(
@@ -51,7 +52,7 @@ def caption_together(
         total=-(-len(splits[0]) // batch_size),
         unit="batch",
         leave=False,
-        disable=not progress,
+        disable=no_bar(progress),
     )
     for features in batches:
         annotations = [m.encoder.tail(part.to(device)) for m, part in zip(models, features)]

@@ -27,6 +27,7 @@ from captioner.features.encode import encode
 from captioner.model.encoder import Encoder
 from captioner.system.atomic_files import UNFINISHED, make_folder, remove_unfinished, whole_file
 from captioner.system.locks import owned
+from captioner.system.terminal import no_bar
 
 ARRAY = "features.npy"
 
@@ -62,7 +63,7 @@ def cached_features(
             if (place / ARRAY).is_file():  # by now
                 break
             batches = encode(encoder, preprocess, records, device, workers)
-            bar = tqdm(desc=title, total=len(records), unit="photo", leave=False, disable=not progress)
+            bar = tqdm(desc=title, total=len(records), unit="photo", leave=False, disable=no_bar(progress))
             try:
                 with bar, closing(batches):
                     _write(place / ARRAY, len(records), batches, bar.update)

@@ -24,6 +24,7 @@ from captioner.model.rows import Captions
 from captioner.model.timm_networks import settled
 from captioner.system.device import choose_device
 from captioner.system.signals import Stop, Stopped
+from captioner.system.terminal import no_bar
 from captioner.training.loss import Loss, caption_loss
 from captioner.training.progress import Progress, Sums, repeatable
 from captioner.training.reporting import epoch_line, gain, setup_line, start_line
@@ -146,7 +147,7 @@ def train_epoch(
         initial=sums.steps,
         unit="batch",
         leave=False,
-        disable=not config.run.progress,
+        disable=no_bar(config.run.progress),
     )
     start = time.perf_counter()
     for features, batch, images in bar:

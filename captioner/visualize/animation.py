@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
+from captioner.data.photos.written import MARK
 from captioner.errors import check_choice
 from captioner.visualize.fonts import font_file
 from captioner.visualize.kinds import ANIMATIONS
@@ -64,6 +66,8 @@ def save_animation(caption: Caption, path: str | Path) -> None:
     frames = attention_frames(caption)
     if ending == "gif":
         frames = [_in_256_colours(frame) for frame in frames]
+    mark = PngInfo()
+    mark.add_text("Software", MARK)
     durations = [PAUSE] + [WORD] * (len(frames) - 1)
     with picture_file(path) as file:
         frames[0].save(
@@ -73,6 +77,8 @@ def save_animation(caption: Caption, path: str | Path) -> None:
             append_images=frames[1:],
             duration=durations,
             loop=0,
+            comment=MARK,
+            pnginfo=mark,
         )
 
 

@@ -41,7 +41,12 @@ function sheet(entry, miniatures) {
     return make("td", { "data-word": String(i) }, bar, make("span", {}, number(value)));
   };
   const head = entry.words.map((text, i) =>
-    make("th", { scope: "col", "data-word": String(i) }, miniatures[i], make("span", { dir: "auto" }, text)),
+    make(
+      "th",
+      { scope: "col", "data-word": String(i), "data-probability": number(entry.probabilities[i]) },
+      miniatures[i],
+      make("span", { dir: "auto" }, text),
+    ),
   );
   return make(
     "table",

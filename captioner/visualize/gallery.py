@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -62,30 +63,37 @@ def thumbnail(caption: Caption, path: Path) -> None:
 
 
 def gallery(items: Sequence[Item], path: Path) -> None:
-    """Write the index.
+    """Write the index: compact data from which a script lists what is looked at, and plain links without it.
 
     Raises:
         CaptionerError: the file cannot be written.
     """
-    folders = {item.folder for item in items}
-    entries = "\n".join(_entry(item, len(folders) > 1) for item in items)
+    names = _names(items)
     text = document(
         "visualize/gallery.html",
-        ["visualize/page.css", "visualize/gallery.css"],
-        ["visualize/gallery.js"],
-        sources=SOURCES,
-        entries=entries,
+        ["visualize/page.css", "visualize/gallery.css", "visualize/print.css"],
+        ["visualize/elements.js", "visualize/list.js", "visualize/gallery.js"],
+        {"links": [i.link for i in items], "captions": [i.caption for i in items], "names": names},
+        SOURCES,
+        # without thumbnails: browsers load all of them at once where scripts do not run
+        entries="\n".join(map(_entry, items, names)),
         count=f"{len(items):,}",
-        first=html.escape(f"{items[0].link}.html"),
     ).text
     write_whole(path, text, "--output")
 
 
-def _entry(item: Item, with_folder: bool) -> str:
-    place = f"{item.folder}/{item.name}" if with_folder else item.name
+def _names(items: Sequence[Item]) -> list[str]:
+    """The photos' names, with as much of their folders as tells them apart."""
+    folders = {item.folder for item in items}
+    try:
+        top = os.path.commonpath(folders)
+    except ValueError:  # relative and absolute paths, or several drives
+        return [os.path.join(item.folder, item.name) for item in items]
+    return [os.path.relpath(os.path.join(item.folder, item.name), top or ".") for item in items]
+
+
+def _entry(item: Item, name: str) -> str:
+    caption = html.escape(item.caption or "(no words)")
     return (
-        f'<li><a href="{html.escape(item.link)}.html" target="photo">'
-        f'<img src="{html.escape(item.link)}.jpg" alt="" loading="lazy" width="56" height="56">'
-        f'<span class="text" dir="auto">{html.escape(item.caption)}</span>'
-        f'<span class="name">{html.escape(place)}</span></a></li>'
+        f'<li><a href="{html.escape(item.link)}.html" target="photo">{caption}</a> {html.escape(name)}</li>'
     )

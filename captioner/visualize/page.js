@@ -41,5 +41,16 @@
     }),
   );
   window.addEventListener("hashchange", () => show(asked()));
+  if (window.name === "photo") {
+    // in the index of many photos, which knows the next one; words and the table keep their arrow keys
+    document.addEventListener("keydown", (event) => {
+      const { key, target } = event;
+      if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || target.closest(".sheet")) return;
+      if (["ArrowLeft", "ArrowRight", "/", "Escape"].includes(key)) {
+        event.preventDefault();
+        parent.postMessage({ key }, "*");
+      }
+    });
+  }
   if (captions.length) show(asked());
 })();

@@ -86,7 +86,7 @@ def page(entries: Sequence[Entry], title: str = "") -> str:
     )
     return document(
         "visualize/page.html",
-        STYLES,
+        [*STYLES, "visualize/print.css"],
         [*SCRIPTS, "visualize/page.js"],
         {"look": LOOK, "captions": list(entries)},
         title=html.escape(title or (entries[0]["text"] if entries else "captioner")),

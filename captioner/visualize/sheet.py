@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from captioner.data.photos.written import MARK
 from captioner.errors import CaptionerError
 from captioner.system.atomic_files import whole_file
 from captioner.visualize.fonts import installed_fonts
@@ -57,7 +58,8 @@ def save(figure: Figure, path: str | Path) -> None:
     """
     with picture_file(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(file, dpi=DPI, format=Path(path).suffix[1:].lower())
+        kind = Path(path).suffix[1:].lower()
+        figure.savefig(file, dpi=DPI, format=kind, metadata={"Software": MARK} if kind == "png" else None)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -223,6 +224,99 @@ def test_name_too_long_for_a_figure_is_one_error(run: Command, photos: Path, tmp
     out = tmp_path / "figures"
     assert run("attend", long, photos / "b.png", *model(), "--output", out, "--format", "apng") == 1
     assert sorted(snapshot(out)) == ["b.apng"]
+
+
+# --- what a command wrote is no photo for it ------------------------------------------------------------
+
+
+def captioned(out: str) -> list[str]:
+    """The names of the photos that a command on photos printed."""
+    return sorted(Path(line.split("\t")[0]).name for line in out.splitlines())
+
+
+def folder_by(name: str, photos: Path) -> Path:
+    """``photos/maps`` by another name, which may not exist yet."""
+    link = photos.parent / "link"
+    if not link.is_symlink():
+        link.symlink_to(photos)
+    return {
+        "itself": photos / "maps",
+        "dots": photos / ".." / photos.name / "maps",
+        "link": link / "maps",
+        "below": photos / "maps" / "deep" / "er",
+    }[name]
+
+
+@pytest.mark.parametrize("kind", ["png", "gif", "apng", "html"])
+@pytest.mark.parametrize("name", ["itself", "dots", "link", "below"])
+def test_output_folder_among_the_photos_is_left_out(
+    name: str, kind: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "z").mkdir()
+    shutil.copy(photos / "a.png", photos / "z" / "c.png")
+    output = folder_by(name, photos)
+    for typed, more in ((photos, []), (photos, ["--overwrite"]), (f"{photos}/**/*.*g*", ["--overwrite"])):
+        with pytest.raises(SystemExit) as caught:
+            given = ["attend", typed, *model(), "--output", output, "--format", kind, *more]
+            main([str(argument) for argument in given])
+        out, err = capsys.readouterr()
+        assert caught.value.code in (0, None)
+        assert captioned(out) == ["a.png", "b.png", "c.png"]
+        assert err.count("3 in the output folder") == (1 if more else 0)
+    figures = 6 if kind == "html" else 3
+    assert len([path for path in output.rglob("*") if path.is_file()]) == figures + (kind == "html")
+
+
+def test_output_folder_that_is_made_while_photos_are_found_is_left_out(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "z").mkdir()  # scanned after the first photos are drawn
+    given = ["attend", photos, *model(), "--batch-size", 1, "--workers", 0, "--output", photos / "z" / "maps"]
+    with pytest.raises(SystemExit):
+        main([str(argument) for argument in given])
+    assert captioned(capsys.readouterr().out) == ["a.png", "b.png"]
+
+
+def test_resumed_command_does_not_draw_its_figures(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps = photos / "maps"
+    maps.mkdir()
+    shutil.copy(photos / "a.png", maps / "a.png")
+    done = {"path": str(photos / "a.png"), "caption": "a circle", "output": str(maps / "a.png")}
+    (maps / "attend.part").write_text(json.dumps(done) + "\n")
+    with pytest.raises(SystemExit):
+        main([str(a) for a in ["attend", photos, *model(), "--output", maps, "--resume"]])
+    out, err = capsys.readouterr()
+    assert captioned(out) == ["b.png"]
+    assert err == "captioner: 2 captioned, left out: 1 in the output folder\n"
+
+
+@pytest.mark.parametrize("kind", ["png", "gif", "apng", "html"])
+def test_figures_beside_the_photos_are_left_out(
+    kind: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["attend", photos, *model(), "--output", photos, "--format", kind]
+    for more in ([], ["--overwrite"]):
+        with pytest.raises(SystemExit):
+            main([str(argument) for argument in [*given, *more]])
+        out, err = capsys.readouterr()
+        assert captioned(out) == ["a.png", "b.png"]
+    assert ("2 in the output folder" if kind == "html" else "2 drawn by captioner") in err
+
+
+def test_output_folder_that_is_named_is_read(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Photos are below the folder of the figures, or in it: whoever names them wants them captioned."""
+    for output in (photos.parent, photos):
+        with pytest.raises(SystemExit):
+            main([str(argument) for argument in ["attend", photos, *model(), "--output", output]])
+        assert captioned(capsys.readouterr().out) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("kind", ["txt", "xmp"])
+def test_sidecars_are_no_photos(kind: str, run: Command, photos: Path) -> None:
+    for more in ([], ["--overwrite"]):
+        assert run("caption", photos, *model(), "--format", kind, *more) == 0
+        assert len(snapshot(photos)) == 4
+    assert run.err == f"captioner: 2 captioned, left out: 2 .{kind}\n"  # type: ignore[attr-defined]
 
 
 # --- the first photo is found before an output is opened -------------------------------------------------

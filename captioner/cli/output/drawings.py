@@ -14,13 +14,12 @@ from captioner.system.atomic_files import remove_unfinished
 from captioner.system.outputs import FileId, file_id, free_name, refuse_existing
 from captioner.visualize import animation, figure
 from captioner.visualize.gallery import Item, gallery, photo_page, thumbnail
-from captioner.visualize.kinds import ANIMATIONS, FIGURES
+from captioner.visualize.kinds import ANIMATIONS, FIGURES, PAGE, PARTS
 
 PICTURES: dict[str, Callable[[Caption, Path], None]] = {
     **dict.fromkeys(FIGURES, figure.save_figure),
     **dict.fromkeys(ANIMATIONS, animation.save_animation),
 }
-PAGE, PARTS = "index.html", "index_files"
 
 
 class Drawings(Protocol):

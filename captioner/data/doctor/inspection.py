@@ -13,6 +13,7 @@ from captioner.data.photos.image import load_image
 from captioner.data.photos.prefetch import prefetched
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
+from captioner.system.terminal import no_bar
 
 BATCH = 16  # images between two reports of progress
 CHUNK = 2**20  # bytes
@@ -35,7 +36,7 @@ class Reading:
 def read_images(records: Sequence[Record], workers: int, title: str, progress: bool) -> list[Reading]:
     """Read every record's image, in their order, with ``workers`` threads."""
     readings: list[Reading] = []
-    with tqdm(total=len(records), desc=title, unit="image", leave=False, disable=not progress) as bar:
+    with tqdm(total=len(records), desc=title, unit="image", leave=False, disable=no_bar(progress)) as bar:
         for batch in prefetched(records, _read, BATCH, workers):
             readings += batch
             bar.update(len(batch))

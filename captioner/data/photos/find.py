@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from captioner.data.photos.formats import extensions, missing_plugin
+from captioner.data.photos.written import Written
 from captioner.errors import CaptionerError, printable
 
 LONGEST_PATH = 2**16  # bytes
 HIDDEN, EXCLUDED = "hidden or in a trash folder", "excluded"
+OUTPUT, FIGURE = "in the output folder", "drawn by captioner"
 # of NAS boxes, Windows, macOS archives and desktops; those that begin with a dot are hidden anyway
 TRASH = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found"}
 
@@ -30,20 +32,23 @@ class Finder:
         exclude: patterns of names, or of whole paths if they contain a slash, that are left out.
         null_separated: whether paths on standard input end with a zero byte, as ``find -print0`` writes
             them, rather than with a line.
-        left_out: how many files were left out of folders, by kind: a file ending, or a reason.
+        outputs: folders that the command writes to, which hold no photos for it unless they are named.
+        left_out: how many files were left out of folders, by kind: a file ending, or a reason; of an output
+            folder only images count.
     """
 
     recursive: bool = True
     exclude: Sequence[str] = ()
     null_separated: bool = False
+    outputs: Sequence[Path] = ()
     left_out: Counter[str] = field(default_factory=Counter)
 
     def find(self, paths: Iterable[str]) -> Iterator[Path]:
         """Expand what a user typed into image paths, in order and one at a time.
 
         - A folder stands for every file below it that has an image's extension, sorted; links to
-          folders are not followed, hidden files, trash and thumbnail folders are left out. Folders in it
-          that cannot be listed are passed on at its end.
+          folders are not followed, hidden files, trash and thumbnail folders are left out, and what the
+          command wrote. Folders in it that cannot be listed are passed on at its end.
         - A pattern such as ``photos/**/*.jpg`` stands for such files among those it matches, sorted.
         - ``-`` stands for the paths on standard input, one per line.
         - Any other path is passed on, whether it exists or not, so that reading it reports what is wrong.
@@ -55,9 +60,11 @@ class Finder:
             for typed in self._standard_input() if path == "-" else [path]:
                 if os.path.isdir(typed):
                     closed: list[str] = []
-                    yield from self._only_images(self._walk(typed, closed), typed, closed)
+                    written = Written(self.outputs, typed)
+                    yield from self._only_images(self._walk(typed, closed, written), typed, written, closed)
                 elif glob.has_magic(typed) and not os.path.lexists(typed):
-                    yield from self._only_images(sorted(glob.iglob(typed, recursive=True)), typed)
+                    written = Written(self.outputs, _fixed_part(typed))
+                    yield from self._only_images(self._matched(typed, written), typed, written)
                 else:
                     yield Path(typed)
 
@@ -70,7 +77,19 @@ class Finder:
             if name := line if self.null_separated else line.rstrip(b"\r"):
                 yield os.fsdecode(name)
 
-    def _walk(self, folder: str, closed: list[str]) -> Iterator[str]:
+    def _matched(self, pattern: str, written: Written) -> Iterator[str]:
+        """The files that a pattern matches, sorted."""
+        inside: dict[str, bool] = {}
+        for path in sorted(glob.iglob(pattern, recursive=True)):
+            parent = os.path.dirname(path) or "."
+            if parent not in inside:
+                inside[parent] = written.holds(parent)
+            if not inside[parent]:
+                yield path
+            elif _is_image(path):
+                self.left_out[OUTPUT] += 1
+
+    def _walk(self, folder: str, closed: list[str], written: Written) -> Iterator[str]:
         """The files below a folder; folders that cannot be listed are added to ``closed``."""
         for parent, folders, files in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
             if not self.recursive:
@@ -81,6 +100,10 @@ class Finder:
                 if kind is not None:
                     folders.remove(name)
                     self.left_out[kind] += sum(len(below) for _, _, below in os.walk(path))
+                elif written.holds(path):
+                    folders.remove(name)
+                    images = sum(_is_image(file) for _, _, below in os.walk(path) for file in below)
+                    self.left_out[OUTPUT] += images
             folders.sort()
             for name in sorted(files):
                 if _is_hidden(name):
@@ -89,7 +112,7 @@ class Finder:
                     yield os.path.join(parent, name)
 
     def _only_images(
-        self, candidates: Iterable[str], typed: str, closed: Sequence[str] = ()
+        self, candidates: Iterable[str], typed: str, written: Written, closed: Sequence[str] = ()
     ) -> Iterator[Path]:
         known, found = extensions(), False
         for candidate in candidates:
@@ -98,6 +121,8 @@ class Finder:
             ending = os.path.splitext(candidate)[1].lower()
             if self._is_excluded(candidate):
                 self.left_out[EXCLUDED] += 1
+            elif written.is_figure(candidate):
+                self.left_out[FIGURE] += 1
             elif ending in known:
                 found = True
                 yield Path(candidate)
@@ -112,13 +137,13 @@ class Finder:
         return any(fnmatch.fnmatch(path if "/" in pattern else name, pattern) for pattern in self.exclude)
 
     def _reason(self, known: Iterable[str]) -> str:
-        account = f" ({self.account()})" if self.left_out else ""
+        account = f" ({told})" if (told := self.account()) else ""
         return f", their names end in {', '.join(sorted(known))}{account}"
 
     def account(self) -> str:
         """What was left out, in one line; empty if nothing was."""
         told = []
-        for kind, count in self.left_out.most_common():
+        for kind, count in (+self.left_out).most_common():
             plugin = missing_plugin(kind)
             told.append(f"{count:,} {kind}" + (f" (pip install {plugin})" if plugin else ""))
         return "left out: " + ", ".join(told) if told else ""
@@ -127,6 +152,18 @@ class Finder:
 def find_images(paths: Iterable[str]) -> Iterator[Path]:
     """The images that :class:`Finder` finds with its defaults."""
     return Finder().find(paths)
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder that a pattern begins with, up to its first wildcard."""
+    folder = os.path.dirname(pattern)
+    while folder and glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    return folder or "."
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in extensions()
 
 
 def _is_hidden(name: str) -> bool:

@@ -21,6 +21,7 @@ from captioner.evaluation.grounding.naming import Named, named_in_caption, named
 from captioner.evaluation.grounding.placement import PlacedWord, Placement, placements
 from captioner.features.split import Split, gather
 from captioner.model.captioner import Captioner
+from captioner.system.terminal import no_bar
 from captioner.vocabulary import Vocabulary
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class Subject:
     def batches(self, items: Sequence[T], title: str) -> Iterable[Sequence[T]]:
         """The items a batch at a time, with a bar of this title."""
         batches = [items[i : i + self.batch_size] for i in range(0, len(items), self.batch_size)]
-        return tqdm(batches, title, unit="batch", leave=False, disable=not self.progress)
+        return tqdm(batches, title, unit="batch", leave=False, disable=no_bar(self.progress))
 
 
 def attention_report(
