@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from captioner.errors import check_choice
+from captioner.errors import check_choice, printable
 from captioner.visualize.kinds import FIGURES
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
+from captioner.visualize.places import LARGEST, MARGIN, PANEL, WORD, Places
 from captioner.visualize.sheet import DPI, FAINT, axes_at, save, sheet, write
 
 if TYPE_CHECKING:
@@ -21,53 +23,64 @@ if TYPE_CHECKING:
 
 
 # Lengths in inches.
-PANEL, GAP, MARGIN = 1.9, 0.2, 0.35
-WORD, NOTE = 0.34, 0.32  # the lines above and below a panel
-TITLE_LINE, TITLE_GAP = 0.31, 0.12
+NAME_LINE, TITLE_LINE, TITLE_GAP = 0.28, 0.31, 0.12
 LEGEND, BAR_WIDTH, BAR_HEIGHT = 0.75, 2.4, 0.11
 
 TITLE_POINTS, WORD_POINTS, NOTE_POINTS = 16, 12.5, 9
+UNSEEN = 0.6  # of white, over what the model did not see of the photo
 
 
-def attention_figure(caption: Caption) -> Figure:
+def attention_figure(caption: Caption, name: str = "") -> Figure:
     """Draw a caption's words over what the model looked at when it wrote them.
 
-    Each word stands above its heat map, with its probability p given the words before it and the
-    gate beta where the model has one. All maps share one scale, in multiples of uniform attention.
+    The photo has its own resolution. Beside and below it each word stands above its heat map, which covers
+    what the model saw of the photo, with the word's probability p given the words before it and the gate
+    beta where the model has one. All maps share one scale, in multiples of uniform attention.
+
+    Args:
+        name: what the photo is called; stands above the caption.
 
     Raises:
         CaptionerError: the caption was made without attention.
     """
     maps, square = maps_and_square(caption, "figure")
-    panels = 1 + len(caption.words)
-    columns = _columns(panels)
-    width = 2 * MARGIN + columns * PANEL + (columns - 1) * GAP
-    title = textwrap.wrap(caption.text, int(width * 72 / TITLE_POINTS / 0.58)) or ["(no words)"]
-    head = MARGIN + len(title) * TITLE_LINE + TITLE_GAP
-    rows = math.ceil(panels / columns)
-    height = head + rows * (WORD + PANEL + NOTE) + LEGEND + MARGIN
-    figure = sheet(width, height)
-    write(figure, MARGIN, MARGIN, "\n".join(title), TITLE_POINTS, va="top")
-    pixels = round(PANEL * DPI)
-    heat = upsample(maps, pixels)
+    photo, frame = (caption.photo or square).convert("RGB"), caption.frame
+    if caption.photo is None or frame is None:
+        frame = (0, 0, *photo.size)
+    places = Places.of(photo.size, len(caption.words))
+    title = textwrap.wrap(caption.text, int(places.width * 72 / TITLE_POINTS / 0.58)) or ["(no words)"]
+    title_top = MARGIN + (NAME_LINE if name else 0)
+    head = title_top + len(title) * TITLE_LINE + TITLE_GAP
+    height = head + places.height + LEGEND + MARGIN
+    figure = sheet(places.width, height)
+    write(figure, MARGIN, title_top, "\n".join(title), TITLE_POINTS, va="top")
+    if name:
+        most = int((places.width - 2 * MARGIN) * 72 / NOTE_POINTS / 0.62)
+        write(figure, MARGIN, MARGIN, _shortened(printable(name), most), NOTE_POINTS, FAINT, va="top")
+
+    _draw(figure, _resized(photo, places.photo), (MARGIN, head + WORD), places.photo)
+    note = f"log p {caption.log_prob:.2f}".replace("-", "\N{MINUS SIGN}")
+    write(figure, MARGIN, head + WORD + places.photo[1] + 0.17, note, NOTE_POINTS, FAINT)
+
+    panel = [max(1, round(side * DPI)) for side in places.panel]
+    small = photo.resize((panel[0], panel[1]), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    seen = _within(frame, photo.size, (panel[0], panel[1]))
+    heat = upsample(maps, seen[3] - seen[1], seen[2] - seen[0])
     top = top_of_scale(heat)
-    photo = square.resize((pixels, pixels), Image.Resampling.BICUBIC)
-    images = [photo, *(overlay(photo, one, top) for one in heat)]
-    for i, (image, (word, note)) in enumerate(zip(images, _labels(caption), strict=True)):
-        row, column = divmod(i, columns)
-        left = MARGIN + column * (PANEL + GAP)
-        upper = head + row * (WORD + PANEL + NOTE) + WORD
-        panel = axes_at(figure, left, upper, PANEL, PANEL)
-        panel.imshow(image)
-        panel.set_axis_off()
-        points = WORD_POINTS * min(1, 18 / max(1, len(word)))
-        write(figure, left, upper - 0.09, word, points)
-        write(figure, left, upper + PANEL + 0.17, note, NOTE_POINTS, FAINT)
+    pale = Image.blend(small, Image.new("RGB", small.size, "white"), UNSEEN)
+    for i, (word, note) in enumerate(_labels(caption)):
+        left, upper = places.of_word(i)
+        image = pale.copy()
+        image.paste(overlay(small.crop(seen), heat[i], top), seen[:2])
+        _draw(figure, image, (left, head + upper), places.panel)
+        points = WORD_POINTS * min(1, 18 * places.column / PANEL / max(1, len(word)))
+        write(figure, left, head + upper - 0.09, word, points)
+        write(figure, left, head + upper + places.panel[1] + 0.17, note, NOTE_POINTS, FAINT)
     _draw_legend(figure, height - MARGIN - LEGEND + 0.2, top, gated=caption.betas is not None)
     return figure
 
 
-def save_figure(caption: Caption, path: str | Path) -> None:
+def save_figure(caption: Caption, path: str | Path, name: str = "") -> None:
     """Write :func:`attention_figure` to a file of the format its name ends in.
 
     Raises:
@@ -76,19 +89,42 @@ def save_figure(caption: Caption, path: str | Path) -> None:
     """
     ending = Path(path).suffix.lower().lstrip(".")
     check_choice(ending, FIGURES, f"ending of {path}")
-    save(attention_figure(caption), path)
+    save(attention_figure(caption, name), path)
 
 
-def _columns(panels: int) -> int:
-    """Four to six columns, those that leave the fewest places empty; three when that is enough."""
-    if panels <= 4:
-        return max(3, panels)
-    return min((6, 5, 4), key=lambda columns: -panels % columns)
+def _within(
+    frame: Sequence[float], size: tuple[int, int], shown: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """A frame of a photo of ``size`` in the pixels of that photo as it is shown; at least one pixel."""
+    (left, right), (upper, lower) = (
+        (round(frame[k] * shown[k] / size[k]), round(frame[k + 2] * shown[k] / size[k])) for k in (0, 1)
+    )
+    left, upper = min(left, shown[0] - 1), min(upper, shown[1] - 1)
+    return left, upper, max(left + 1, right), max(upper + 1, lower)
+
+
+def _resized(photo: Image.Image, inches: tuple[float, float]) -> Image.Image:
+    """The photo with its own pixels, unless they are very many or fewer than it is shown with."""
+    width, height = (max(1, round(side * DPI)) for side in inches)
+    own = min(1.0, LARGEST / max(photo.size))
+    width, height = max(width, round(photo.width * own)), max(height, round(photo.height * own))
+    return photo.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def _draw(figure: Figure, image: Image.Image, place: tuple[float, float], size: tuple[float, float]) -> None:
+    axes = axes_at(figure, *place, *size)
+    axes.imshow(image, aspect="auto")
+    axes.set_axis_off()
+
+
+def _shortened(name: str, most: int) -> str:
+    """A name with its middle left out where it is too long; its ending stays."""
+    return name if len(name) <= most else f"{name[: most - most // 3 - 1]}…{name[-(most // 3) :]}"
 
 
 def _labels(caption: Caption) -> list[tuple[str, str]]:
-    """What stands above and below each panel."""
-    labels = [("", f"log p {caption.log_prob:.2f}".replace("-", "\N{MINUS SIGN}"))]
+    """What stands above and below each word's panel."""
+    labels = []
     for i, word in enumerate(caption.words):
         note = f"p {math.exp(caption.word_log_probs[i]):.2f}"
         if caption.betas is not None:

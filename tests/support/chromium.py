@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,8 +80,8 @@ def select(browser: Any, i: int) -> None:
     drawn(browser, str(i))
 
 
-def page_memory(browser: Any) -> float:
-    """Megabytes (10^6 bytes) that the page's process takes, what it shares counted by its share (Pss)."""
+def _renderers(browser: Any) -> Iterator[Path]:
+    """Folders in /proc of the processes that show the browser's pages."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -88,12 +89,27 @@ def page_memory(browser: Any) -> float:
         except OSError:  # ended meanwhile
             continue
         children.setdefault(parent, []).append(int(folder.name))
-    left, found = [browser.service.process.pid], [0.0]
+    left = [browser.service.process.pid]
     while left:
         below = children.get(left.pop(), [])
         left += below
-        for process in below:
-            if b"--type=renderer" in Path(f"/proc/{process}/cmdline").read_bytes():
-                lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-                found += [int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("Pss:")]
+        folders = [Path(f"/proc/{process}") for process in below]
+        yield from (f for f in folders if b"--type=renderer" in (f / "cmdline").read_bytes())
+
+
+def page_memory(browser: Any) -> float:
+    """Megabytes (10^6 bytes) that the page's process takes, what it shares counted by its share (Pss)."""
+    found = [0.0]
+    for folder in _renderers(browser):
+        lines = (folder / "smaps_rollup").read_text().splitlines()
+        found += [int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("Pss:")]
     return max(found)  # others wait for pages to come
+
+
+def page_seconds(browser: Any) -> float:
+    """Seconds of processors that its pages have taken until now, however busy the machine is."""
+    ticks = 0
+    for folder in _renderers(browser):
+        user, system = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
+        ticks += int(user) + int(system)
+    return ticks / os.sysconf("SC_CLK_TCK")

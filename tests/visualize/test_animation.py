@@ -91,6 +91,29 @@ def test_file_plays_for_ever(tmp_path: Path, ending: str, kind: str) -> None:
             assert shown.convert("RGB").getpixel((SIDE - 1, SIDE + 2)) == (255, 255, 255)  # no flicker
 
 
+def test_what_stays_the_same_in_a_gif_keeps_its_colour(tmp_path: Path) -> None:
+    caption = caption_of("a dog runs")
+    save_animation(caption, tmp_path / "a.gif")
+    frames = [np.asarray(frame) for frame in attention_frames(caption)]
+    with Image.open(tmp_path / "a.gif") as image:
+        shown = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+    for one, other, first, second in zip(frames[1:], frames[2:], shown[1:], shown[2:]):
+        same = (one == other).all(-1)
+        assert same.mean() > 0.1 and (first[same] == second[same]).all()
+
+
+def test_attention_has_its_colours_in_a_gif(tmp_path: Path) -> None:
+    """Also where few pixels of all frames have them."""
+    caption = caption_of(SENTENCE, 14, 14)
+    save_animation(caption, tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as image:
+        for shown, frame in zip(ImageSequence.Iterator(image), attention_frames(caption)):
+            expected = np.asarray(frame, int)[:SIDE]
+            off = np.abs(np.asarray(shown.convert("RGB"), int)[:SIDE] - expected)
+            bright = np.ptp(expected, axis=-1) > 60
+            assert off[bright].mean() < 12 and off.mean() < 6
+
+
 def test_animations_are_small(tmp_path: Path) -> None:
     for ending, most in (("gif", 2_500_000), ("apng", 4_000_000)):
         save_animation(caption_of(f"{SENTENCE} here"), tmp_path / f"a.{ending}")

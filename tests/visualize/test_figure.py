@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from support.captions import caption_of as caption_with_photo
+from support.captions import drawing
 
 from captioner.caption import Caption
 from captioner.errors import CaptionerError
 from captioner.visualize.figure import attention_figure, save_figure
 from captioner.visualize.overlay import overlay, top_of_scale, upsample
+from captioner.visualize.places import MARGIN, NOTE, WORD, Places
+from captioner.visualize.sheet import DPI
 
 
 def caption_of(text: str, cells: int = 7) -> Caption:
@@ -97,6 +101,66 @@ def test_texts_and_panels_of_any_number_of_words_stay_inside_and_apart(text: str
         assert box.x0 >= 0 and box.y0 >= 0
         assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
         assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+
+
+@pytest.mark.parametrize(
+    "size", [(64, 64), (800, 533), (533, 800), (300, 300), (640, 640), (800, 1), (1, 800), (2400, 1600)]
+)
+@pytest.mark.parametrize("count", [0, 1, 5, 12, 31])
+def test_photos_of_any_shape_and_their_panels_stay_inside_and_apart(
+    size: tuple[int, int], count: int
+) -> None:
+    places = Places.of(size, count)
+    boxes = [(MARGIN, 0.0, MARGIN + places.photo[0], WORD + places.photo[1] + NOTE)]
+    for i in range(count):
+        left, upper = places.of_word(i)
+        boxes.append((left, upper - WORD, left + places.panel[0], upper + places.panel[1] + NOTE))
+    for i, (left, upper, right, lower) in enumerate(boxes):
+        assert left >= MARGIN - 1e-6 and right <= places.width - MARGIN + 1e-6
+        assert upper >= -1e-6 and lower <= places.height + 1e-6
+        for other in boxes[i + 1 :]:
+            apart = other[0] >= right - 1e-6 or other[2] <= left + 1e-6
+            assert apart or other[1] >= lower - 1e-6 or other[3] <= upper + 1e-6
+    assert places.width <= 13.5 and places.photo[0] * DPI >= 0.9 * min(1200, size[0]) - 1
+
+
+def test_photo_has_its_own_pixels_and_maps_cover_what_was_seen() -> None:
+    caption = caption_with_photo("a dog", photo=drawing(640, 400))
+    photo, first, *_ = attention_figure(caption).axes
+    shown = photo.images[0].get_array()
+    assert shown is not None and shown.shape[0] >= 400 and shown.shape[1] >= 640
+    assert np.abs(np.asarray(shown, int)[10, 10] - drawing(640, 400).getpixel((10, 6))).max() < 12
+    panel = np.asarray(first.images[0].get_array(), int)
+    height, width = panel.shape[:2]
+    assert width / height == pytest.approx(1.6, rel=0.02)
+    left = round(width * 120 / 640)  # the model saw the square from 120 to 520
+    border, seen = panel[:, : left - 1], panel[:, left + 1 : width - left - 1]
+    small = np.asarray(drawing(640, 400).resize((width, height)), int)[:, : left - 1]
+    assert np.abs(border - (0.4 * small + 0.6 * 255)).max() < 6  # the photo's colours, paler
+    assert border.mean() > seen.mean() + 50
+    peak = np.unravel_index(np.ptp(seen, axis=-1).argmax(), seen.shape[:2])
+    assert peak[0] < height / 4 and abs(peak[1] / seen.shape[1] - 5.5 / 8) < 0.1  # cell 5 of 8 x 8
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize(
+    "name", ["photo.jpg", "x" * 400 + ".jpg", "caf\udce9.jpg", "line\nbreak.jpg", "$\\frac{.jpg", "東京.jpg"]
+)
+def test_name_stands_above_the_caption_within_the_sheet(tmp_path: Path, name: str) -> None:
+    figure = attention_figure(caption_of("a dog"), name)
+    figure.draw_without_rendering()
+    caption, title = figure.texts[:2]
+    assert caption.get_text() == "a dog" and title.get_text().strip("'")[-4:] == ".jpg"
+    above, below = title.get_window_extent(), caption.get_window_extent()
+    assert above.y0 >= below.y1 and above.x1 <= figure.bbox.x1 and "\n" not in title.get_text()
+    save_figure(caption_of("a dog"), tmp_path / "a.png", name)
+
+
+def test_large_photo_gives_a_file_that_is_not(tmp_path: Path) -> None:
+    caption = caption_with_photo("a small red circle is left of a square", photo=drawing(2400, 1600))
+    for ending in ("png", "svg", "pdf"):
+        save_figure(caption, tmp_path / f"a.{ending}")
+        assert (tmp_path / f"a.{ending}").stat().st_size < 3_000_000
 
 
 def test_long_captions_are_wrapped() -> None:

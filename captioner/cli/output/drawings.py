@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -14,12 +13,7 @@ from captioner.system.atomic_files import remove_unfinished
 from captioner.system.outputs import FileId, file_id, free_name, refuse_existing
 from captioner.visualize import animation, figure
 from captioner.visualize.gallery import Item, gallery, photo_page, thumbnail
-from captioner.visualize.kinds import ANIMATIONS, FIGURES, PAGE, PARTS
-
-PICTURES: dict[str, Callable[[Caption, Path], None]] = {
-    **dict.fromkeys(FIGURES, figure.save_figure),
-    **dict.fromkeys(ANIMATIONS, animation.save_animation),
-}
+from captioner.visualize.kinds import FIGURES, PAGE, PARTS
 
 
 class Drawings(Protocol):
@@ -65,7 +59,10 @@ class Pictures:
         return free_name(self.folder, photo.stem, self.ending, self.taken, ours)
 
     def draw(self, photo: Path, caption: Caption, place: Path) -> None:
-        PICTURES[self.ending](caption, place)
+        if self.ending in FIGURES:
+            figure.save_figure(caption, place, photo.name)
+        else:
+            animation.save_animation(caption, place)
 
     def drawn(self, record: Record) -> None:
         path = Path(record["output"])
