@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to a captioner: installs into .venv, trains on generated scenes, evaluates, captions an
-# image and draws where the model looked. About three minutes on two cores, once installed.
+# From nothing to a captioner: installs into .venv, trains on generated scenes, evaluates, captions and draws
+# where the model looked; then real photos with the model that comes along. Some three minutes on two cores,
+# once installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/venv.sh ""
@@ -20,3 +21,7 @@ captioner caption "$out/images" --checkpoint "$out/model.safetensors"
 
 echo "4. Draw where it looked for every word"
 captioner attend "$out/images" --checkpoint "$out/model.safetensors" --output "$out/attention"
+
+echo "5. Caption real photos, and draw attention, with the model that comes with captioner"
+captioner caption captioner/web/photos
+captioner attend captioner/web/photos --output "$out/photos" --format html
