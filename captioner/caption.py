@@ -35,6 +35,8 @@ class Caption:
             gate's name; None too for a cell without gates, where hard attention draws, and of an ensemble.
         scores: what ranked this caption and then each of ``beam``: the log probability divided by the number
             of words, the end included, to the power of ``length_normalization``.
+        unfamiliar: whether the confidence is so low that the photo must be unlike those that the model
+            knows; never of a model that has no threshold, and of an ensemble.
     """
 
     text: str
@@ -50,6 +52,7 @@ class Caption:
     alternatives: tuple[tuple[Scored, ...], ...] | None = None
     gates: dict[str, tuple[float, ...]] | None = None
     scores: tuple[float, ...] | None = None
+    unfamiliar: bool = False
 
     def __str__(self) -> str:
         return self.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,7 @@ class Predictor:
         self.models = [member.model.to(self.device).eval() for member in members]
         self.model = self.models[0]
         self.vocabulary = checkpoint.vocabulary
+        self.unfamiliar = None if others else checkpoint.unfamiliar
         self.encoders = [model.encoder.folded() for model in self.models]
         self.decoder = Ensemble([model.decoder for model in self.models])
         preprocesses = [Preprocess.of(member.config.encoder) for member in members]
@@ -137,7 +139,9 @@ class Predictor:
             if attention and len(self.models) == 1:
                 best = [hypotheses[0].words for hypotheses in found]
                 explanations = explain(self.model.decoder, annotations[0], best, options)
-        return map(self._as_caption, found, (views[0] for views in images), explanations)
+        low = -math.inf if self.unfamiliar is None or options.strategy == "sample" else self.unfamiliar
+        captions = map(self._as_caption, found, (views[0] for views in images), explanations)
+        return (replace(c, unfamiliar=True) if c.confidence < low else c for c in captions)
 
     def _as_caption(
         self, hypotheses: Sequence[Hypothesis], view: View, explanation: Explanation | None

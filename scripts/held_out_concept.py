@@ -11,9 +11,9 @@
         python scripts/held_out_concept.py recall DIR DIR/$model-dev/captions.json
     done
 
-``tables`` writes the training split without any photo of which a caption names one, a hundred photos of
-which most captions do, the development split, and its photos that none names. ``recall`` counts on how many of the
-development photos of which most captions name one the model does, and how often elsewhere.
+``tables`` writes the training split without any photo of which a caption names one, a hundred photos of which
+most captions do, the development split, and its photos that none names. ``recall`` counts on how many
+of the development photos of which most captions name one the model does, and how often elsewhere.
 """
 
 from __future__ import annotations

@@ -23,10 +23,14 @@ train() { # FOLDER KEY=VALUE...: begin the run, or go on with it
 mkdir -p "$folder"
 train "$folder/likelihood" experiment=flickr8k_best "data.root=$data"
 for seed in 0 1; do
+    dropout=0.$((3 + 2 * seed)) # 0.3 and 0.5
     train "$folder/self_critical_$seed" phase=self_critical "init=$folder/likelihood" encoder.fine_tune=false \
-        phase.annotation_dropout=0.3 training.epochs=4 "training.seed=$seed"
+        "phase.annotation_dropout=$dropout" "training.seed=$seed"
 done
 captioner average "$folder/likelihood" "$folder/self_critical_0" "$folder/self_critical_1" --weights 1 2 2 \
-    --half --notice "$notice" --output "$folder/pretrained.safetensors" --overwrite
-captioner evaluate "checkpoint=$folder/pretrained.safetensors" data=flickr8k "data.root=$data" split=dev \
-    search.beam_size=5
+    --half --output "$folder/rounded.safetensors" --overwrite
+captioner evaluate "checkpoint=$folder/rounded.safetensors" data=flickr8k "data.root=$data" split=dev \
+    "output=$folder/scores" overwrite=true
+captioner average "$folder/rounded.safetensors" --half --notice "$notice" --unfamiliar -1.06 \
+    --scores "$folder/scores" --output "$folder/pretrained.safetensors" --overwrite
+python "$(dirname "$0")/measure_confidence.py" --root "$data" --checkpoint "$folder/pretrained.safetensors"

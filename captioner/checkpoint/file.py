@@ -27,6 +27,7 @@ from captioner.system.atomic_files import write_whole
 from captioner.vocabulary import SPECIALS, Vocabulary
 
 FORMAT = 1
+LARGE = 2**16  # elements of what may be written in float16
 MAX_HEADER = 100 * 2**20  # bytes; safetensors' own limit
 
 
@@ -36,9 +37,12 @@ class Checkpoint:
 
     Attributes:
         config: what rebuilds the model.
-        scores: of the validation split when the weights were chosen.
+        scores: of the validation split when the weights were chosen, or what ``protocol`` says.
+        protocol: what the scores are of, and how they were measured; empty for those of training.
         digest: SHA-256 of the file it was read from, empty if it was not.
         notice: for who gets the file: what it was trained on, whose terms hold.
+        unfamiliar: the confidence of a caption (mean log probability per word, beam search) below which
+            its photo is taken to be unlike those that the model knows; None: not known.
     """
 
     model: Captioner
@@ -47,19 +51,22 @@ class Checkpoint:
     scores: dict[str, float] = field(default_factory=dict)
     digest: str = ""
     notice: str = ""
+    unfamiliar: float | None = None
+    protocol: str = ""
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
     """Write ``path`` whole or not at all.
 
     Args:
-        half: write float16, half the size; the weights are float32 again when they are read.
+        half: write large matrices in float16, nearly half the size; they are float32 again when read.
     """
     from safetensors.torch import save
 
     state = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
     if half:
-        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+        # what is small hardly counts in size, yet an early layer's rounding reaches all that follow
+        state = {k: v.half() if v.is_floating_point() and v.numel() >= LARGE else v for k, v in state.items()}
     ours = json.dumps(
         {
             "config": {k: asdict(getattr(checkpoint.config, k)) for k in _MODEL_KEYS},
@@ -69,6 +76,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, half: bool = False) -> N
             },
             "scores": checkpoint.scores,
             **({"notice": checkpoint.notice} if checkpoint.notice else {}),
+            **({"protocol": checkpoint.protocol} if checkpoint.protocol else {}),
+            **({} if checkpoint.unfamiliar is None else {"unfamiliar": checkpoint.unfamiliar}),
             "weights_sha256": fingerprint(state),
         },
         ensure_ascii=False,
@@ -109,7 +118,8 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
         checksum = header["weights_sha256"]
         scores = {str(key): float(value) for key, value in header["scores"].items()}
         vocabulary = Vocabulary([_word(word) for word in words], unit)
-        notice = _plain(header.get("notice", ""))
+        notice, protocol = (_plain(header.get(key, "")) for key in ("notice", "protocol"))
+        unfamiliar = None if header.get("unfamiliar") is None else float(header["unfamiliar"])
         with torch.device("meta"):  # nothing is allocated for sizes that the file does not hold
             model = build_model(config, len(vocabulary), load_encoder_weights=False)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
@@ -141,7 +151,9 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
         raise CaptionerError(f"checkpoint: the weights of {name} are damaged (encoder.std is not positive)")
     model.encoder.stages.to(memory_format=torch.channels_last)
     digest = hashlib.sha256(data).hexdigest()
-    return Checkpoint(model.to(device).eval(), vocabulary, config, scores, digest, notice)
+    return Checkpoint(
+        model.to(device).eval(), vocabulary, config, scores, digest, notice, unfamiliar, protocol
+    )
 
 
 def _repeatable(data: bytes) -> bytes:

@@ -38,6 +38,16 @@ def parser() -> Parser:
         help="write float16, half the size, as captioner's own model is; one model alone may be rewritten so",
     )
     parser.add_argument("--notice", metavar="TEXT", help="kept in the file: the data, its terms, licences")
+    parser.add_argument(
+        "--unfamiliar",
+        metavar="X",
+        type=float,
+        help="kept in the file: the mean log probability per word below which a photo is told to be unlike "
+        "those that the model knows (scripts/measure_confidence.py finds it)",
+    )
+    parser.add_argument(
+        "--scores", metavar="DIR", type=Path, help="kept in the file: those of captioner evaluate output=DIR"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     return parser
 
@@ -53,10 +63,15 @@ def run(arguments: Sequence[str]) -> int:
     from captioner.checkpoint.average import average
     from captioner.checkpoint.file import save_checkpoint
     from captioner.checkpoint.members import load_members
+    from captioner.evaluation.report import read_scores
 
     members = load_members(options.models)
-    alone = len(members) == 1 and (options.half or options.notice)
+    given = {name: getattr(options, name) for name in ("notice", "unfamiliar")}
+    kept = {name: value for name, value in given.items() if value is not None}
+    if options.scores is not None:
+        kept["scores"], kept["protocol"] = read_scores(options.scores)
+    alone = len(members) == 1 and (options.half or kept)
     model = members[0] if alone else average(members, options.weights)
-    save_checkpoint(replace(model, notice=options.notice or model.notice), output, options.half)
+    save_checkpoint(replace(model, **kept), output, options.half)
     print(f"written: {output}")
     return 0

@@ -69,6 +69,8 @@ def describe(model: str | None) -> dict[str, Any]:
         "parameters": counts,
         "vocabulary": {"unit": vocabulary.unit, "words": list(vocabulary.words[len(SPECIALS) :])},
         "scores": checkpoint.scores,
+        "protocol": checkpoint.protocol or ("validation split, in training" if checkpoint.scores else ""),
+        "unfamiliar": checkpoint.unfamiliar,
         "sha256": checkpoint.digest,
         "notice": checkpoint.notice,
     }

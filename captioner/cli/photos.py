@@ -82,6 +82,7 @@ class Photos:
 
     Attributes:
         total, failed: images that were captioned or could not be read, and the latter alone.
+        unfamiliar: those that are unlike what the model knows.
     """
 
     def __init__(self, arguments: argparse.Namespace, outputs: Sequence[Path] = ()) -> None:
@@ -93,7 +94,7 @@ class Photos:
 
         self.finder = Finder(not arguments.no_recursive, arguments.exclude, arguments.null, outputs)
         self._ahead: Iterator[Path] | None = None
-        self.total = self.failed = 0
+        self.total = self.failed = self.unfamiliar = 0
 
     def captions(
         self,
@@ -190,6 +191,7 @@ class Photos:
         for path, result in results:
             self.total += 1
             self.failed += isinstance(result, CaptionerError)
+            self.unfamiliar += not isinstance(result, CaptionerError) and result.unfamiliar
             yield path, result
             bar.update()
 
@@ -210,6 +212,7 @@ class Photos:
         """
         total, failed = self.total if total is None else total, self.failed if failed is None else failed
         told = [f"{total - failed:,} captioned"]
+        told += [f"{self.unfamiliar:,} unlike what the model knows"] * bool(self.unfamiliar)
         told += [f"{failed:,} could not be read"] * bool(failed)
         told += [account] if (account := self.finder.account()) else []
         if not self.arguments.quiet and len(told) > 1:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from captioner.errors import CaptionerError
 from captioner.evaluation.evaluate import Evaluation
 from captioner.evaluation.grounding.table import as_lines
 from captioner.metrics.table import SCORES
@@ -30,6 +33,34 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
     )
 
 
+def read_scores(folder: Path) -> tuple[dict[str, float], str]:
+    """The scores that :func:`save_evaluation` wrote into a folder, and how they were measured, in a line.
+
+    Raises:
+        CaptionerError: there are none.
+    """
+    path = folder / SCORES_FILE
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        return {str(k): float(v) for k, v in summary["scores"].items()}, protocol_line(summary["protocol"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CaptionerError(f"{path}: holds no scores of captioner evaluate ({error})") from error
+
+
+def protocol_line(protocol: Mapping[str, Any]) -> str:
+    """What scores are of, and how the captions were searched for."""
+    search = protocol["search"]
+    how = search["strategy"]
+    if how == "beam":
+        how = f"beam {search['beam_size']}, length normalization {search['length_normalization']:g}"
+    if protocol.get("inference") is not None:
+        how += f", hard attention by {protocol['inference']}"
+    return (
+        f"{protocol['data']} {protocol['split']}: {protocol['images']} images, "
+        f"{protocol['references']} references, {how}"
+    )
+
+
 def as_table(evaluation: Evaluation) -> str:
     """The scores as lines of text, most in percent, with what is missing and how it was measured."""
     lines = [
@@ -37,17 +68,7 @@ def as_table(evaluation: Evaluation) -> str:
         for name, value in evaluation.scores.items()
     ]
     lines += [f"{name:<10}      -  ({way})" for name, way in evaluation.missing.items()]
-    protocol = evaluation.protocol
-    search = protocol["search"]
-    how = search["strategy"]
-    if how == "beam":
-        how = f"beam {search['beam_size']}, length normalization {search['length_normalization']:g}"
-    if protocol.get("inference") is not None:
-        how += f", hard attention by {protocol['inference']}"
-    lines.append(
-        f"{protocol['data']} {protocol['split']}: {protocol['images']} images, "
-        f"{protocol['references']} references, {how}"
-    )
+    lines.append(protocol_line(evaluation.protocol))
     if evaluation.grounding is not None:
         lines += ["", *as_lines(evaluation.grounding)]
     return "\n".join(lines)

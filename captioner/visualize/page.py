@@ -52,6 +52,7 @@ def entry(caption: Caption, name: str = "", pictures: bool = True) -> Entry:
         "name": name,
         "text": caption.text,
         "log_prob": _short(caption.log_prob),
+        "unfamiliar": caption.unfamiliar,
         "words": list(caption.words),
         "probabilities": _short(np.exp(caption.word_log_probs)),
         "betas": None if caption.betas is None else _short(caption.betas),

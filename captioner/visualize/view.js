@@ -141,6 +141,7 @@ function captionView(entry, look) {
     );
     const step = shown >= 0 ? entry.alternatives[shown] : null;
     alternatives.classList.toggle("empty", !step);
+    if (shown < 0 && entry.unfamiliar) facts.append(make("p", { class: "note doubt" }, "The photo is unlike those that the model knows: do not rely on this caption."));
     if (shown < 0) facts.append(make("p", { class: "note" }, "Point at a word, or tap it, to see where the model looked."));
     if (!step) return;
     const all = step.some(([text]) => text === words[shown]) ? step : [...step, [words[shown], entry.probabilities[shown]]];

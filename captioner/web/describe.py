@@ -21,6 +21,10 @@ ANSWER: dict[str, Json] = {  # in the order in which it comes
     "name": {"type": "string", "description": "what the file is called"},
     "caption": {"type": "string", "description": "the best caption"},
     "log_prob": NUMBER | {"description": "of the caption, its end included, in nats"},
+    "unfamiliar": {
+        "type": "boolean",
+        "description": "whether the photo is unlike those that the model knows, by the caption's probability",
+    },
     "words": {"type": "array", "items": {"type": "string"}, "description": "of the caption"},
     "probabilities": PER_WORD | {"description": "of each word, after those before it"},
     "betas": {

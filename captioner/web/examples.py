@@ -10,7 +10,7 @@ from captioner.config.data import ScenesConfig
 from captioner.data.scenes.drawing import COLOURS, OUTLINES, Scene, draw_scene
 from captioner.data.scenes.scenes import make_scenes
 
-PHOTOS = ("astronaut", "cat", "coffee", "hopper", "rocket")
+PHOTOS = ("astronaut", "camera", "cat", "coffee", "hopper", "rocket")
 SCENES = ScenesConfig(train=1, val=1, test=5, image_size=256)
 
 

@@ -34,6 +34,8 @@ def caption_page(caption: Caption, name: str) -> Document:
         f'<p class="note">{html.escape(name)}</p><h2 dir="auto">{text}</h2>'
         f'<p><img src="data:image/png;base64,{figure}" alt="{alt}"></p>'
         f"<p>Mean probability of a word: {math.exp(caption.confidence):.2f}</p>"
+        + "<p>The photo is unlike those that the model knows: do not rely on this caption.</p>"
+        * caption.unfamiliar
         + (f"<h3>Captions considered</h3><ol>{others}</ol>" if others else ""),
     )
 

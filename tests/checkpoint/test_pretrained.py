@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from support import tiny
 
 import captioner
@@ -82,6 +83,56 @@ def test_model_is_described(run: Callable[..., str], tmp_path: Path) -> None:
     assert sum(facts["parameters"].values()) == sum(p.numel() for p in checkpoint.model.parameters())
     told = run("info", path)
     assert "Made of shapes." in told and checkpoint.digest in told and "lstm" in told
+
+
+def test_package_s_model_captions_real_photos(
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAPTIONER_CHECKPOINT", raising=False)
+    folder = Path(captioner.__file__).parent / "web" / "photos"
+    assert model_path("pretrained").stat().st_size <= 25 * 10**6
+    lines = run("caption", folder / "camera.jpg", folder / "rocket.jpg", "--device", "cpu").splitlines()
+    assert len(lines) == 2 and "man" in lines[0].split() and "sunset" in lines[1].split()
+    predictor = captioner.load(device="cpu")
+    noise = Image.effect_noise((300, 300), 90).convert("RGB")
+    assert predictor.caption(noise).unfamiliar and not predictor.caption(noise, strategy="sample").unfamiliar
+    checkpoint = load_checkpoint("pretrained")
+    assert checkpoint.scores["CIDEr"] > 0.6 and checkpoint.protocol.startswith("flickr8k dev: 1000 images")
+    assert "non-commercial" in checkpoint.notice and checkpoint.unfamiliar is not None
+
+
+def test_scores_and_threshold_are_kept(run: Callable[..., str], tmp_path: Path) -> None:
+    scores = {"scores": {"CIDEr": 0.5}, "protocol": {"data": "scenes", "split": "val", "images": 8}}
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    path = tmp_path / "model.safetensors"
+    arguments = [
+        "average",
+        str(tiny.model_file()),
+        "--half",
+        "--scores",
+        str(tmp_path),
+        "--output",
+        str(path),
+    ]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2 and not path.exists()  # the protocol lacks the search
+    scores["protocol"] |= {"references": 40, "search": {"strategy": "greedy"}}  # type: ignore[operator]
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    run(*arguments, "--unfamiliar", "0")
+    facts = json.loads(run("info", path, "--json"))
+    assert facts["scores"] == {"CIDEr": 0.5} and facts["unfamiliar"] == 0
+    assert facts["protocol"] == "scenes val: 8 images, 40 references, greedy"
+    records = run(
+        "caption", tiny_photo(tmp_path), "--checkpoint", path, "--format", "jsonl", "--device", "cpu"
+    )
+    assert json.loads(records)["unfamiliar"] is True  # as every caption is below 0
+
+
+def tiny_photo(folder: Path) -> Path:
+    path = folder / "photo.png"
+    tiny.records()[0].source().save(path)  # type: ignore[operator]
+    return path
 
 
 def test_one_model_is_averaged_only_to_be_rewritten(tmp_path: Path) -> None:

@@ -581,7 +581,7 @@ def test_examples_are_what_the_model_knows(words: list[str]) -> None:
             assert answer.body == data and answer.headers["content-type"].startswith("image/")
             assert Image.open(io.BytesIO(data)).width > 200
         assert ask(port, "GET", "/examples/other.png").status == 404
-    assert len(pictures) == 5 and ("cat.jpg" in pictures) == ("dog" in words)
+    assert len(pictures) >= 5 and ("cat.jpg" in pictures) == ("dog" in words)
 
 
 def test_ensemble_is_served(predictor: Predictor) -> None:

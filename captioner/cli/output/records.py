@@ -14,7 +14,7 @@ from captioner.errors import CaptionerError
 if TYPE_CHECKING:
     from captioner.caption import Caption
 
-Record = dict[str, Any]  # path; caption, words, log_prob, confidence and perhaps reason; or error
+Record = dict[str, Any]  # path; caption, words, log_prob, confidence, perhaps unfamiliar, reason; or error
 FIELDS = ("caption", "name", "stem", "folder", "confidence")
 
 
@@ -44,6 +44,8 @@ class Wording:
             "log_prob": round(result.log_prob, 4),
             "confidence": confidence,
         }
+        if result.unfamiliar:
+            record["unfamiliar"] = True
         if confidence < self.min_confidence:
             record |= {"caption": "", "words": []}
             record["reason"] = f"confidence {confidence:g} is below {self.min_confidence:g}"
