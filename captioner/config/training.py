@@ -47,6 +47,9 @@ class OptimizerConfig:
         None, "of the encoder's trained stages; null: a tenth of it, or the same from scratch", low=0
     )
     weight_decay: float = value(0.01, "of matrices; vectors have none", low=0)
+    new_words_learning_rate: float | None = value(
+        None, "of what belongs to the words that an adapted model gains; null: the decoder's", low=1e-12
+    )
 
 
 @dataclass

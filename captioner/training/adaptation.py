@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,9 +16,8 @@ from captioner.data.records import Record
 from captioner.data.words import count_words
 from captioner.errors import CaptionerError
 from captioner.model.captioner import Captioner, build_model
+from captioner.training.optimization import PER_WORD
 from captioner.vocabulary import SPECIALS, Vocabulary
-
-PER_WORD = ("decoder.embedding.weight", "decoder.word_output.weight", "decoder.word_output.bias")
 
 
 def is_model_file(init: str) -> bool:
@@ -25,10 +25,17 @@ def is_model_file(init: str) -> bool:
     return not model_path(init).is_dir()
 
 
-def start_from(
-    config: TrainConfig, path: str, records: Sequence[Record]
-) -> tuple[Vocabulary, Captioner, str]:
-    """The vocabulary and the model that training starts from, and a line about new words.
+class Start(NamedTuple):
+    """What training starts from; ``new_words`` are the last of the vocabulary, ``told`` a line about them."""
+
+    vocabulary: Vocabulary
+    model: Captioner
+    new_words: int = 0
+    told: str = ""
+
+
+def start_from(config: TrainConfig, path: str, records: Sequence[Record]) -> Start:
+    """The vocabulary and the model that training starts from.
 
     A model file's vocabulary grows by the words of ``records`` that are frequent enough; that of a run
     folder stays.
@@ -48,7 +55,7 @@ def start_from(
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise CaptionerError(f"init: the model of {path} is not of this configuration ({reason})") from error
-    return vocabulary, model, told
+    return Start(vocabulary, model, len(vocabulary) - len(known), told)
 
 
 def grown(known: Vocabulary, records: Sequence[Record], config: VocabularyConfig) -> tuple[Vocabulary, str]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from captioner.config.training import OptimizerConfig
 from captioner.errors import choose
 from captioner.model.captioner import Captioner
+
+PER_WORD = ("decoder.embedding.weight", "decoder.word_output.weight", "decoder.word_output.bias")
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -19,13 +24,16 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 
 
-def build_optimizer(config: OptimizerConfig, model: Captioner, pretrained: bool) -> Optimizer:
+def build_optimizer(
+    config: OptimizerConfig, model: Captioner, pretrained: bool, new_words: int = 0
+) -> Optimizer:
     """The optimizer over the decoder's weights and the encoder's trained ones, each at its own rate.
 
     Weight decay is for matrices; biases and other vectors have none.
 
     Args:
         pretrained: whether the encoder starts from trained weights, which move more slowly by default.
+        new_words: how many words, the last ones, an adapted model has gained.
 
     Raises:
         CaptionerError: unknown name.
@@ -34,16 +42,45 @@ def build_optimizer(config: OptimizerConfig, model: Captioner, pretrained: bool)
     encoder_rate = config.encoder_learning_rate
     if encoder_rate is None:
         encoder_rate = config.learning_rate * (0.1 if pretrained else 1.0)
-    groups = []
+    groups: list[dict[str, Any]] = []
+    rows = per_word(model) if new_words and config.new_words_learning_rate else []
+    if rows:
+        groups.append({"params": rows, "lr": config.new_words_learning_rate, "weight_decay": 0.0})
     parts = ((model.decoder, config.learning_rate), (model.encoder, encoder_rate))
     for part, rate in parts:
-        trained = [p for p in part.parameters() if p.requires_grad]
+        trained = [p for p in part.parameters() if p.requires_grad and not any(p is row for row in rows)]
         matrices = [p for p in trained if p.ndim > 1]
         vectors = [p for p in trained if p.ndim <= 1]
         groups.append({"params": matrices, "lr": rate, "weight_decay": config.weight_decay})
         groups.append({"params": vectors, "lr": rate, "weight_decay": 0.0})
     groups = [group for group in groups if group["params"]]
-    return kind(groups) if config.name == "rmsprop" else kind(groups, fused=True)  # type: ignore[call-arg]
+    fused = {} if config.name == "rmsprop" else {"fused": True}
+    optimizer = kind(groups, **fused)  # type: ignore[arg-type]
+    if rows:
+        share = config.learning_rate / (config.new_words_learning_rate or 1.0)
+        _hold_back(optimizer, rows, new_words, share)
+    return optimizer
+
+
+def per_word(model: Captioner) -> list[Tensor]:
+    """The weights of which each word has a row."""
+    return [model.get_parameter(name) for name in PER_WORD]
+
+
+def _hold_back(optimizer: Optimizer, rows: Sequence[Tensor], new_words: int, share: float) -> None:
+    """Have the rows of known words move by a share of what the optimizer would move them by."""
+    before: list[Tensor] = []
+
+    def keep(*_: Any) -> None:
+        before[:] = [weight[:-new_words].detach().clone() for weight in rows]
+
+    def hold_back(*_: Any) -> None:
+        with torch.no_grad():
+            for weight, old in zip(rows, before):
+                weight[:-new_words] = torch.lerp(old, weight[:-new_words], share)
+
+    optimizer.register_step_pre_hook(keep)
+    optimizer.register_step_post_hook(hold_back)
 
 
 def build_schedule(optimizer: Optimizer, kind: str, warmup: float, total_steps: int) -> LambdaLR:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from captioner.checkpoint.file import load_checkpoint
+from captioner.checkpoint.pretrained import model_path
 from captioner.config.declare import CONF
 from captioner.config.schema import TrainConfig
 from captioner.config.starting import changed_by
@@ -35,7 +36,8 @@ def resumed_config(folder: Path, given: Sequence[str]) -> TrainConfig:
             )
     merged = OmegaConf.merge(saved, OmegaConf.from_dotlist(overrides))
     config = from_plain(TrainConfig, OmegaConf.to_container(merged))
-    if config.init is not None and (folder / MODEL_FILE).exists():
+    start = None if config.init is None else model_path(config.init)
+    if start is not None and (folder / MODEL_FILE).exists() and not start.is_file():
         config.init = str(folder)  # its own model has that vocabulary
     return config
 

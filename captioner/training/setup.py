@@ -18,7 +18,7 @@ from captioner.features.captioned import CaptionedSplit
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import build_encoder
-from captioner.training.adaptation import start_from
+from captioner.training.adaptation import Start, start_from
 from captioner.training.self_critical import check_self_critical
 from captioner.vocabulary import Vocabulary
 
@@ -30,7 +30,7 @@ class Setup:
     Attributes:
         train: with mirror images if ``training.flip`` is positive.
         references: those of the validation split.
-        told: of the model that training starts from.
+        new_words, told: how many words the vocabulary has gained, and a line about them.
     """
 
     model: Captioner
@@ -38,6 +38,7 @@ class Setup:
     train: CaptionedSplit
     val: Split
     references: References
+    new_words: int = 0
     told: str = ""
 
 
@@ -54,12 +55,12 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         return encode_split(model.encoder, config.encoder, records, config.run, device, title)
 
     train, val = load_split(config.data, "train"), load_split(config.data, "val")
-    told = ""
     if config.init is not None:
-        vocabulary, model, told = start_from(config, config.init, train)
+        start = start_from(config, config.init, train)
     else:
-        vocabulary = count_vocabulary(train, config.vocabulary)
-        model = build_model(config, len(vocabulary))
+        counted = count_vocabulary(train, config.vocabulary)
+        start = Start(counted, build_model(config, len(counted)))
+    vocabulary, model, new_words, told = start
     model.to(device)
     photos, val_split = encoded(train, "encoding train"), encoded(val, "encoding val")
     mirror_images = None
@@ -70,7 +71,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         else:
             mirror_images = encoded(mirrored, "encoding mirrored")
     captioned = CaptionedSplit.build(photos, vocabulary, config.training.max_caption_length, mirror_images)
-    return Setup(model, vocabulary, captioned, val_split, References(val, vocabulary), told)
+    return Setup(model, vocabulary, captioned, val_split, References(val, vocabulary), new_words, told)
 
 
 def check_training(config: TrainConfig) -> None:

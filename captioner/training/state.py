@@ -48,7 +48,7 @@ class TrainingState:
 def build_state(config: TrainConfig, setup: Setup, device: torch.device) -> TrainingState:
     """The model on its device, with its optimizer and learning rate schedule."""
     model = setup.model.to(device)
-    optimizer = build_optimizer(config.optimizer, model, config.encoder.weights is not None)
+    optimizer = build_optimizer(config.optimizer, model, config.encoder.weights is not None, setup.new_words)
     options = config.training
     steps = options.epochs * math.ceil(len(setup.train.photos) / options.batch_size)
     schedule = build_schedule(optimizer, options.schedule, options.warmup, steps)

@@ -16,7 +16,8 @@ from captioner.checkpoint.file import load_checkpoint
 from captioner.cli.main import main
 from captioner.config.data import VocabularyConfig
 from captioner.data.records import Record
-from captioner.training.adaptation import PER_WORD, grown
+from captioner.training.adaptation import grown
+from captioner.training.optimization import PER_WORD
 from captioner.vocabulary import Vocabulary
 
 NEW = ("quokka", "axolotl")
