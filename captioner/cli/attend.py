@@ -75,7 +75,7 @@ def _attend(photos: Photos, drawings: Drawings, folder: Path) -> int:
                 kept.note({**record, "output": str(drawn)})
                 drawings.draw(path, result, drawn)
                 record |= {"caption": result.text, "output": str(drawn)}
-                print(f"{printable(path)}\t{printable(drawn)}\t{result.text}", flush=True)
+                print(f"{printable(path)}\t{printable(drawings.opened(drawn))}\t{result.text}", flush=True)
             except CaptionerError as error:
                 record["error"] = str(error)
                 print(f"captioner: {error}", file=sys.stderr)

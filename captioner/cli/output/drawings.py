@@ -31,6 +31,9 @@ class Drawings(Protocol):
     def draw(self, photo: Path, caption: Caption, place: Path) -> None:
         """Write it."""
 
+    def opened(self, place: Path) -> Path:
+        """What a person opens to see it."""
+
     def drawn(self, record: Record) -> None:
         """Learn from its record what a stopped command has drawn, or, without a caption, was drawing."""
 
@@ -63,6 +66,9 @@ class Pictures:
             figure.save_figure(caption, place, photo.name)
         else:
             animation.save_animation(caption, place)
+
+    def opened(self, place: Path) -> Path:
+        return place
 
     def drawn(self, record: Record) -> None:
         path = Path(record["output"])
@@ -103,6 +109,9 @@ class Pages:
         thumbnail(caption, picture)
         photo_page(caption, photo.name, place)
         self.items.append(Item(f"{PARTS}/{place.stem}", caption.text, photo.name, str(photo.parent)))
+
+    def opened(self, place: Path) -> Path:
+        return self.index
 
     def drawn(self, record: Record) -> None:
         if "caption" not in record:  # its number will be used again
