@@ -4,7 +4,8 @@ The encoder is measured twice: as torchvision runs the network, and as we do, wi
 
 Photos are generated, 500 x 375 JPEGs, or those of a folder of yours. The model has MobileNetV2 at 225
 pixels and widths of 512, without trained weights; captions are made 12 words long. It is measured with the
-network's last stage and, for captions, also with the one that experiment=flickr8k_mobilenet_tuned takes.
+network's last stage and, for captions, also with the one that experiment=flickr8k_mobilenet_tuned takes. Then
+the model that comes with captioner captions them, as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -30,10 +32,11 @@ from captioner.data.records import Record
 from captioner.features.cache import cached_features
 from captioner.features.split import Split, gather
 from captioner.kernels.compiler import use_compiler
+from captioner.kernels.precision import autocast
 from captioner.model.captioner import build_model
 from captioner.model.encoder import Encoder
 from captioner.model.rows import Captions
-from captioner.predictor import Predictor
+from captioner.predictor import Predictor, load
 from captioner.system.device import choose_device, keep_memory
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END, Vocabulary
@@ -57,6 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photos = sorted(options.photos.glob("*.jpg"))[: options.count] if options.photos else None
         photos = photos or generated(Path(folder), options.count)
+        with_package_s_model(photos, options)
         for stage in ("features17", None):
             predictor = build(device, stage)
             from_files(predictor, photos, options)
@@ -76,6 +80,27 @@ def from_files(predictor: Predictor, photos: list[Path], options: argparse.Names
     }
     print(f"\n{len(photos)} photos, annotations of {encoder.features:,}, beam {options.beam_size}")
     report(measure(contenders, options.runs, warmups=1), against="torchvision's network")
+
+
+def with_package_s_model(photos: list[Path], options: argparse.Namespace) -> None:
+    predictor = load("pretrained", options.device)
+    search = SearchConfig(beam_size=options.beam_size)
+    batches = decoded(predictor, photos, BATCH)
+
+    def encode() -> None:
+        with autocast(predictor.device, "auto"):
+            forward(predictor.encoders[0], batches, predictor.device)
+
+    contenders: dict[str, Callable[[], object]] = {
+        "encoder": encode,
+        "captions from files": lambda: list(predictor.caption_many(photos, search)),
+        "decoding JPEGs, one thread": lambda: [predictor.preprocess.view(photo) for photo in photos],
+    }
+    side = predictor.preprocess.image_size
+    print(f"\n{len(photos)} photos, the package's own model at {side} pixels, beam {options.beam_size}")
+    seconds = measure(contenders, options.runs, warmups=1)
+    report(seconds, against="encoder")
+    print(f"  {len(photos) / median(seconds['captions from files']):.0f} photos a second")
 
 
 def decoded(predictor: Predictor, photos: list[Path], size: int) -> tuple[Tensor, ...]:
