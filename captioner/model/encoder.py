@@ -119,9 +119,13 @@ class Encoder(nn.Module):
         return self.tail(self.trunk(pixels))
 
     def fingerprint(self) -> str:
-        """A hash of all that decides the trunk's output, for the annotation cache."""
-        trunk = self.stages[: self.first_trained].state_dict()
-        return fingerprint({**trunk, "mean": self.mean, "std": self.std})
+        """A hash of all that decides the trunk's output, for the annotation cache.
+
+        Besides weights that is the modules: networks with the same weights may differ in padding, in the
+        epsilon of their BatchNorm, or in an activation at the end.
+        """
+        trunk = self.stages[: self.first_trained]
+        return fingerprint({**trunk.state_dict(), "mean": self.mean, "std": self.std}, structure=repr(trunk))
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std

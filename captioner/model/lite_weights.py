@@ -36,12 +36,25 @@ INVERTED = {
 
 
 def lite_state(name: str, network: nn.Module) -> dict[str, Tensor]:
-    """The weights of a network of ``LITE``, by timm's names. Raises as :func:`weights_file`."""
-    held = read_state_dict(weights_file(name))
+    """The weights of a network of ``LITE``, by timm's names.
+
+    Raises:
+        CaptionerError: as :func:`weights_file`, or the file is of another network.
+    """
+    file = weights_file(name)
+    held = read_state_dict(file)
     blocks: Any = network.blocks
     places = [(s, b) for s, stage in enumerate(blocks) for b in range(len(stage))]
     expanded = {key.split(".")[1] for key in held if "_expand_conv" in key}
-    return {_renamed(key, places, expanded): weight for key, weight in held.items()}
+    renamed = {}
+    for key, weight in held.items():
+        try:
+            renamed[_renamed(key, places, expanded)] = weight
+        except (LookupError, ValueError) as error:  # a layer or block that the network lacks
+            raise CaptionerError(
+                f"encoder.weights: {file} is of another network, it holds an unknown {key}"
+            ) from error
+    return renamed
 
 
 def weights_file(name: str) -> str:

