@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from captioner.kernels.padded import PaddedConvolution
+
 
 class DepthwiseConvolution(nn.Conv2d):
     """What it is made from, with the same weights; under autocast its gradients are taken in float32."""
@@ -19,6 +21,8 @@ class DepthwiseConvolution(nn.Conv2d):
         shape = {name: getattr(convolution, name) for name in (*names, "padding_mode")}
         made = cls(**shape, bias=convolution.bias is not None, device="meta")
         made.weight, made.bias = convolution.weight, convolution.bias
+        if isinstance(made, PaddedConvolution) and isinstance(convolution, PaddedConvolution):
+            made.pad = convolution.pad
         return made
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,12 +32,24 @@ class DepthwiseConvolution(nn.Conv2d):
             return super().forward(x.to(self.weight.dtype))
 
 
+class PaddedDepthwiseConvolution(PaddedConvolution, DepthwiseConvolution):
+    """The same of one that pads its input, which it does before the change of precision."""
+
+
+IN_SINGLE: dict[type[nn.Module], type[DepthwiseConvolution]] = {
+    nn.Conv2d: DepthwiseConvolution,
+    PaddedConvolution: PaddedDepthwiseConvolution,
+}
+
+
 def train_depthwise_in_single(network: nn.Module) -> None:
     """Change the trained convolutions that gain from it, in place; the network's state keeps its names."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.Conv2d and child.weight.requires_grad and _is_slow_in_half(child):
-                setattr(parent, name, DepthwiseConvolution.of(child))
+            if type(child) not in IN_SINGLE or not isinstance(child, nn.Conv2d):
+                continue
+            if child.weight.requires_grad and _is_slow_in_half(child):
+                setattr(parent, name, IN_SINGLE[type(child)].of(child))
 
 
 def _is_slow_in_half(convolution: nn.Conv2d) -> bool:

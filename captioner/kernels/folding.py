@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from captioner.kernels.depthwise import DepthwiseConvolution
+from captioner.kernels.depthwise import DepthwiseConvolution, PaddedDepthwiseConvolution
 from captioner.kernels.onednn import has_onednn, is_for_onednn
 from captioner.kernels.padded import PaddedConvolution
 from captioner.kernels.precision import operand
@@ -19,7 +19,7 @@ from captioner.kernels.precision import operand
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
 ONEDNN = dict(zip(ACTIVATIONS, ("relu", "hardtanh", "hardswish", "swish")))  # their names there
 
-
+CONVOLUTIONS = (nn.Conv2d, DepthwiseConvolution, PaddedConvolution, PaddedDepthwiseConvolution)
 TOLERANCE = 1e-3  # of the largest value
 
 
@@ -123,7 +123,7 @@ def _fold_activations(parent: nn.Module) -> None:
 
 def _is_convolution(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether it is that and nothing else: a subclass may pad by itself, or bring its own activation."""
-    return type(module) in (nn.Conv2d, DepthwiseConvolution, PaddedConvolution)
+    return type(module) in CONVOLUTIONS
 
 
 def _is_for_onednn(convolution: nn.Conv2d) -> bool:

@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 
 from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError
-from captioner.kernels.depthwise import DepthwiseConvolution
+from captioner.kernels.depthwise import DepthwiseConvolution, train_depthwise_in_single
 from captioner.kernels.folding import ACTIVATIONS, FoldedConvolution
 from captioner.kernels.onednn import has_onednn
+from captioner.kernels.padded import PaddedConvolution
 from captioner.model.backbones import TORCHVISION
 from captioner.model.encoder import Encoder, build_encoder
 
@@ -196,6 +197,25 @@ def test_depthwise_convolution_is_the_one_it_was_made_of():
     assert torch.equal(made(x), wanted)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(made(x), wanted)
+        with torch.no_grad():
+            assert made(x).dtype == torch.bfloat16
+
+
+def test_padded_depthwise_convolution_is_the_one_it_was_made_of():
+    torch.manual_seed(0)
+    given, x = PaddedConvolution(6, 6, 5, 2, groups=6), torch.randn(2, 6, 8, 10)
+    given.pad = (1, 2, 0, 3)
+    network = torch.nn.Sequential(given)
+    train_depthwise_in_single(network)
+    (made,) = network
+    assert isinstance(made, DepthwiseConvolution)
+    assert dict(made.named_parameters()) == dict(given.named_parameters())
+    wanted = torch.nn.functional.conv2d(
+        torch.nn.functional.pad(x, given.pad), given.weight, given.bias, stride=2, groups=6
+    )
+    torch.testing.assert_close(made(x), wanted)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(made(x), wanted)
         with torch.no_grad():
             assert made(x).dtype == torch.bfloat16
 

@@ -16,6 +16,8 @@ from captioner.config.compose import compose_plain
 from captioner.config.model import EncoderConfig, ModelConfig
 from captioner.config.strict import from_plain
 from captioner.errors import CaptionerError
+from captioner.kernels.depthwise import DepthwiseConvolution
+from captioner.kernels.padded import PaddedConvolution
 from captioner.model.captioner import build_model
 from captioner.model.encoder import Encoder, build_encoder
 from captioner.model.lite_weights import LITE, weights_file
@@ -88,8 +90,11 @@ def test_parts_and_folding_leave_it_the_same(name: str, stage: str) -> None:
     torch.testing.assert_close(folded, whole, rtol=1e-3, atol=1e-3 * whole.abs().max().item())
 
 
-def test_folding_leaves_no_batch_norm_in_an_efficientnet() -> None:
-    encoder = encoder_of("tf_efficientnet_lite2", image_size=64)
+@pytest.mark.parametrize("trained", [False, True])
+def test_folding_leaves_no_batch_norm_in_an_efficientnet(trained: bool) -> None:
+    encoder = encoder_of("tf_efficientnet_lite2", image_size=64, fine_tune=trained)
+    padded = [m for m in encoder.modules() if isinstance(m, PaddedConvolution) and m.groups > 1]
+    assert padded and all(isinstance(m, DepthwiseConvolution) == trained for m in padded)
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.modules())
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.folded().modules())
 
