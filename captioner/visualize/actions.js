@@ -52,7 +52,7 @@ function captionActions(entry, look, image) {
     ["JSON", "Saved", () => download(new Blob([json()], { type: "application/json" }), `${stem}.json`), "Download the caption and all its numbers"],
   ];
   const buttons = actions.map(([label, done, act, title = ""]) => {
-    const button = make("button", { type: "button", title }, label);
+    const button = make("button", { type: "button", class: "text-button", title }, label);
     button.addEventListener("click", async () => {
       await act();
       button.textContent = done;

@@ -20,6 +20,7 @@ from captioner.visualize.overlay import COLOURS, SPREAD, STRENGTH
 
 STYLES = ["visualize/page.css", "visualize/caption.css", "visualize/words.css"]
 SCRIPTS = [f"visualize/{name}.js" for name in ("painter", "elements", "drawing", "actions", "view")]
+HEAD = "visualize/head.html"
 LOOK = {  # what painter.js needs to draw attention as overlay.py does
     "colours": colormaps[COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex(),
     "spread": SPREAD,
@@ -46,7 +47,7 @@ def document(
 
     Args:
         template, styles, scripts: files of this package, as ``package/name``; ``{{name}}`` in the template
-            stands for a part.
+            stands for a part, and ``{{head}}`` for what every page begins with.
         data: what the page's scripts read as JSON.
         sources: directives of the policy, further ones or in place of those here.
         parts: HTML.
@@ -65,7 +66,8 @@ def document(
     parts |= {"policy": policy, "style": style, "script": script, "data": _json(data)}
     # in one pass, so that braces in a file name stay what they are; half a surrogate pair, which file
     # names of unknown encoding bring, cannot be written
-    text = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read(template))
+    whole = _read(template).replace("{{head}}", _read(HEAD).rstrip())
+    text = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], whole)
     return Document(text.encode("utf-8", "replace").decode(), parts["policy"])
 
 

@@ -30,6 +30,17 @@ function ranking(rows, chosen) {
   );
 }
 
+/** A photo in a list: its thumbnail, its caption, its name. */
+function photoLink(attributes, thumbnail, text, name) {
+  return make(
+    "a",
+    attributes,
+    make("img", { src: thumbnail, alt: "", width: 56, height: 56, loading: "lazy", decoding: "async" }),
+    make("span", { class: "text", dir: "auto" }, text),
+    make("span", { class: "name" }, name),
+  );
+}
+
 /** All numbers of a caption, a column a word, each number with a bar. */
 function sheet(entry, miniatures) {
   const rows = [["probability", entry.probabilities]];

@@ -17,12 +17,11 @@
     make(
       "li",
       { "aria-setsize": String(found.length), "aria-posinset": String(position + 1) },
-      make(
-        "a",
+      photoLink(
         { href: `${links[i]}.html`, target: "photo", tabindex: "-1", "data-photo": String(i) },
-        make("img", { src: `${links[i]}.jpg`, alt: "", width: 56, height: 56, loading: "lazy", decoding: "async" }),
-        make("span", { class: "text", dir: "auto" }, captions[i] || "(no words)"),
-        make("span", { class: "name" }, names[i]),
+        `${links[i]}.jpg`,
+        captions[i] || "(no words)",
+        names[i],
       ),
     ),
   );

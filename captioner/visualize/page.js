@@ -5,15 +5,7 @@
   const look = readLook(written);
   const page = document.getElementById("page");
   const main = make("main");
-  const links = captions.map((entry, i) =>
-    make(
-      "a",
-      { href: `#${i + 1}` },
-      make("img", { src: entry.thumbnail, alt: "", loading: "lazy" }),
-      make("span", { class: "text", dir: "auto" }, entry.text),
-      make("span", { class: "name" }, entry.name),
-    ),
-  );
+  const links = captions.map((entry, i) => photoLink({ href: `#${i + 1}` }, entry.thumbnail, entry.text, entry.name));
   if (links.length > 1) {
     page.append(make("nav", { "aria-label": "Photos" }, make("ol", {}, links.map((link) => make("li", {}, link)))));
     page.classList.add("many");

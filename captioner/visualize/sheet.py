@@ -56,9 +56,14 @@ def save(figure: Figure, path: str | Path) -> None:
     Raises:
         CaptionerError: the file cannot be written.
     """
-    with picture_file(path) as file, warnings.catch_warnings():
+    with picture_file(path) as file:
+        write_figure(figure, file, Path(path).suffix[1:].lower())
+
+
+def write_figure(figure: Figure, file: BinaryIO, kind: str) -> None:
+    """Write a figure into an open file, in a format such as ``png``."""
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        kind = Path(path).suffix[1:].lower()
         figure.savefig(file, dpi=DPI, format=kind, metadata={"Software": MARK} if kind == "png" else None)
 
 

@@ -11,7 +11,7 @@ from threading import Lock
 from captioner.caption import Caption
 from captioner.visualize.document import STYLES, Document, document
 from captioner.visualize.figure import attention_figure
-from captioner.visualize.sheet import DPI
+from captioner.visualize.sheet import write_figure
 
 _drawing = Lock()  # matplotlib keeps its fonts in one place for all threads
 
@@ -24,7 +24,7 @@ def caption_page(caption: Caption, name: str) -> Document:
     """
     stream = io.BytesIO()
     with _drawing:
-        attention_figure(caption).savefig(stream, dpi=DPI, format="png")
+        write_figure(attention_figure(caption), stream, "png")
     figure = base64.b64encode(stream.getvalue()).decode()
     alt = html.escape(f"For each word of {caption.text!r}, where in the photo the model looked", quote=True)
     text = html.escape(caption.text or "(no words)")
@@ -46,4 +46,9 @@ def error_page(message: str) -> Document:
 
 
 def _page(title: str, content: str) -> Document:
-    return document("web/plain.html", [*STYLES, "web/plain.css"], title=html.escape(title), content=content)
+    return document(
+        "web/plain.html",
+        [*STYLES, "web/docs.css", "web/plain.css"],
+        title=html.escape(title),
+        content=content,
+    )

@@ -4,10 +4,9 @@
 
 /** One photo: ``number`` is its place in the address; it has an answer, an error, or neither yet. */
 function stripItem({ number, name, source }) {
-  const image = make("img", { src: source, alt: "", width: 56, height: 56 });
+  const link = photoLink({ href: `#${number}` }, source, "Waiting\u2026", name);
+  const [image, text] = link.children;
   image.addEventListener("error", () => image.classList.add("unseeable")); // a format that browsers cannot show
-  const text = make("span", { class: "text", dir: "auto" }, "Waiting\u2026");
-  const link = make("a", { href: `#${number}` }, image, text, make("span", { class: "name" }, name));
   const element = make("li", { class: "waiting" }, link);
 
   return {
@@ -16,8 +15,9 @@ function stripItem({ number, name, source }) {
     tell(state, line, thumbnail) {
       element.className = state;
       text.textContent = line;
-      if (thumbnail) image.src = thumbnail;
-      image.classList.toggle("unseeable", image.classList.contains("unseeable") && !thumbnail);
+      if (!thumbnail) return;
+      image.src = thumbnail;
+      image.classList.remove("unseeable");
     },
     mark(current) {
       if (current) link.setAttribute("aria-current", "true");
