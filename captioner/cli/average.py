@@ -66,8 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     from captioner.evaluation.report import read_scores
 
     members = load_members(options.models)
-    given = {name: getattr(options, name) for name in ("notice", "unfamiliar")}
-    kept = {name: value for name, value in given.items() if value is not None}
+    kept = {key: value for key in ("notice", "unfamiliar") if (value := getattr(options, key)) is not None}
     if options.scores is not None:
         kept["scores"], kept["protocol"] = read_scores(options.scores)
     alone = len(members) == 1 and (options.half or kept)

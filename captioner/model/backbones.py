@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, choose
-from captioner.model.timm_networks import PRETRAINED, timm_stages
-from captioner.model.weights import load_weights_into
+from captioner.model.timm_networks import timm_stages
+from captioner.model.weights import PRETRAINED, load_weights_into
 
 Stages = OrderedDict[str, nn.Module]
 

@@ -35,13 +35,12 @@ INVERTED = {
 }
 
 
-def lite_state(name: str, network: nn.Module) -> dict[str, Tensor]:
-    """The weights of a network of ``LITE``, by timm's names.
+def lite_state(file: str, network: nn.Module) -> dict[str, Tensor]:
+    """The weights of a file of :func:`weights_file`, by the names of timm's network.
 
     Raises:
-        CaptionerError: as :func:`weights_file`, or the file is of another network.
+        CaptionerError: the file is of another network.
     """
-    file = weights_file(name)
     held = read_state_dict(file)
     blocks: Any = network.blocks
     places = [(s, b) for s, stage in enumerate(blocks) for b in range(len(stage))]

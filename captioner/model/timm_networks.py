@@ -19,10 +19,9 @@ from captioner.errors import CaptionerError
 from captioner.model.lite_weights import LITE, lite_state, weights_file
 from captioner.model.padding import with_fixed_padding
 from captioner.model.transformer_stages import transformer_stages
-from captioner.model.weights import load_state_into, load_weights_into
+from captioner.model.weights import PRETRAINED, load_state_into, load_weights_into
 
 Stages = OrderedDict[str, nn.Module]
-PRETRAINED = ("pretrained", "imagenet")  # the two words for the weights that a library offers
 NEAR = 4  # names that an error suggests
 
 
@@ -36,7 +35,8 @@ def timm_stages(config: EncoderConfig, load_weights: bool = True) -> Stages:
     assert size is not None, "settled() gives it"
     network = _network(config, size, load_weights)
     if load_weights and config.weights in PRETRAINED and config.name in LITE:
-        load_state_into(network, lite_state(config.name, network), weights_file(config.name))
+        file = weights_file(config.name)
+        load_state_into(network, lite_state(file, network), file)
     elif load_weights and config.weights not in (None, *PRETRAINED):
         load_weights_into(network, str(config.weights))
     if _is_transformer(network):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from captioner.errors import CaptionerError
 
+PRETRAINED = ("pretrained", "imagenet")  # the two words for the weights that a library offers
 CLASSIFIERS = ("classifier.", "fc.", "head.")
 
 

@@ -78,12 +78,12 @@ def _with_rows(checkpoint: Checkpoint, words: int) -> dict[str, Tensor]:
     """The weights, with rows for further words: each near the mean word, and as rare as the rarest."""
     state = dict(checkpoint.model.state_dict())
     more = words - len(checkpoint.vocabulary)
-    for name in PER_WORD:
+    for name in PER_WORD if more else ():
         old = state[name]
-        if more and old.ndim == 1:
-            rows = old[len(SPECIALS) :].min().expand(more)
-        elif more:
-            known = old[len(SPECIALS) :]
+        known = old[len(SPECIALS) :]
+        if old.ndim == 1:
+            rows = known.min().expand(more)
+        else:
             rows = known.mean(0) + 0.1 * known.std(0) * torch.randn(more, old.shape[1])
-        state[name] = torch.cat([old, rows]) if more else old
+        state[name] = torch.cat([old, rows])
     return state

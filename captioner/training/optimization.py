@@ -15,6 +15,7 @@ from captioner.config.training import OptimizerConfig
 from captioner.errors import choose
 from captioner.model.captioner import Captioner
 
+# of which each word has a row
 PER_WORD = ("decoder.embedding.weight", "decoder.word_output.weight", "decoder.word_output.bias")
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -43,9 +44,10 @@ def build_optimizer(
     if encoder_rate is None:
         encoder_rate = config.learning_rate * (0.1 if pretrained else 1.0)
     groups: list[dict[str, Any]] = []
-    rows = per_word(model) if new_words and config.new_words_learning_rate else []
-    if rows:
-        groups.append({"params": rows, "lr": config.new_words_learning_rate, "weight_decay": 0.0})
+    rows, row_rate = [], config.new_words_learning_rate
+    if new_words and row_rate:
+        rows = [model.get_parameter(name) for name in PER_WORD]
+        groups.append({"params": rows, "lr": row_rate, "weight_decay": 0.0})
     parts = ((model.decoder, config.learning_rate), (model.encoder, encoder_rate))
     for part, rate in parts:
         trained = [p for p in part.parameters() if p.requires_grad and not any(p is row for row in rows)]
@@ -56,15 +58,9 @@ def build_optimizer(
     groups = [group for group in groups if group["params"]]
     fused = {} if config.name == "rmsprop" else {"fused": True}
     optimizer = kind(groups, **fused)  # type: ignore[arg-type]
-    if rows:
-        share = config.learning_rate / (config.new_words_learning_rate or 1.0)
-        _hold_back(optimizer, rows, new_words, share)
+    if new_words and row_rate:
+        _hold_back(optimizer, rows, new_words, config.learning_rate / row_rate)
     return optimizer
-
-
-def per_word(model: Captioner) -> list[Tensor]:
-    """The weights of which each word has a row."""
-    return [model.get_parameter(name) for name in PER_WORD]
 
 
 def _hold_back(optimizer: Optimizer, rows: Sequence[Tensor], new_words: int, share: float) -> None:

@@ -114,31 +114,30 @@ class Finder:
     def _only_images(
         self, candidates: Iterable[str], typed: str, written: Written, closed: Sequence[str] = ()
     ) -> Iterator[Path]:
-        known, found = extensions(), False
+        found = False
         for candidate in candidates:
             if os.path.isdir(candidate):
                 continue
-            ending = os.path.splitext(candidate)[1].lower()
             if self._is_excluded(candidate):
                 self.left_out[EXCLUDED] += 1
             elif written.is_figure(candidate):
                 self.left_out[FIGURE] += 1
-            elif ending in known:
+            elif _is_image(candidate):
                 found = True
                 yield Path(candidate)
             else:
-                self.left_out[ending or "without an ending"] += 1
+                self.left_out[_ending(candidate) or "without an ending"] += 1
         yield from map(Path, closed)  # reading them reports why
         if not found and not closed:
-            raise CaptionerError(f"{printable(typed)}: no image in it{self._reason(known)}")
+            raise CaptionerError(f"{printable(typed)}: no image in it{self._reason()}")
 
     def _is_excluded(self, path: str) -> bool:
         name = os.path.basename(path)
         return any(fnmatch.fnmatch(path if "/" in pattern else name, pattern) for pattern in self.exclude)
 
-    def _reason(self, known: Iterable[str]) -> str:
+    def _reason(self) -> str:
         account = f" ({told})" if (told := self.account()) else ""
-        return f", their names end in {', '.join(sorted(known))}{account}"
+        return f", their names end in {', '.join(sorted(extensions()))}{account}"
 
     def account(self) -> str:
         """What was left out, in one line; empty if nothing was."""
@@ -162,8 +161,12 @@ def _fixed_part(pattern: str) -> str:
     return folder or "."
 
 
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
 def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in extensions()
+    return _ending(name) in extensions()
 
 
 def _is_hidden(name: str) -> bool:
