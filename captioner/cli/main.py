@@ -53,19 +53,33 @@ def _run(given: list[str]) -> int:
             return 0
         # each command imports what it needs: torch alone takes seconds
         command = import_module(f"captioner.cli.{given[0]}")
-        status: int = command.run(given[1:])
+        return int(command.run(given[1:]))
+    except (Exception, KeyboardInterrupt) as error:
+        status = _reported(error)
+        if status is None:
+            raise
         return status
-    except CaptionerError as error:
+
+
+def _reported(error: BaseException) -> int | None:
+    """The exit status of a command that this ended, which it tells; None for a bug."""
+    stopped = _interrupt_behind(error)
+    if stopped is not None:
+        print(f"captioner: {str(stopped) or 'interrupted'}", file=sys.stderr)
+        return stopped.status if isinstance(stopped, Stopped) else INTERRUPTED
+    if isinstance(error, CaptionerError):
         print(f"captioner: {error}", file=sys.stderr)
         return BAD_INPUT
-    except Stopped as stopped:
-        print(f"captioner: {stopped}", file=sys.stderr)
-        return stopped.status
-    except KeyboardInterrupt:
-        print("captioner: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader, head for one, has seen enough
+    if isinstance(error, BrokenPipeError):  # the reader, head for one, has seen enough
         return 1
+    return None
+
+
+def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt that ended the command, also where a library's clean-up failed in its wake."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def _settle_output() -> None:

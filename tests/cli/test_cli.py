@@ -24,7 +24,9 @@ import captioner
 from captioner.cli import train as train_command
 from captioner.cli.main import COMMANDS, main
 from captioner.config.search import SearchConfig
+from captioner.errors import CaptionerError
 from captioner.metrics import coco
+from captioner.system.signals import Stopped
 
 
 class Outcome(NamedTuple):
@@ -147,6 +149,31 @@ def test_interruption_is_told_without_a_traceback(run: Command, monkeypatch: pyt
 
     monkeypatch.setattr(train_command, "run", interrupted)
     assert run("train") == (130, "", "captioner: interrupted\n")
+
+
+@pytest.mark.parametrize("wake", [AttributeError("no save_nargs"), CaptionerError("the header is damaged")])
+def test_interruption_is_told_where_clean_up_fails_in_its_wake(
+    run: Command, monkeypatch: pytest.MonkeyPatch, wake: Exception
+) -> None:
+    """As argparse's and omegaconf's does when the signal lands within."""
+
+    def interrupted(_: object) -> None:
+        try:
+            raise Stopped(15, "stopped; resume with --resume")
+        finally:
+            raise wake
+
+    monkeypatch.setattr(train_command, "run", interrupted)
+    assert run("train") == (143, "", "captioner: stopped; resume with --resume\n")
+
+
+def test_bug_keeps_its_traceback(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: object) -> None:
+        raise AttributeError("no such thing")
+
+    monkeypatch.setattr(train_command, "run", failing)
+    with pytest.raises(AttributeError, match="no such thing"):
+        run("train")
 
 
 # --- caption --------------------------------------------------------------------------------------

@@ -34,18 +34,19 @@ from captioner.training.loop import train
 from captioner.training.run_folder import load_resume_state
 
 PATIENCE = 300  # seconds after which a run hangs
+FAILED = 99  # exit status of a process that an exception ended
 SAME = ("model.safetensors", "metrics.jsonl")  # files that must be equal to the byte
 
 
 def forked(call: Callable[[], object]) -> int:
-    """Call it in a process of its own, which ends with it; returns the process's id."""
+    """Call it in a process of its own, whose exit status is the number it returns; returns its id."""
     process = os.fork()
     if process:
         return process
-    status = 1
+    status = FAILED
     try:
-        call()
-        status = 0
+        returned = call()
+        status = returned if isinstance(returned, int) else 0
     except KeyboardInterrupt as end:
         status = end.status if isinstance(end, Stopped) else 130
     except BaseException:
