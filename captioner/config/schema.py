@@ -112,7 +112,10 @@ class EvaluateConfig:
     batch_size: int = value(SEARCHED_TOGETHER, "images at a time", low=1, high=LARGEST_BATCH)
     grounding: bool = value(False, "also measure how far the attention maps can be believed")
     deletion_images: int = value(1000, "at most, for the part of it that deletes locations", low=1)
-    deletion_seed: int = value(0, "of these images and of the random locations")
+    deletion_seed: int = value(0, "of these images, of the random locations and of the mosaics")
+    mosaics: int = value(
+        250, "of four images each, at most, for the part of it that asks which of them a word looks at", low=0
+    )
     overwrite: bool = value(False, OVERWRITE)
 
 

@@ -16,7 +16,8 @@ from captioner.data.records import Record
 from captioner.decoding.hypotheses import Hypothesis
 from captioner.errors import CaptionerError
 from captioner.evaluation.captions import caption_together
-from captioner.evaluation.grounding.report import AttentionReport, Subject, attention_report
+from captioner.evaluation.grounding.report import AttentionReport, attention_report
+from captioner.evaluation.grounding.subject import Subject
 from captioner.evaluation.references import References
 from captioner.features.split import encode_split
 from captioner.kernels.compiler import use_compiler
@@ -84,8 +85,12 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
                 device,
                 size,
                 progress,
+                config.search,
+                config.run.workers,
             )
-            grounding = attention_report(subject, hypotheses, config.deletion_images, config.deletion_seed)
+            grounding = attention_report(
+                subject, hypotheses, config.deletion_images, config.deletion_seed, config.mosaics
+            )
     texts = [vocabulary.text(h.words) for h in hypotheses]
     coco = coco_scores(texts, [record.captions for record in records])
     found = {**References(records, vocabulary).scores(hypotheses, evaluated()), **coco.values}

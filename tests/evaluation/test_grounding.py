@@ -304,7 +304,8 @@ def test_data_without_boxes_has_the_rest_of_the_report(config: EvaluateConfig, t
     assert (without.captions, without.references, without.identified) == ({}, {}, None)
     assert without.entropy == pytest.approx(with_boxes.entropy)
     assert "pointing" not in "\n".join(as_lines(without))
-    assert len(grounding_figure(without).axes) == 1
+    assert len(grounding_figure(without).axes) == 2  # mosaics, deletion
+    assert len(grounding_figure(replace(without, mosaics=None)).axes) == 1
 
 
 def test_command_prints_and_writes_the_report(
@@ -323,7 +324,8 @@ def test_command_prints_and_writes_the_report(
     assert "deleting locations" in printed and "grounding.png" in printed
     written = json.loads((out / "scores.json").read_text())["grounding"]
     assert written.keys() == {
-        *("captions", "identified", "references", "entropy", "moved", "apart", "deletion", "deletion_seed")
+        *("captions", "identified", "references", "entropy", "moved", "apart", "deletion", "deletion_seed"),
+        "mosaics",
     }
     colour = written["references"]["colour"]
     assert colour.keys() == {"words", "pointing", "near", "mass"}

@@ -82,7 +82,7 @@ def deletion_drops(
         order = torch.cat([at.step.alpha.float()[:, None], noise[:, t]], dim=1)
         rank = order.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
         deleted = torch.cat([rank < count for count in counts], dim=1)
-        drop = _drops(decoder, at, deleted).view(len(captions), len(counts), 1 + DRAWS)
+        drop = log_prob_drops(decoder, at, deleted).view(len(captions), len(counts), 1 + DRAWS)
         drop = torch.stack([drop[..., 0], drop[..., 1:].mean(-1)], dim=-1)
         total += drop.cpu().double() * at.alive.cpu()[:, None, None]
     return total
@@ -111,7 +111,7 @@ def summarize(drops: Tensor, words: Sequence[int], shares: Sequence[float] = SHA
     return Deletion(tuple(shares), attended, random, tuple(ratio), tuple(interval), len(drops), sum(words))
 
 
-def _drops(decoder: Decoder, at: ReplayStep, deleted: Tensor) -> Tensor:
+def log_prob_drops(decoder: Decoder, at: ReplayStep, deleted: Tensor) -> Tensor:
     """Drop of the word's log probability for every deletion ``(images, deletions, locations)``."""
     images, deletions, _ = deleted.shape
     rows = Rows.full(images, deletions, deleted.device)

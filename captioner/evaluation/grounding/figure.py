@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from captioner.evaluation.grounding.deletion import Deletion
+from captioner.evaluation.grounding.mosaics import GridPointing
 from captioner.evaluation.grounding.placement import Placement, VersusChance
 from captioner.evaluation.grounding.report import AttentionReport
 from captioner.visualize.sheet import FAINT, INK, save, sheet
@@ -18,8 +19,8 @@ BAR = 0.26  # of the room of a class
 
 
 def grounding_figure(report: AttentionReport) -> Figure:
-    """Draw pointing game and mass in the box by word class, where there are boxes, and the deletion curve."""
-    panels = 3 if report.captions else 1
+    """Draw maps against boxes by word class, where there are boxes, maps of mosaics, and deletion."""
+    panels = 1 + 2 * bool(report.captions) + (report.mosaics is not None)
     figure = sheet(0.6 + PANEL * panels, HEIGHT, layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     if report.captions:
@@ -36,6 +37,8 @@ def grounding_figure(report: AttentionReport) -> Figure:
             borderaxespad=0,
             handletextpad=0.4,
         )
+    if report.mosaics is not None:
+        _draw_mosaics(axes[-2], report.mosaics)
     _draw_curve(axes[-1], report.deletion)
     note = (
         f"normalized entropy {report.entropy:.2f}    moved from word to word {100 * report.moved:.0f} %    "
@@ -71,6 +74,28 @@ def _draw_bars(axes: Axes, title: str, placed: dict[str, Placement], measure: st
     axes.set_ylim(0, 118)
     axes.set_yticks(range(0, 101, 25))
     axes.set_xticks(range(len(placed)), [f"{kind}\n{p.words}" for kind, p in placed.items()])
+
+
+def _draw_mosaics(axes: Axes, found: GridPointing) -> None:
+    """Peak and mass in the word's own quadrant, with intervals, beside chance, in percent."""
+    shares = (found.peak, found.mass)
+    for i, (label, colour) in enumerate((("model", MODEL), ("shuffled", SHUFFLED), ("uniform", UNIFORM))):
+        values = [100 * (getattr(one, label) or 0) for one in shares]
+        places = [x + (i - 1) * BAR for x in range(len(values))]
+        reach = None if i else [[100 * abs(s.interval[k] - s.model) for s in shares] for k in (0, 1)]
+        style = {"elinewidth": 0.9, "capsize": 2.5}
+        bars = axes.bar(
+            places, values, BAR * 0.92, color=colour, label=label, yerr=reach, ecolor=INK, error_kw=style
+        )
+        texts = [f"{v:.0f}" for v in values]
+        axes.bar_label(bars, texts, fontsize=7.5, color=FAINT if i else INK, padding=1)
+    _style(axes, "Own image of four", "% of words, of a word's attention")
+    axes.set_ylim(0, 118)
+    axes.set_yticks(range(0, 101, 25))
+    axes.set_xticks(range(2), ["peak", "mass"])
+    axes.set_xlabel(f"{found.words} words of {found.mosaics} mosaics", fontsize=8.5)
+    if not any(other.get_legend() for other in axes.figure.axes):
+        axes.legend(fontsize=7.5, frameon=False, labelcolor=INK, loc="upper left", ncols=3, handlelength=0.9)
 
 
 def _draw_curve(axes: Axes, deletion: Deletion) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from captioner.data.photos.image import load_image
 from captioner.data.photos.preprocess import Preprocess
@@ -16,15 +14,12 @@ from captioner.decoding.hypotheses import Hypothesis
 from captioner.decoding.replay import attention_of
 from captioner.errors import CaptionerError
 from captioner.evaluation.grounding.deletion import Deletion, deletion_drops, summarize
+from captioner.evaluation.grounding.grid_pointing import grid_pointing
 from captioner.evaluation.grounding.measures import apart, moved, normalized_entropy
+from captioner.evaluation.grounding.mosaics import GridPointing
 from captioner.evaluation.grounding.naming import Named, named_in_caption, named_in_reference, word_kinds
 from captioner.evaluation.grounding.placement import PlacedWord, Placement, placements
-from captioner.features.split import Split, gather
-from captioner.model.captioner import Captioner
-from captioner.system.terminal import no_bar
-from captioner.vocabulary import Vocabulary
-
-T = TypeVar("T")
+from captioner.evaluation.grounding.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,8 @@ class AttentionReport:
         moved: share of the attention that moves from a word to the next.
         apart: total variation distance of a word's map from its caption's mean map.
         deletion: what looking there was worth to the word.
-        deletion_seed: of the random locations.
+        deletion_seed: of the random locations, and of the mosaics.
+        mosaics: whether a word's map tells which of four images the word is of; None where no word could.
     """
 
     captions: dict[str, Placement]
@@ -51,50 +47,22 @@ class AttentionReport:
     apart: float
     deletion: Deletion
     deletion_seed: int
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The model whose maps are measured, and the split that it looked at.
-
-    Attributes:
-        preprocess: what the model sees of a photo.
-        batch_size: images, or captions.
-        progress: whether bars are shown.
-    """
-
-    model: Captioner
-    split: Split
-    vocabulary: Vocabulary
-    preprocess: Preprocess
-    device: torch.device
-    batch_size: int = 32
-    progress: bool = False
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        rows, columns = self.model.encoder.grid
-        return rows, columns
-
-    @torch.inference_mode()
-    def annotations(self, images: Sequence[int]) -> Tensor:
-        """``(images, locations, features)`` of some of the split's images."""
-        return self.model.encoder.tail(gather(self.split.features, images).to(self.device))
-
-    def batches(self, items: Sequence[T], title: str) -> Iterable[Sequence[T]]:
-        """The items a batch at a time, with a bar of this title."""
-        batches = [items[i : i + self.batch_size] for i in range(0, len(items), self.batch_size)]
-        return tqdm(batches, title, unit="batch", leave=False, disable=no_bar(self.progress))
+    mosaics: GridPointing | None = None
 
 
 def attention_report(
-    subject: Subject, hypotheses: Sequence[Hypothesis], deletion_images: int = 1000, deletion_seed: int = 0
+    subject: Subject,
+    hypotheses: Sequence[Hypothesis],
+    deletion_images: int = 1000,
+    deletion_seed: int = 0,
+    mosaics: int = 250,
 ) -> AttentionReport:
     """Measure the maps of the captions that the model wrote, and where there are boxes the references' too.
 
     Args:
         hypotheses: the split's captions, with attention.
         deletion_images: deletion is measured on at most this many images, drawn by ``deletion_seed``.
+        mosaics: at most this many are shown, likewise.
 
     Raises:
         CaptionerError: the encoder has one location, or no caption has a word.
@@ -114,6 +82,7 @@ def attention_report(
         _mean([apart(m) for m in maps]),
         _deletion(subject, [h.words for h in hypotheses], deletion_images, deletion_seed),
         deletion_seed,
+        grid_pointing(subject, mosaics, deletion_seed),
     )
 
 

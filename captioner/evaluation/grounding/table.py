@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
+from captioner.evaluation.grounding.mosaics import GridPointing
 from captioner.evaluation.grounding.report import AttentionReport
 
+MOSAIC_COLUMNS = ("model", "from", "to", "uniform", "shuffled", "position")
 COLUMNS = ("pointing", "uniform", "shuffled", "near", "mass", "uniform", "shuffled", "words")
 
 
@@ -24,6 +26,8 @@ def as_lines(report: AttentionReport) -> list[str]:
                 values = (*found, p.mass.model, p.mass.uniform, p.mass.shuffled)
                 lines.append(_row(kind, [*map(_percent, values), str(p.words)]))
             lines.append("")
+    if report.mosaics is not None:
+        lines += [*_mosaic_lines(report.mosaics), ""]
     deletion = report.deletion
     lines.append("deleting locations lowers a word's log probability by")
     lines.append(_row("share", [f"{100 * share:g} %" for share in deletion.shares]))
@@ -37,7 +41,23 @@ def as_lines(report: AttentionReport) -> list[str]:
     return lines
 
 
-def _row(name: str, cells: Sequence[str]) -> str:
+def _mosaic_lines(found: GridPointing) -> list[str]:
+    lines = [
+        f"attention in the own quadrant, {found.words} words of {found.mosaics} mosaics of four images, in %",
+        _row("", MOSAIC_COLUMNS),
+    ]
+    for name, share in (("peak", found.peak), ("mass", found.mass)):
+        values = (share.model, *share.interval, share.uniform, share.shuffled, share.position)
+        lines.append(_row(name, map(_percent, values)))
+    low, high = map(_percent, found.needed_interval)
+    lines.append(
+        f"deleting it costs the word {found.own:.3f}, deleting another {found.others:.3f}; its own costs "
+        f"most for {_percent(found.needed)} % ({low} to {high}; by chance 25)"
+    )
+    return lines
+
+
+def _row(name: str, cells: Iterable[str]) -> str:
     return f"{name:<10}" + "".join(f"{cell:>9}" for cell in cells)
 
 

@@ -1,0 +1,185 @@
+"""Four images in one: whether a word's map stands on the image that the word is of. Needs no boxes.
+
+After the grid pointing game of Böhle et al. 2021 (arXiv 2104.00032). Images of the split are shown in twos by
+twos. A content word of the model's own caption counts if the references of exactly one of the four hold it:
+its map should be in that image's quadrant, and deleting the quadrant should cost the word more than deleting
+another does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from captioner.data.photos.image import Source
+from captioner.data.photos.preprocess import Preprocess
+from captioner.data.records import Box, Record
+from captioner.decoding.replay import ReplayStep
+from captioner.evaluation.grounding.function_words import FUNCTION_WORDS
+from captioner.evaluation.grounding.measures import covered, of_other_images, peaks
+from captioner.vocabulary import tokenize
+
+QUADRANTS: tuple[Box, ...] = ((0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1))
+RESAMPLES = 1000
+
+
+class QuadrantWord(NamedTuple):
+    """A word that only one image of its mosaic can have given.
+
+    Attributes:
+        mosaic, quadrant: their numbers.
+        map: of the word, ``(locations,)``.
+        drops: of its log probability when each quadrant is deleted, in nats, ``(4,)``.
+    """
+
+    mosaic: int
+    quadrant: int
+    map: Tensor
+    drops: Tensor
+
+
+@dataclass(frozen=True)
+class QuadrantShare:
+    """A mean over words, and what it would be by chance, each from 0 to 1.
+
+    Attributes:
+        model: of the words' own maps.
+        interval: its 95 % bootstrap interval over mosaics.
+        uniform: of a map of equal weights.
+        shuffled: of the maps of other mosaics' words, their expected value; None with one mosaic.
+        position: of the mean map of all words, which knows where in a mosaic words look, but not which word.
+    """
+
+    model: float
+    interval: tuple[float, float]
+    uniform: float
+    shuffled: float | None
+    position: float
+
+
+@dataclass(frozen=True)
+class GridPointing:
+    """Whether maps tell which of four images a word is of.
+
+    Attributes:
+        mosaics, words: how many there were, and how many words counted.
+        peak: the map's highest cell lies in the word's own quadrant.
+        mass: share of the attention in it.
+        own, others: mean drop of a word's log probability, in nats, when its own quadrant's locations are
+            deleted, and when another's are.
+        needed: share of the words for which deleting their own quadrant costs most; by chance a quarter.
+        needed_interval: its 95 % bootstrap interval over mosaics.
+    """
+
+    mosaics: int
+    words: int
+    peak: QuadrantShare
+    mass: QuadrantShare
+    own: float
+    others: float
+    needed: float
+    needed_interval: tuple[float, float]
+
+
+def draw_mosaics(images: int, most: int, seed: int) -> list[list[int]]:
+    """The numbers of the images of each mosaic, four different ones; no image is in two mosaics."""
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed)).tolist()
+    return [order[first : first + 4] for first in range(0, images - 3, 4)][:most]
+
+
+def mosaic_of(records: Sequence[Record], preprocess: Preprocess) -> Record:
+    """Four images, each as the model would see it alone at half the side, with the captions of none."""
+    sources: list[Source] = [record.source for record in records]
+    return Record(" ".join(str(r.image_id) for r in records), partial(_drawn, sources, preprocess), ())
+
+
+def _drawn(sources: Sequence[Source], preprocess: Preprocess) -> Image.Image:
+    side = preprocess.image_size
+    sheet = Image.new("RGB", (2 * side, 2 * side))
+    for source, (left, top, _, _) in zip(sources, QUADRANTS):
+        sheet.paste(preprocess.view(source).square, (round(2 * side * left), round(2 * side * top)))
+    return sheet
+
+
+def telling_words(words: Sequence[str], records: Sequence[Record]) -> list[tuple[int, int]]:
+    """The places of a caption's words that one image alone can have given, each with its number."""
+    said = [{word for caption in record.captions for word in tokenize(caption)} for record in records]
+    found = []
+    for place, word in enumerate(words):
+        holders = [number for number, of_image in enumerate(said) if word in of_image]
+        if len(holders) == 1 and word not in FUNCTION_WORDS:
+            found.append((place, holders[0]))
+    return found
+
+
+def quadrants(grid: tuple[int, int]) -> Tensor:
+    """Which share of each cell lies in each quadrant, ``(4, locations)`` float64."""
+    return covered(torch.tensor(QUADRANTS, dtype=torch.float64), grid)
+
+
+def quadrant_drops(
+    steps: Sequence[ReplayStep], grid: tuple[int, int], drops: Callable[[ReplayStep, Tensor], Tensor]
+) -> Tensor:
+    """Drop of every word's log probability for each quadrant that is deleted, ``(images, words, 4)``.
+
+    Cells that two quadrants share are kept, so that all four deletions are of equally many.
+
+    Args:
+        drops: of a step and of ``(images, deletions, locations)`` booleans.
+    """
+    whole = quadrants(grid) == 1
+    found = []
+    for at in steps:
+        deleted = whole.to(at.word.device).expand(len(at.word), -1, -1)
+        found.append(drops(at, deleted).cpu().double())
+    return torch.stack(found, dim=1) if found else torch.zeros(0, 0, len(QUADRANTS))
+
+
+def summarize_mosaics(words: Sequence[QuadrantWord], grid: tuple[int, int], mosaics: int) -> GridPointing:
+    """Means over the words, at least one, with their intervals."""
+    maps = torch.stack([w.map for w in words]).double()
+    image, quadrant = (torch.tensor([w[i] for w in words]) for i in (0, 1))
+    drops = torch.stack([w.drops for w in words]).double()
+    region = quadrants(grid)[quadrant]
+    own = drops.gather(1, quadrant[:, None])[:, 0]
+    needed = (drops.argmax(1) == quadrant).double()
+    return GridPointing(
+        mosaics,
+        len(words),
+        _share(peaks(maps), peaks(maps.mean(0, keepdim=True)), region, image),
+        _share(maps, maps.mean(0, keepdim=True), region, image),
+        float(own.mean()),
+        float((drops.sum(1) - own).mean() / 3),
+        float(needed.mean()),
+        _interval(needed, image),
+    )
+
+
+def _share(maps: Tensor, position: Tensor, region: Tensor, image: Tensor) -> QuadrantShare:
+    shares = (maps * region).sum(-1)
+    shuffled = (of_other_images(maps, image) * region).sum(-1)
+    return QuadrantShare(
+        float(shares.mean()),
+        _interval(shares, image),
+        float(region.mean()),
+        None if shuffled.isnan().all() else float(shuffled.nanmean()),
+        float((position * region).sum(-1).mean()),
+    )
+
+
+def _interval(values: Tensor, image: Tensor) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean of values, whose mosaics are drawn again."""
+    _, group = image.unique(return_inverse=True)
+    groups = int(group.max()) + 1
+    sums = values.new_zeros(groups).index_add(0, group, values)
+    counts = torch.bincount(group, minlength=groups)
+    picks = torch.randint(groups, (RESAMPLES, groups), generator=torch.Generator().manual_seed(0))
+    means = sums[picks].sum(1) / counts[picks].sum(1)
+    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=means.dtype)).tolist()
+    return low, high
