@@ -1,9 +1,9 @@
-"""Starting from a trained model: its weights, and words that its vocabulary gains from new captions."""
+"""Starting from a trained model or a state: weights, and words that a vocabulary gains from new captions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,6 +56,23 @@ def start_from(config: TrainConfig, path: str, records: Sequence[Record]) -> Sta
         reason = str(error).splitlines()[1].strip()
         raise CaptionerError(f"init: the model of {path} is not of this configuration ({reason})") from error
     return Start(vocabulary, model, len(vocabulary) - len(known), told)
+
+
+def start_with(config: TrainConfig, saved: dict[str, Any]) -> Start:
+    """The vocabulary and the model of a run's state; no other file decides on them.
+
+    Raises:
+        CaptionerError: the state is not of this configuration.
+    """
+    try:
+        data = saved["data"]
+        vocabulary = Vocabulary(data["words"], data["unit"])
+        model = build_model(config, len(vocabulary), load_encoder_weights=False)
+        model.load_state_dict(saved["model"])
+        return Start(vocabulary, model, data["new_words"])
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CaptionerError(f"resume: the state is of another run ({reason})") from error
 
 
 def grown(known: Vocabulary, records: Sequence[Record], config: VocabularyConfig) -> tuple[Vocabulary, str]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captioner.checkpoint.file import Checkpoint
+from captioner.checkpoint.file import Checkpoint, load_checkpoint
 from captioner.config.model import ModelConfig
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
@@ -29,6 +29,7 @@ from captioner.training.loss import Loss, caption_loss
 from captioner.training.progress import Progress, Sums, repeatable
 from captioner.training.reporting import epoch_line, gain, setup_line, start_line
 from captioner.training.run_folder import (
+    MODEL_FILE,
     RESUME_FILE,
     Saver,
     begun,
@@ -41,6 +42,7 @@ from captioner.training.run_folder import (
 )
 from captioner.training.setup import Setup, check_training, prepare
 from captioner.training.state import TrainingState, build_state, restore
+from captioner.training.trained_on import check_words
 
 Report = Callable[[str], None]
 
@@ -60,8 +62,8 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
         What the run worked on. Its model has the last weights; the best ones are in the model file.
 
     Raises:
-        CaptionerError: the configuration or the data is wrong, the folder cannot be written, or the loss
-            is no longer finite.
+        CaptionerError: the configuration or the data is wrong, a resumed run's data is not what it was, the
+            folder cannot be written, or the loss is no longer finite.
         Stopped: a signal has arrived.
     """
     check_training(config)
@@ -74,10 +76,14 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
             if config.overwrite:
                 remove_run(output)
             write_config(config, output)
-        setup = prepare(config, device)
+        saved = load_resume_state(output / RESUME_FILE) if resume and begun(output) else None
+        setup = prepare(config, device, saved)
         state = build_state(config, setup, device)
-        if resume and begun(output):
-            restore(state, load_resume_state(output / RESUME_FILE))
+        if saved is not None:
+            if "data" not in saved and (output / MODEL_FILE).exists():
+                check_words(load_checkpoint(output / MODEL_FILE).vocabulary, setup.vocabulary)
+            restore(state, saved)
+            del saved  # as large as the weights and the optimizer's state
             write_config(config, output)
         saver = Saver(state, output, config.training.save_minutes)
         report(setup_line(setup))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -18,8 +19,9 @@ from captioner.features.captioned import CaptionedSplit
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import build_encoder
-from captioner.training.adaptation import Start, start_from
+from captioner.training.adaptation import Start, start_from, start_with
 from captioner.training.self_critical import check_self_critical
+from captioner.training.trained_on import check_same
 from captioner.vocabulary import Vocabulary
 
 
@@ -42,20 +44,27 @@ class Setup:
     told: str = ""
 
 
-def prepare(config: TrainConfig, device: torch.device) -> Setup:
+def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | None = None) -> Setup:
     """Read the data, count the vocabulary on the training split, build the model, encode the images.
 
     With ``init`` the weights are those of its model, and the vocabulary too, which may grow.
 
+    Args:
+        saved: the state of a run to go on with, whose vocabulary and weights are taken instead.
+
     Raises:
-        CaptionerError: whatever is wrong with the data or the configuration.
+        CaptionerError: whatever is wrong with the data or the configuration, or the data is not that of
+            ``saved``.
     """
 
     def encoded(records: list[Record], title: str) -> Split:
         return encode_split(model.encoder, config.encoder, records, config.run, device, title)
 
     train, val = load_split(config.data, "train"), load_split(config.data, "val")
-    if config.init is not None:
+    if saved is not None and "data" in saved:  # states of before do not know their data
+        check_same(saved["data"], train, val, config.vocabulary if config.init is None else None)
+        start = start_with(config, saved)
+    elif config.init is not None:
         start = start_from(config, config.init, train)
     else:
         counted = count_vocabulary(train, config.vocabulary)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from captioner.training.optimization import build_optimizer, build_schedule
 from captioner.training.progress import Progress
 from captioner.training.self_critical import SelfCritical, caption_reward
 from captioner.training.setup import Setup
+from captioner.training.trained_on import trained_on
 
 
 @dataclass
@@ -35,6 +36,7 @@ class TrainingState:
     device: torch.device
     self_critical: SelfCritical | None = None  # the second phase's loss
     average: AveragedModel | None = None  # of the weights over the last steps
+    data: dict[str, Any] = field(default_factory=dict)  # what it is trained on
 
     @property
     def kept(self) -> Captioner:
@@ -58,13 +60,15 @@ def build_state(config: TrainConfig, setup: Setup, device: torch.device) -> Trai
         reward = caption_reward(setup.train.records, setup.vocabulary, phase.bleu_weight)
         critic = SelfCritical(phase, config.search, setup.vocabulary.words, reward)
     average = averaged(model, options.average) if options.average else None
-    return TrainingState(model, optimizer, schedule, baseline, Progress(), device, critic, average)
+    data = trained_on(setup.vocabulary, setup.new_words, setup.train.photos.records, setup.val.records)
+    return TrainingState(model, optimizer, schedule, baseline, Progress(), device, critic, average, data)
 
 
 def snapshot(state: TrainingState) -> dict[str, Any]:
     """Tensors and plain values from which :func:`restore` resumes bit by bit."""
     cuda = state.device.type == "cuda"
     return {
+        "data": state.data,
         "model": state.model.state_dict(),
         "average": None if state.average is None else state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),

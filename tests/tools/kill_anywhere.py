@@ -91,7 +91,7 @@ def check(run: Path, reference: Path) -> None:
     for name in SAME:
         assert (run / name).read_bytes() == (reference / name).read_bytes(), f"{run / name} differs"
     one, other = (load_resume_state(folder / "resume.pt") for folder in (run, reference))
-    for part in ("model", "optimizer", "schedule", "baseline", "random"):
+    for part in ("data", "model", "optimizer", "schedule", "baseline", "random"):
         assert equal(one[part], other[part]), f"{part} of {run / 'resume.pt'} differs"
     left = [*run.glob(".*"), *run.with_name(f"{run.name}-home").glob("cache/*/.*")]
     assert left == [], f"{left} are left"

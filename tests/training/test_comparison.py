@@ -17,8 +17,10 @@ from torch.nn import functional as F
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.cli.main import main
+from captioner.config.data import DataConfig
 from captioner.config.model import DecoderConfig, GRUConfig, LSTMConfig, SoftAttentionConfig
 from captioner.config.schema import SCHEMAS, CompareConfig
+from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.features.captioned import CaptionedSplit
 from captioner.features.split import encode_split
@@ -364,6 +366,20 @@ def test_finished_comparison_is_only_reported_again(finished: Path, capsys, monk
     assert command(finished) == 0
     assert "3 runs, 3 of them finished" in capsys.readouterr().out
     assert (finished / "report.md").read_text() == before
+
+
+def test_results_of_other_data_are_refused(finished: Path, capsys, monkeypatch) -> None:
+    load = cell_runs.load_split
+
+    def reworded(config: DataConfig, split: str) -> list[Record]:
+        first, *rest = load(config, split)
+        return [replace(first, captions=first.captions[::-1]), *rest]
+
+    monkeypatch.setattr(cell_runs, "load_split", reworded)
+    assert command(finished) == 2
+    line = capsys.readouterr().err
+    assert "lstm-16-seed0 was trained and measured on other images or captions" in line
+    assert line.startswith("captioner: output: ") and line.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ from captioner.training.comparison.results import BASELINE, Row
 from captioner.training.loop import train
 from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
 from captioner.training.setup import Setup
+from captioner.training.trained_on import digest_of
 
 CELLS = {  # by the name that reports use: the overrides of captioner train
     "vanilla": ("cell=vanilla",),
@@ -60,6 +61,7 @@ class Run:
     Attributes:
         tables: of ``config.equal``, those that include it.
         parameters: weights of the decoder.
+        data: a digest of all images' names, sizes and captions.
     """
 
     tables: tuple[str, ...]
@@ -67,6 +69,7 @@ class Run:
     parameters: int
     config: TrainConfig
     folder: Path
+    data: str
 
 
 def plan(config: CompareConfig) -> list[Run]:
@@ -78,7 +81,8 @@ def plan(config: CompareConfig) -> list[Run]:
     _check(config)
     cells = {name: _cell(name) for name in config.cells}
     base = TrainConfig(**{field.name: getattr(config, field.name) for field in fields(TrainConfig)})
-    size = _vocabulary_size(base)
+    train, val = (load_split(base.data, split) for split in ("train", "val"))
+    size, data = len(count_vocabulary(train, base.vocabulary)), digest_of(train, val)
     with torch.device("meta"):
         features = build_encoder(base.encoder, load_weights=False).features
     wanted = decoder_parameters(replace(base, cell=cells[BASELINE]), features, size)
@@ -98,7 +102,7 @@ def plan(config: CompareConfig) -> list[Run]:
             output=None,
         )
         folder = Path(str(config.output)) / RUNS / f"{name}-{width}-seed{seed}"
-        runs.append(Run(of_run, name, decoder_parameters(run, features, size), run, folder))
+        runs.append(Run(of_run, name, decoder_parameters(run, features, size), run, folder, data))
     return runs
 
 
@@ -106,7 +110,7 @@ def finished_row(run: Run) -> Row | None:
     """What a finished run gave; None if it has not finished.
 
     Raises:
-        CaptionerError: its folder holds a run with other settings.
+        CaptionerError: its folder holds a run with other settings, or one on other data.
     """
     file = run.folder / CONFIG_FILE
     if not file.is_file():
@@ -120,7 +124,15 @@ def finished_row(run: Run) -> Row | None:
                 "choose another output for another comparison"
             )
     result = run.folder / RESULT_FILE
-    return Row(**json.loads(result.read_text(encoding="utf-8"))) if result.is_file() else None
+    if not result.is_file():
+        return None
+    values = json.loads(result.read_text(encoding="utf-8"))
+    if values.pop("data", run.data) != run.data:  # results of before do not know theirs
+        raise CaptionerError(
+            f"output: {run.folder} was trained and measured on other images or captions; "
+            "give the comparison its own data back, or choose another output"
+        )
+    return Row(**values)
 
 
 def carry_out(run: Run) -> Row:
@@ -132,7 +144,7 @@ def carry_out(run: Run) -> Row:
     values, missing = measure(run.config, setup, run.folder)
     options = run.config
     row = Row(run.cell, options.decoder.hidden_size, run.parameters, options.training.seed, values, missing)
-    write_whole(run.folder / RESULT_FILE, json.dumps(asdict(row), indent=1) + "\n")
+    write_whole(run.folder / RESULT_FILE, json.dumps({**asdict(row), "data": run.data}, indent=1) + "\n")
     (run.folder / RESUME_FILE).unlink(missing_ok=True)  # larger than all else, and not needed any more
     return row
 
@@ -180,10 +192,6 @@ def _cell(name: str) -> CellConfig:
     values = compose_plain("train", CELLS[name])["cell"]
     cell: CellConfig = from_plain(choose(SCHEMAS["cell"], values["name"], "cell"), values, "cell")
     return cell
-
-
-def _vocabulary_size(config: TrainConfig) -> int:
-    return len(count_vocabulary(load_split(config.data, "train"), config.vocabulary))
 
 
 def _settings(values: Any, place: str = "") -> dict[str, object]:

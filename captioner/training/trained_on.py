@@ -1,0 +1,157 @@
+"""What a run is trained on, as its state keeps it: its words, and every image's name, size and captions.
+
+Weights, optimizer and the place within an epoch mean something else with other data. A run therefore goes on
+with the words that it began with, and only if its images and captions are still the same. Where the files
+lie does not matter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captioner.config.data import VocabularyConfig
+from captioner.data.records import Record
+from captioner.data.words import count_vocabulary
+from captioner.errors import CaptionerError
+from captioner.vocabulary import SPECIALS, Vocabulary
+
+SPLITS = {"train": "training", "val": "validation"}
+WHAT_TO_DO = "give the run its own data back, or start another one from its model with init=RUN"
+
+
+def trained_on(
+    vocabulary: Vocabulary, new_words: int, train: Sequence[Record], val: Sequence[Record]
+) -> dict[str, Any]:
+    """Plain values and tensors, small enough to be written at each save.
+
+    Args:
+        new_words: how many of the vocabulary's last words the model of ``init`` did not know.
+    """
+    return {
+        "words": list(vocabulary.words[len(SPECIALS) :]),
+        "unit": vocabulary.unit,
+        "new_words": new_words,
+        "splits": {
+            split: {
+                "names": list(map(_name, records)),
+                "captions": _digests(records),
+                "bytes": _bytes(records),
+            }
+            for split, records in (("train", train), ("val", val))
+        },
+    }
+
+
+def check_same(
+    kept: dict[str, Any], train: Sequence[Record], val: Sequence[Record], counted: VocabularyConfig | None
+) -> None:
+    """Refuse other data than a run's own.
+
+    Args:
+        kept: from :func:`trained_on`.
+        counted: how the vocabulary was counted on the training split; None: it was not.
+
+    Raises:
+        CaptionerError: names the first image that differs, in itself or its captions, and the first word.
+    """
+    for split, records in (("train", train), ("val", val)):
+        try:
+            known, before = kept["words"], kept["splits"][split]
+            difference = _difference(before["names"], before["captions"], before["bytes"], records)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CaptionerError(f"resume: the state's record of its data is damaged ({reason})") from error
+        if difference:
+            words = ""
+            if split == "train" and counted is not None:
+                words = _changed_words(known, count_vocabulary(records, counted).words[len(SPECIALS) :])
+            raise CaptionerError(f"resume: the {SPLITS[split]} split {difference}{words}; {WHAT_TO_DO}")
+
+
+def digest_of(*splits: Sequence[Record]) -> str:
+    """One for all names, sizes and captions, where it need not be said what differs."""
+    content = [[(_name(r), r.captions, _size(r)) for r in records] for records in splits]
+    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
+
+
+def check_words(known: Vocabulary, present: Vocabulary) -> None:
+    """Refuse other words than those of the model file, for a state that does not know its data.
+
+    Raises:
+        CaptionerError: names the first word that differs.
+    """
+    if (known.words, known.unit) != (present.words, present.unit):
+        words = _changed_words(known.words, present.words)
+        raise CaptionerError(f"resume: the vocabulary is not that of the run's model{words}; {WHAT_TO_DO}")
+
+
+def _difference(names: Sequence[str], captions: Tensor, sizes: Tensor, records: Sequence[Record]) -> str:
+    """What is not as it was, for after "the split"; empty if nothing is."""
+    present = list(map(_name, records))
+    if names != present:
+        had, has = set(names), set(present)
+        missing = next((name for name in names if name not in has), None)
+        new = next((name for name in present if name not in had), None)
+        if missing is not None or new is not None:
+            first = [f"the first that is missing is {missing!r}"] * (missing is not None)
+            first += [f"the first new one is {new!r}"] * (new is not None)
+            return f"has {len(present):,} images and had {len(names):,} ({', '.join(first)})"
+        place = next(i for i, (old, name) in enumerate(zip(names, present)) if old != name)
+        return (
+            f"has its images in another order (number {place + 1:,} was {names[place]!r} "
+            f"and is {present[place]!r})"
+        )
+    other = (captions != _digests(records)).nonzero()
+    if len(other):
+        return f"has other captions than before (the first are those of {present[int(other[0])]!r})"
+    other = (sizes != _bytes(records)).nonzero()
+    if len(other):
+        return f"has another photo than before under the name {present[int(other[0])]!r}, of another size"
+    return ""
+
+
+def _changed_words(known: Sequence[str], present: Sequence[str]) -> str:
+    """The first word that has gone and the first that has come, for the end of a sentence."""
+    had, has = set(known), set(present)
+    gone = next((word for word in known if word not in has), None)
+    come = next((word for word in present if word not in had), None)
+    if gone is None and come is None:
+        place = next((i for i, (old, word) in enumerate(zip(known, present)) if old != word), None)
+        return (
+            "" if place is None else f", where {known[place]!r} stood in the vocabulary is {present[place]!r}"
+        )
+    told = [f"{gone!r} is no longer in the vocabulary"] * (gone is not None)
+    return f", {' and '.join([*told, *[f'{come!r} is new in it'] * (come is not None)])}"
+
+
+def _name(record: Record) -> str:
+    return str(record.image_id)
+
+
+def _digests(records: Sequence[Record]) -> Tensor:
+    """Of every image's captions, in their order, ``(images,)`` of int64."""
+    return torch.tensor([_digest(record.captions) for record in records], dtype=torch.int64)
+
+
+def _bytes(records: Sequence[Record]) -> Tensor:
+    """Of every image's file, ``(images,)`` of int64: the same on every disk, and known without reading it."""
+    return torch.tensor([_size(record) for record in records], dtype=torch.int64)
+
+
+def _size(record: Record) -> int:
+    try:
+        return record.source.stat().st_size if isinstance(record.source, Path) else 0
+    except OSError:  # whoever reads the photo tells why
+        return -1
+
+
+def _digest(captions: Sequence[str]) -> int:
+    digest = blake2b(json.dumps(captions).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
