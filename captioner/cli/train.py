@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ def _train(config: TrainConfig) -> None:
     from captioner.training.run_folder import MODEL_FILE
     from captioner.training.saved_config import adapted_config, continued_config, resumed_config
 
+    _refuse_ranks()
     keep_memory()
     resume = config.resume is not None
     folder = Path(config.resume) if config.resume is not None else _run_folder(config)
@@ -50,6 +52,16 @@ def _train(config: TrainConfig) -> None:
     except Stopped as stopped:
         raise Stopped(stopped.number, f"stopped; resume with: captioner train resume={folder}") from None
     print(f"model: {folder / MODEL_FILE}")
+
+
+def _refuse_ranks() -> None:
+    """Refuse to be one of several processes, each of which would train a model of its own."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if "RANK" in os.environ and processes not in ("", "1"):
+        raise CaptionerError(
+            f"train: a model is trained by one process, and a launcher such as torchrun started {processes} "
+            "(WORLD_SIZE); start captioner train without it"
+        )
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:

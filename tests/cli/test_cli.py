@@ -167,6 +167,17 @@ def test_interruption_is_told_where_clean_up_fails_in_its_wake(
     assert run("train") == (143, "", "captioner: stopped; resume with --resume\n")
 
 
+def test_training_refuses_to_be_one_of_several_processes(
+    run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two would train two models."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    status, _, said = run("train", f"output={tmp_path / 'run'}")
+    assert status == 2 and "torchrun started 2" in said and said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_bug_keeps_its_traceback(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_: object) -> None:
         raise AttributeError("no such thing")
