@@ -118,6 +118,10 @@ class Encoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         return self.tail(self.trunk(pixels))
 
+    def differentiable(self, pixels: Tensor) -> Tensor:
+        """Annotations of float pixels in [0, 255], with a gradient to them through frozen stages too."""
+        return self.stages(self._normalize(pixels)).flatten(2).transpose(1, 2)
+
     def fingerprint(self) -> str:
         """A hash of all that decides the trunk's output, for the annotation cache.
 

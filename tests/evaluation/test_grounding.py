@@ -325,7 +325,7 @@ def test_command_prints_and_writes_the_report(
     written = json.loads((out / "scores.json").read_text())["grounding"]
     assert written.keys() == {
         *("captions", "identified", "references", "entropy", "moved", "apart", "deletion", "deletion_seed"),
-        "mosaics",
+        *("mosaics", "field"),
     }
     colour = written["references"]["colour"]
     assert colour.keys() == {"words", "pointing", "near", "mass"}

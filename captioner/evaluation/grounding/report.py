@@ -19,7 +19,10 @@ from captioner.evaluation.grounding.measures import apart, moved, normalized_ent
 from captioner.evaluation.grounding.mosaics import GridPointing
 from captioner.evaluation.grounding.naming import Named, named_in_caption, named_in_reference, word_kinds
 from captioner.evaluation.grounding.placement import PlacedWord, Placement, placements
+from captioner.evaluation.grounding.receptive_field import ReceptiveField, receptive_field
 from captioner.evaluation.grounding.subject import Subject
+
+FIELD_IMAGES = 16  # that the receptive field is measured on
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class AttentionReport:
         deletion: what looking there was worth to the word.
         deletion_seed: of the random locations, and of the mosaics.
         mosaics: whether a word's map tells which of four images the word is of; None where no word could.
+        field: how much of a photo an annotation sees.
     """
 
     captions: dict[str, Placement]
@@ -48,6 +52,7 @@ class AttentionReport:
     deletion: Deletion
     deletion_seed: int
     mosaics: GridPointing | None = None
+    field: ReceptiveField | None = None
 
 
 def attention_report(
@@ -83,6 +88,7 @@ def attention_report(
         _deletion(subject, [h.words for h in hypotheses], deletion_images, deletion_seed),
         deletion_seed,
         grid_pointing(subject, mosaics, deletion_seed),
+        _field(subject),
     )
 
 
@@ -147,6 +153,13 @@ def _deletion(subject: Subject, captions: Sequence[Sequence[int]], most: int, se
         for images in subject.batches(chosen, "deleting")
     ]
     return summarize(torch.cat(drops), [len(captions[i]) for i in chosen])
+
+
+def _field(subject: Subject) -> ReceptiveField:
+    records = subject.split.records[:FIELD_IMAGES]
+    squares = [subject.preprocess.view(record.source).square for record in records]
+    pixels = torch.stack([subject.preprocess.pixels(square) for square in squares])
+    return receptive_field(subject.model.encoder.eval(), pixels)
 
 
 def _mean(parts: Sequence[Tensor]) -> float:

@@ -38,6 +38,13 @@ def as_lines(report: AttentionReport) -> list[str]:
         f"maps: normalized entropy {report.entropy:.2f}; from word to word {100 * report.moved:.0f} % of the "
         f"attention moves; {100 * report.apart:.0f} % apart from the caption's mean map"
     )
+    if report.field is not None:
+        field = report.field
+        lines.append(
+            f"an annotation in the middle: {_percent(field.own_cell)} % of what it sees lies in its own cell "
+            f"({_percent(field.cell)} % of the photo), half within {_percent(field.half)} % of the side, "
+            f"90 % within {_percent(field.most)} %"
+        )
     return lines
 
 
