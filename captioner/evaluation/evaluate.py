@@ -22,7 +22,7 @@ from captioner.evaluation.references import References
 from captioner.features.split import encode_split
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast
-from captioner.metrics.coco import coco_scores
+from captioner.metrics.coco import Scores, coco_scores
 from captioner.metrics.dangling import dangling
 from captioner.metrics.table import evaluated
 from captioner.system.device import choose_device
@@ -92,10 +92,10 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
                 subject, hypotheses, config.deletion_images, config.deletion_seed, config.mosaics
             )
     texts = [vocabulary.text(h.words) for h in hypotheses]
-    coco = coco_scores(texts, [record.captions for record in records])
+    coco = coco_scores(texts, [record.captions for record in records], vocabulary.unit)
     found = {**References(records, vocabulary).scores(hypotheses, evaluated()), **coco.values}
     scores = {name: found[name] for name in evaluated() if name in found}
-    protocol = _protocol(config, members, records, hypotheses, coco.tokenizer)
+    protocol = _protocol(config, members, records, hypotheses, coco)
     captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]
     return Evaluation(scores, dict(coco.missing), protocol, captions, grounding)
 
@@ -105,7 +105,7 @@ def _protocol(
     members: Sequence[Checkpoint],
     records: Sequence[Record],
     hypotheses: Sequence[Hypothesis],
-    coco_tokenizer: str,
+    coco: Scores,
 ) -> dict[str, Any]:
     """What the scores were measured on, and how."""
     vocabulary = members[0].vocabulary
@@ -115,7 +115,8 @@ def _protocol(
         "images": len(records),
         "references": sum(len(record.captions) for record in records),
         "bleu_tokenizer": f"captioner ({vocabulary.unit})",
-        "coco_tokenizer": coco_tokenizer,
+        "coco_tokenizer": coco.tokenizer,
+        "meteor_matching": coco.meteor,
         "search": asdict(config.search),
         "inference": members[0].model.decoder.attention.look.inference,
         "unfinished_captions": sum(not h.finished for h in hypotheses),

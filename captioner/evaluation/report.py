@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,15 @@ def as_table(evaluation: Evaluation) -> str:
     ]
     lines += [f"{name:<10}      -  ({way})" for name, way in evaluation.missing.items()]
     lines.append(protocol_line(evaluation.protocol))
+    lines += _sameness([str(entry["caption"]) for entry in evaluation.captions])
     if evaluation.grounding is not None:
         lines += ["", *as_lines(evaluation.grounding)]
     return "\n".join(lines)
+
+
+def _sameness(captions: Sequence[str]) -> list[str]:
+    """A line if most captions are one sentence, as those of a model that does not look at the photo."""
+    for caption, times in Counter(captions).most_common(1):
+        if times > 1 and 2 * times > len(captions):
+            return [f"{times} of {len(captions)} captions are the same sentence: {caption!r}"]
+    return []

@@ -155,6 +155,22 @@ def test_table_is_in_percent() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("captions", "said"),
+    [
+        ("aab", ["2 of 3 captions are the same sentence: 'a'"]),
+        ("aabb", []),
+        ("a", []),
+        ("", []),
+    ],
+)
+def test_captions_that_are_mostly_one_sentence_are_named(captions: str, said: list[str]) -> None:
+    search = {"strategy": "greedy"}
+    protocol = {"data": "scenes", "split": "test", "images": 3, "references": 3, "search": search}
+    entries = [{"image_id": str(i), "caption": caption} for i, caption in enumerate(captions)]
+    assert as_table(Evaluation({}, {}, protocol, entries)).splitlines()[1:] == said
+
+
 @pytest.mark.slow
 def test_every_metric_is_computed_where_java_is(config: EvaluateConfig) -> None:
     found = evaluate(config)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.java import ECHO, use_java
 
 from captioner.errors import CaptionerError
 from captioner.metrics.bleu import bleu
@@ -99,21 +100,13 @@ def coco() -> None:
     pytest.importorskip("pycocoevalcap.cider.cider")
 
 
-def use_java(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
-    """Make ``java`` a shell script."""
-    java = folder / "java"
-    java.write_text(f"#!/bin/sh\n{script}\n")
-    java.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-
-
 def test_without_java_our_tokenizer_serves_and_meteor_is_missing(
     coco: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     scores = coco_scores(["A dog, runs!"], [["a dog sleeps"]])
-    assert scores.tokenizer == "captioner"
-    assert scores.missing == {"METEOR": "install Java 8 or later"}
+    assert scores.tokenizer == "captioner (word)"
+    assert scores.missing["METEOR"] == "install Java 8 or later"
     assert scores.values["ROUGE-L"] == pytest.approx(2 / 3)  # 2 of 3 words in common, both ways
 
 
@@ -121,7 +114,9 @@ def test_java_that_only_asks_to_be_installed_counts_as_none(
     coco: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use_java(monkeypatch, tmp_path, "echo No Java runtime present >&2; exit 1")
-    assert coco_scores(["a"], [["a"]]).tokenizer == "captioner"
+    scores = coco_scores(["a"], [["a"]])
+    assert scores.tokenizer == "captioner (word)"
+    assert scores.missing["METEOR"] == "java failed: No Java runtime present"
 
 
 def test_perfect_captions_have_a_cider_of_ten(
@@ -139,7 +134,7 @@ def test_a_crash_of_meteor_loses_no_other_score_and_prints_nothing(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    use_java(monkeypatch, tmp_path, 'case "$*" in *PTB*) cat;; *) echo 1.0; exit 1;; esac')
+    use_java(monkeypatch, tmp_path, ECHO.format(meteor="echo 1.0; exit 1"))
     scores = coco_scores(HYPOTHESES, REFERENCES)
     assert scores.tokenizer == "ptb" and set(scores.values) == {"ROUGE-L", "CIDEr"}
     assert "stopped early" in scores.missing["METEOR"]
@@ -149,7 +144,7 @@ def test_a_crash_of_meteor_loses_no_other_score_and_prints_nothing(
 def test_line_breaks_in_a_caption_shift_no_other(
     coco: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    use_java(monkeypatch, tmp_path, 'case "$*" in *PTB*) cat;; *) exit 1;; esac')
+    use_java(monkeypatch, tmp_path, ECHO.format(meteor="exit 1"))
     captions = ["a dog\nruns", "two\u2028men", "a cat"]
     scores = coco_scores(captions, [[caption] for caption in captions])
     assert scores.values["ROUGE-L"] == 1

@@ -166,7 +166,7 @@ def measure(config: TrainConfig, setup: Setup, folder: Path) -> tuple[dict[str, 
     values |= setup.references.scores(hypotheses, compared())
     texts = [vocabulary.text(h.words) for h in hypotheses]
     captions = [record.captions for record in dev.records]
-    coco = coco_scores(texts, captions, meteor=SCORES["METEOR"].compared)
+    coco = coco_scores(texts, captions, vocabulary.unit, meteor=SCORES["METEOR"].compared)
     values |= {name: coco.values[name] for name in compared() if name in coco.values}
     missing |= {name: coco.missing[name] for name in compared() if name in coco.missing}
 
