@@ -77,7 +77,7 @@ class _Scores(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(exp_keys, exp_queries, score)
         ctx.summed, ctx.first = summed, summed.begin()
-        kernel = compiled(_forward, exp_keys) or _in_pieces(_forward_in_passes)
+        kernel = compiled(_forward, _in_pieces(_forward_in_passes), exp_keys)
         result: Tensor = kernel(exp_keys[: len(exp_queries)], exp_queries, score)
         return result
 
@@ -145,4 +145,4 @@ def _in_pieces(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _kernel(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
-    return compiled(function, like) or _in_pieces(function)
+    return compiled(function, _in_pieces(function), like)

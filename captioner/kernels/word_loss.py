@@ -70,7 +70,7 @@ class _WordLoss(torch.autograd.Function):
             target = torch.arange(len(x), device=x.device), targets[chunk]
             logits = linear(x, weight, bias.to(x.dtype))
             right = logits[target].to(exact)
-            errors = compiled(_errors, logits) or _errors
+            errors = compiled(_errors, _errors, logits)
             log_total, mean = errors(logits, uniform)
             nll[chunk] = of_chunk = log_total - right
             loss = (1 - smoothing) * of_chunk
