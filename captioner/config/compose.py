@@ -7,9 +7,11 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import hydra
+from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
@@ -23,9 +25,13 @@ from captioner.errors import CaptionerError, no_such_choice, no_such_key
 
 C = TypeVar("C")
 
+# what Hydra's sweeper has for OmegaConf: it would write multirun.yaml, over whatever is there of that name
+NO_SWEEP_FILE = SimpleNamespace(save=lambda config, file: None)
+
 
 def register_schemas() -> None:
-    """Make the typed schemas known to Hydra, below the group ``schema``."""
+    """Make the typed schemas known to Hydra, below the group ``schema``, and the resolver ``first``."""
+    OmegaConf.register_new_resolver("first", lambda *given: next(filter(None, given)), replace=True)
     store = ConfigStore.instance()
     for name, schema in {**COMMANDS, **SINGLE}.items():
         store.store(group="schema", name=name, node=schema)
@@ -46,6 +52,7 @@ def run_command(
         CaptionerError: an override names no key or choice, or has the wrong type; or what ``task`` raised.
     """
     register_schemas()
+    setattr(basic_sweeper, "OmegaConf", NO_SWEEP_FILE)  # noqa: B010
     failures: list[Exception] = []
 
     def job(config: DictConfig) -> None:
@@ -61,6 +68,9 @@ def run_command(
         hydra.main(config_path=f"pkg://{CONF}", config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null
         raise CaptionerError(readable(error)) from error
+    except OSError as error:  # Hydra makes a multirun's folder; the job's own errors are among failures
+        what = f"cannot make the folder {error.filename} ({error.strerror or error})"
+        raise CaptionerError(f"hydra.sweep.dir: {what}") from error
     finally:
         sys.argv = argv
     if failures:

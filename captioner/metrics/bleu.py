@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
-from nltk.translate.bleu_score import brevity_penalty, closest_ref_length, modified_precision
-
 from captioner.errors import CaptionerError
 from captioner.metrics.measure import Measure, References
+from captioner.metrics.nltk_bleu import brevity_penalty, closest_ref_length, modified_precision
 
 ORDERS = (1, 2, 3, 4)
 

@@ -25,7 +25,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from torch import Tensor
 
 from captioner.config.search import SearchConfig
@@ -38,6 +37,7 @@ from captioner.kernels.dropout import Dropout
 from captioner.kernels.precision import at_least_float32
 from captioner.kernels.word_loss import word_loss
 from captioner.metrics.cider import CiderD
+from captioner.metrics.nltk_bleu import SmoothingFunction, sentence_bleu
 from captioner.model.captioner import Captioner
 from captioner.model.decoder import Decoder, Unrolled
 from captioner.model.rows import Captions

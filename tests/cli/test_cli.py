@@ -577,6 +577,15 @@ def test_run_of_a_multirun_can_be_evaluated(run: Command, evaluate: Command, tmp
         assert evaluate(f"checkpoint={model.parent}") == (0, ANY, "")
 
 
+def test_multirun_of_evaluate_writes_nothing(
+    evaluate: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert evaluate("search.beam_size=1,2", "-m") == (0, ANY, "")
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 # --- scenes ---------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +22,25 @@ def bleu_of(*pairs: tuple[str, list[str]]) -> list[float]:
     scores = bleu([h.split() for h, _ in pairs], [[r.split() for r in refs] for _, refs in pairs])
     assert list(scores) == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
     return list(scores.values())
+
+
+# --- without a home ------------------------------------------------------------------------------
+
+HOMELESS = """
+import os, pwd
+os.environ.pop("HOME", None)
+def nobody(uid): raise KeyError(uid)
+pwd.getpwuid = nobody
+import captioner.cli.train, captioner.cli.evaluate, captioner.training.loop, captioner.evaluation.evaluate
+from captioner.metrics.bleu import bleu
+assert bleu([["a"]], [[["a"]]])["BLEU-1"] == 1 and "HOME" not in os.environ
+"""
+
+
+def test_training_and_evaluation_need_no_home_folder() -> None:
+    """Which NLTK's import does."""
+    done = subprocess.run([sys.executable, "-c", HOMELESS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # --- BLEU, by hand --------------------------------------------------------------------------------

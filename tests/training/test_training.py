@@ -416,6 +416,27 @@ def test_multirun_makes_a_run_of_every_choice(
     assert {model.config.cell.name for model in models} == {"lstm", "gru"}
 
 
+def test_multirun_writes_into_its_output_alone(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert told(capsys, "-m", *overrides, f"output={tmp_path / 'out'}", "cell=gru,lstm") == (0, "")
+    assert list((tmp_path / "here").iterdir()) == []
+    assert not list(tmp_path.rglob("multirun.yaml")) and len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_multirun_that_cannot_write_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    status, line = told(capsys, "-m", f"hydra.sweep.dir={tmp_path / 'file' / 'x'}", *overrides, "cell=gru")
+    assert (status, line.count("\n")) == (2, 1) and "hydra.sweep.dir" in line
+
+
 def test_multirun_over_paths_makes_a_run_of_each(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str]
 ) -> None:
