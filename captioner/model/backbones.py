@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +49,7 @@ TORCHVISION: dict[str, Callable[[nn.Module], Stages]] = {
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]  # what torchvision's weights were trained with
 IMAGENET_STD = [0.229, 0.224, 0.225]
+PATIENCE = 30.0  # seconds, for a server that says nothing
 
 
 class Coordinates(nn.Module):
@@ -115,13 +118,33 @@ def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:
             f"encoder.std={IMAGENET_STD}, not {config.mean} and {config.std}; give these, or a "
             "weights file"
         )
-    try:
-        network = get_model(config.name, weights="DEFAULT" if imagenet else None)
-    except OSError as error:  # includes urllib's errors
-        raise CaptionerError(
-            f"encoder.weights: torchvision could not download the weights of {config.name} ({error}); "
-            "name a .safetensors or .pth file instead"
-        ) from error
+    network = _with_imagenet_weights(config.name) if imagenet else get_model(config.name, weights=None)
     if load_weights and config.weights not in (None, *PRETRAINED):
         load_weights_into(network, str(config.weights))
+    return network
+
+
+def _with_imagenet_weights(name: str) -> nn.Module:
+    """The network with the weights that torchvision downloads, or has downloaded before."""
+    from torchvision.models import get_model, get_model_weights
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)  # torch gives a server for ever
+    try:
+        network: nn.Module = get_model(name, weights="DEFAULT")
+    except OSError as error:  # includes urllib's errors
+        raise CaptionerError(
+            f"encoder.weights: torchvision could not download the weights of {name} ({error}); "
+            "name a .safetensors or .pth file instead"
+        ) from error
+    except Exception as error:  # of a damaged file each reader has its own
+        url: str = get_model_weights(name)["DEFAULT"].url
+        file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise CaptionerError(
+            f"encoder.weights: torchvision cannot read the weights of {name} ({reason}); "
+            f"if there is a file {file}, delete it, or name another file instead"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
     return network

@@ -18,6 +18,7 @@ from captioner.kernels.depthwise import DepthwiseConvolution, train_depthwise_in
 from captioner.kernels.folding import ACTIVATIONS, FoldedConvolution
 from captioner.kernels.onednn import has_onednn
 from captioner.kernels.padded import PaddedConvolution
+from captioner.model import backbones
 from captioner.model.backbones import TORCHVISION
 from captioner.model.encoder import Encoder, build_encoder
 
@@ -548,3 +549,16 @@ def test_wrong_options_are_refused(options, message):
 def test_wrong_normalisation_is_refused(mean, std, message):
     with pytest.raises(CaptionerError, match=message):
         build_encoder(EncoderConfig("small", mean=mean, std=std))
+
+
+@pytest.mark.parametrize("held", [b"", b"<html>not found</html>", b"\x80"])
+def test_broken_file_among_the_downloads_is_named(tmp_path, monkeypatch, held):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(held)
+    mean, std = backbones.IMAGENET_MEAN, backbones.IMAGENET_STD
+    config = EncoderConfig("squeezenet1_1", "imagenet", 64, "crop", mean, std)
+    with pytest.raises(CaptionerError, match="delete") as caught:
+        backbones.build_stages(config)
+    assert str(file) in str(caught.value)
