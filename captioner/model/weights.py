@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, printable
 
 PRETRAINED = ("pretrained", "imagenet")  # the two words for the weights that a library offers
+PICKLED = (".pth", ".pt", ".bin", ".pth.tar")
+ENTRIES = ("state_dict", "model_state_dict", "model", "net")  # what training scripts often save it under
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")  # DataParallel's, torch.compile's, an attribute's
 CLASSIFIERS = ("classifier.", "fc.", "head.")
 
 
@@ -27,26 +32,52 @@ def load_weights_into(network: nn.Module, path: str) -> None:
 def load_state_into(network: nn.Module, state: dict[str, Tensor], path: str) -> None:
     """As :func:`load_weights_into`, of tensors that have been read from ``path``."""
     wanted = network.state_dict()
+    state = _unwrapped(state, wanted)
     # the classifier is never used, so a classifier for other classes does not matter
     state = {k: v for k, v in state.items() if not (k.startswith(CLASSIFIERS) and k in wanted)}
-    missing = [k for k in wanted if k not in state and not k.startswith(CLASSIFIERS)]
-    unexpected = [k for k in state if k not in wanted]
-    misshapen = [k for k in state if k in wanted and state[k].shape != wanted[k].shape]
-    for problem, keys in (
-        ("lacks", missing),
-        ("holds an unknown", unexpected),
-        ("has a size mismatch in", misshapen),
-    ):
+    missing, unexpected = _differences(state, wanted)
+    for problem, keys in (("lacks", missing), ("holds an unknown", unexpected)):
         if keys:
-            raise CaptionerError(f"encoder.weights: {path} is of another network, it {problem} {keys[0]}")
+            raise CaptionerError(
+                f"encoder.weights: {path} is of another network, it {problem} {printable(keys[0])} "
+                f"(it begins with {_first(state)}; wanted are {_first(wanted)})"
+            )
+    for k, tensor in state.items():
+        if tensor.shape != wanted[k].shape:
+            raise CaptionerError(
+                f"encoder.weights: {path} is of another network, it has a size mismatch in {k} "
+                f"({list(tensor.shape)}; wanted is {list(wanted[k].shape)})"
+            )
     broken = [k for k, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
         raise CaptionerError(f"encoder.weights: {path} does not hold finite numbers only ({broken[0]})")
     network.load_state_dict(state, strict=False)
 
 
+def _unwrapped(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state without what wrappers put before all of its names, if it fits without that."""
+    shorter = state
+    while shorter and any(_differences(shorter, wanted)):
+        prefix = next((p for p in PREFIXES if all(k.startswith(p) for k in shorter)), None)
+        if prefix is None:
+            return state  # as the file names them, for the message
+        shorter = {k.removeprefix(prefix): v for k, v in shorter.items()}
+    return shorter
+
+
+def _differences(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> tuple[list[str], list[str]]:
+    """The names that a state lacks, but for those of a classifier, and those that are not wanted."""
+    missing = [k for k in wanted if k not in state and not k.startswith(CLASSIFIERS)]
+    return missing, [k for k in state if k not in wanted]
+
+
+def _first(names: Iterable[object]) -> str:
+    """The first few of the names, for a message."""
+    return ", ".join(printable(str(name)) for name in islice(names, 3)) or "nothing"
+
+
 def read_state_dict(path: str) -> dict[str, Tensor]:
-    """Tensors by name from a .safetensors or .pth file, in float32; the file cannot run code.
+    """Tensors by name from a .safetensors file or one of torch (``PICKLED``), in float32; it cannot run code.
 
     Raises:
         CaptionerError: no such file, another kind of file, or a damaged one.
@@ -60,18 +91,41 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             state = load_file(file)
-        elif file.suffix in (".pth", ".pt"):
+        elif file.name.endswith(PICKLED):
             state = torch.load(file, map_location="cpu", weights_only=True)
         else:
-            raise CaptionerError(f"encoder.weights: {path} is neither .safetensors nor .pth")
+            raise CaptionerError(f"encoder.weights: {path} is neither .safetensors nor {', '.join(PICKLED)}")
     except CaptionerError:
         raise
     except Exception as error:  # each reader has its own family of errors
         reason = str(error).splitlines()[0]
         raise CaptionerError(f"encoder.weights: {path} cannot be read ({reason})") from error
-    for wrapper in ("state_dict", "model"):  # what training scripts often save it under
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CaptionerError(f"encoder.weights: {path} holds no state dict (tensors by name)")
+    state = _state_in(state)
+    if not isinstance(state, dict):
+        found = f"a {type(state).__name__}"
+    elif other := [f"{k} ({type(v).__name__})" for k, v in state.items() if not _is_weight(k, v)]:
+        found = _first(other)
+    else:
+        found = "" if state else "nothing"
+    if found:
+        raise CaptionerError(
+            f"encoder.weights: {path} holds no state dict (tensors by name), there is {found}"
+        )
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _state_in(saved: Any) -> Any:
+    """The state dict within what a training script saved; else the innermost entry that was looked into."""
+    for _ in range(4):  # a pickle may hold itself
+        if not isinstance(saved, dict) or all(isinstance(v, Tensor) for v in saved.values()):
+            break
+        entries = [saved[k] for k in ENTRIES if isinstance(saved.get(k), dict)]
+        entries += list(saved.values()) if len(saved) == 1 else []
+        if not entries or not isinstance(entries[0], dict):
+            break
+        saved = entries[0]
+    return saved
+
+
+def _is_weight(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor)

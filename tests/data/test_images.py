@@ -128,6 +128,119 @@ def test_32_bit_values_are_scaled_by_their_range(values: np.ndarray, expected: l
     assert np.asarray(image)[0, :, 0].tolist() == expected
 
 
+def grey16(value: int, kind: str, **options: object) -> bytes:
+    """A file of grey pixels of 16 bits."""
+    return encoded(Image.fromarray(np.full((4, 4), value, np.uint16)), kind, **options)
+
+
+def with_significant_bits(png: bytes, *bits: int) -> bytes:
+    """The PNG with an sBIT chunk after its header."""
+    chunk = b"sBIT" + bytes(bits)
+    return png[:33] + struct.pack(">I", len(bits)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(3913, 244), (4095, 255), (1023, 255), (512, 128), (16383, 255), (5000, 78), (20000, 78), (0, 0)],
+)
+def test_16_bit_values_of_fewer_bits_are_scaled_by_the_fewest_that_hold_them(
+    kind: str, value: int, expected: int
+) -> None:
+    assert corner(load_image(grey16(value, kind))) == (expected,) * 3
+
+
+@pytest.mark.parametrize(
+    ("value", "bits", "expected"),
+    [
+        (900, 12, 56),
+        (4095, 12, 255),
+        (900, 14, 14),
+        (900, 16, 4),
+        (3913, 16, 15),
+        (5000, 12, 19),  # spread over 16 bits, as PNG wants it
+        (900, 99, 224),  # no number of bits
+    ],
+)
+def test_significant_bits_of_a_png_say_what_is_white(value: int, bits: int, expected: int) -> None:
+    data = with_significant_bits(grey16(value, "png"), bits)
+    assert corner(load_image(data)) == (expected,) * 3
+
+
+@pytest.mark.parametrize(
+    ("value", "largest", "expected"),
+    [(900, 4095, 56), (900, 16383, 14), (3913, 65535, 15), (900, 1000, 230), (900, 0, 224), (900, 500, 4)],
+)
+def test_largest_sample_value_of_a_tiff_is_white(value: int, largest: int, expected: int) -> None:
+    assert corner(load_image(grey16(value, "tiff", tiffinfo={281: largest}))) == (expected,) * 3
+
+
+def test_tiff_of_12_bits_a_sample_is_scaled_by_them() -> None:
+    tags = {256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 3}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    pixels = bytes([0x38, 0x43, 0x84])  # 900 twice
+    data = b"II*\0" + struct.pack("<I", 12) + pixels + b"\0" + struct.pack("<H", 9) + entries + bytes(4)
+    assert corner(load_image(data)) == (56,) * 3
+
+
+@pytest.mark.parametrize(("largest", "expected"), [(1023, 224), (4095, 56), (65535, 4)])
+def test_ppm_is_scaled_by_its_own_maximum(largest: int, expected: int) -> None:
+    data = b"P5 2 1 %d\n" % largest + struct.pack(">2H", 900, 900)
+    assert corner(load_image(data)) == pytest.approx((expected,) * 3, abs=1)
+
+
+def test_dark_ppm_and_jpeg2000_of_16_bits_stay_dark() -> None:
+    for kind in ("ppm", "jpeg2000"):
+        assert corner(load_image(grey16(200, kind))) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(1000, 249), (4000, 249), (16000, 249), (60000, 233)])
+def test_32_bit_integers_have_the_same_usual_scales(value: int, expected: int) -> None:
+    image = load_image(encoded(Image.fromarray(np.full((4, 4), value, np.int32)), "tiff"))
+    assert corner(image) == (expected,) * 3
+
+
+def colours16(*values: int) -> bytes:
+    """A PNG of one pixel in RGB of 16 bits."""
+    chunks = (
+        b"IHDR" + struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0),
+        b"IDAT" + zlib.compress(b"\0" + struct.pack(">3H", *values)),
+        b"IEND",
+    )
+    parts = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("values", "bits", "expected"),
+    [
+        ((4095, 2048, 0), (), (255, 136, 0)),
+        ((1023, 512, 0), (), (255, 170, 0)),
+        ((16383, 8192, 0), (), (255, 130, 0)),
+        ((65535, 4095, 0), (), (255, 15, 0)),
+        ((2048, 0, 0), (12, 12, 12), (136, 0, 0)),
+        ((2048, 0, 0), (16, 16, 16), (8, 0, 0)),
+        ((8192, 0, 0), (12, 12, 12), (32, 0, 0)),
+        ((0, 0, 0), (), (0, 0, 0)),
+    ],
+)
+def test_colours_of_fewer_bits_in_16_are_scaled_too(
+    values: tuple[int, ...], bits: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    data = colours16(*values)
+    assert corner(load_image(with_significant_bits(data, *bits) if bits else data)) == expected
+
+
+def test_colours_of_12_bits_in_a_tiff_are_scaled_too() -> None:
+    tags = {256: 1, 257: 1, 258: 14, 259: 1, 262: 2, 273: 8, 277: 3, 278: 1, 279: 6}
+    entries = b"".join(
+        struct.pack("<HHII", tag, 3 if tag == 258 else 4, 3 if tag == 258 else 1, value)
+        for tag, value in tags.items()
+    )
+    data = b"II*\0" + struct.pack("<I", 20) + struct.pack("<6H", 4095, 2048, 0, 16, 16, 16)
+    assert corner(load_image(data + struct.pack("<H", 9) + entries + bytes(4))) == (255, 136, 0)
+
+
 def test_one_bit_white_is_white() -> None:
     assert corner(load_image(encoded(Image.new("1", (4, 4), 1), "png"))) == WHITE
 

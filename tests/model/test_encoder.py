@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import OrderedDict
 from copy import deepcopy
 from functools import lru_cache
@@ -415,6 +416,44 @@ def test_torchvision_weights_need_no_classifier(tmp_path):
     torch.testing.assert_close(build_encoder(config("squeezenet1_1", weights=str(path)))(pixels), wanted)
 
 
+def prefixed(state, prefix):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrap"),
+    [
+        ("weights.pth", lambda state: prefixed(state, "module.")),
+        ("weights.pth", lambda state: prefixed(state, "_orig_mod.")),
+        ("weights.pth", lambda state: prefixed(state, "module._orig_mod.model.")),
+        ("weights.pth", lambda state: prefixed(state, "backbone.")),
+        ("weights.pth", lambda state: {"net": state}),
+        (
+            "weights.pth",
+            lambda state: {"epoch": 3, "optimizer": {"lr": 1}, "net": prefixed(state, "module.")},
+        ),
+        ("weights.pth", lambda state: {"epoch": 3, "model_state_dict": state}),
+        ("weights.pth", lambda state: {"epoch": 3, "model": {"state_dict": state, "arch": "small"}}),
+        ("weights.pth", lambda state: {"network": state}),
+        ("pytorch_model.bin", dict),
+        ("model_best.pth.tar", lambda state: {"epoch": 3, "state_dict": prefixed(state, "module.")}),
+    ],
+)
+def test_weights_are_found_in_what_training_scripts_save(tmp_path, name, wrap):
+    trained = small().eval()
+    torch.save(wrap(trained.stages.state_dict()), tmp_path / name)
+    loaded = build_encoder(config(weights=str(tmp_path / name)))
+    torch.testing.assert_close(loaded.stages.state_dict(), trained.stages.state_dict(), rtol=0, atol=0)
+
+
+def test_prefixed_weights_may_have_another_classifier(tmp_path):
+    trained = torchvision.models.squeezenet1_1(weights=None, num_classes=7)
+    torch.save(prefixed(trained.state_dict(), "module."), tmp_path / "weights.pth")
+    loaded = build_encoder(config("squeezenet1_1", weights=str(tmp_path / "weights.pth")))
+    own = next(loaded.stages.parameters())
+    torch.testing.assert_close(own.data, next(trained.parameters()).data, rtol=0, atol=0)
+
+
 def test_half_precision_weights_are_loaded_in_single(tmp_path):
     path = tmp_path / "weights.pth"
     torch.save({name: t.half() for name, t in small().stages.state_dict().items()}, path)
@@ -456,7 +495,44 @@ def test_a_pth_that_holds_something_else_is_refused(tmp_path, content):
         build_encoder(config(weights=str(tmp_path / "weights.pth")))
 
 
-@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ({"epoch": 3, "optimizer": {}}, r"epoch \(int\), optimizer \(dict\)"),
+        ({"net": {"w": torch.zeros(1), "arch": "small"}}, r"arch \(str\)"),
+        ({0: torch.zeros(1)}, r"0 \(Tensor\)"),
+        ([torch.zeros(1)], "a list"),
+        ({"epoch": 3, "state_dict": {}}, "nothing"),
+    ],
+)
+def test_the_refusal_of_a_pth_says_what_it_holds(tmp_path, content, found):
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(CaptionerError, match=rf"holds no state dict \(tensors by name\), there is {found}$"):
+        build_encoder(config(weights=str(tmp_path / "weights.pth")))
+
+
+def test_a_pth_that_holds_itself_is_refused(tmp_path):
+    content = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(CaptionerError, match=r"there is model \(dict\)"):
+        build_encoder(config(weights=str(tmp_path / "weights.pth")))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "lost"), [("student.", None), ("model.", "stage3.1.weight"), ("module.", "stage0.1.weight")]
+)
+def test_names_that_do_not_fit_are_told_with_those_wanted(tmp_path, prefix, lost):
+    state = small().stages.state_dict()
+    state.pop(lost, None)
+    torch.save(prefixed(state, prefix), tmp_path / "weights.pth")
+    first = re.escape(", ".join(list(prefixed(state, prefix))[:3]))
+    wanted = re.escape(", ".join(list(small().stages.state_dict())[:3]))
+    with pytest.raises(CaptionerError, match=rf"\(it begins with {first}; wanted are {wanted}\)$"):
+        build_encoder(config(weights=str(tmp_path / "weights.pth")))
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors", "weights.bin", "weights.pth.tar"])
 def test_a_damaged_file_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"not weights")
     with pytest.raises(CaptionerError, match=rf"encoder\.weights: .*{name} cannot be read"):
@@ -464,9 +540,9 @@ def test_a_damaged_file_is_refused(tmp_path, name):
 
 
 def test_another_kind_of_file_is_refused(tmp_path):
-    (tmp_path / "weights.bin").write_bytes(b"")
-    with pytest.raises(CaptionerError, match=r"weights\.bin is neither \.safetensors nor \.pth"):
-        build_encoder(config(weights=str(tmp_path / "weights.bin")))
+    (tmp_path / "weights.onnx").write_bytes(b"")
+    with pytest.raises(CaptionerError, match=r"weights\.onnx is neither \.safetensors nor \.pth, .*\.bin"):
+        build_encoder(config(weights=str(tmp_path / "weights.onnx")))
 
 
 def test_missing_file_is_refused(tmp_path):

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from captioner.data.photos.colour import as_srgb
+from captioner.data.photos.depth import brightened, declared_white, has_deep_colours
 from captioner.data.photos.formats import RAW, known_formats, missing_plugin
 from captioner.data.photos.jpeg_scans import has_more_scans
 from captioner.data.photos.quiet import quiet_libraries
@@ -195,9 +196,11 @@ def _upright_rgb(image: Image.Image, reduction: int = 1) -> tuple[Image.Image, I
     """
     if 0 in image.size:
         raise ValueError("it has no pixels")
+    deep = has_deep_colours(image)
+    white = declared_white(image) if deep or image.mode.startswith("I") else None
     image.load()  # before its EXIF is read, as loading turns a TIFF
     turn = _turn(image)
-    whole = as_rgb(as_srgb(image))
+    whole = as_rgb(as_srgb(brightened(image, white) if deep else image), white)
     upright = []
     for rgb in (whole.reduce(reduction) if reduction > 1 else whole, whole):
         turned = rgb if turn is None else rgb.transpose(turn)

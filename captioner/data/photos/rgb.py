@@ -7,14 +7,19 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
+from captioner.data.photos.depth import FULL, SCALES
+
 STRIP = 2**20  # pixels that are converted at a time
-FULL_SCALES = {"I": (255, 65535)}  # what may stand for white
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
-    """A copy in RGB, with white where the image is transparent."""
+def as_rgb(image: Image.Image, white: int | None = None) -> Image.Image:
+    """A copy in RGB, with white where the image is transparent.
+
+    Args:
+        white: the value of a grey image of integers of more than 8 bits that is white, if that is known.
+    """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _by_strips(image, _eight_bit(image))
+        return _by_strips(image, _eight_bit(image, white))
     if image.has_transparency_data:
         return _by_strips(image, _on_white)
     return image.convert("RGB")
@@ -38,19 +43,21 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
 
 
-def _eight_bit(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+def _eight_bit(image: Image.Image, declared: int | None) -> Callable[[Image.Image], Image.Image]:
     """What scales a grey image of 16 or 32 bits to 8, where Pillow's ``convert`` would clip it.
 
-    32-bit files do not say which value is white. Of integers it is the lowest usual one that no pixel
-    exceeds, or else the brightest pixel. Floating-point images run from their darkest to their brightest
-    pixel, unless they lie between 0 and 1, which then are black and white.
+    White is the value that was declared, if no pixel exceeds it; else it is that of 16 bits, as PNG spreads
+    values over all bits whatever it declares. Where nothing was declared it is the lowest usual one that no
+    pixel exceeds, and beyond those the brightest pixel. Floating-point images run from their darkest to their
+    brightest pixel, unless they lie between 0 and 1, which then are black and white.
     """
     ranges = [(values.min(), values.max()) for values in (_values(strip) for strip, _ in _strips(image))]
     darkest, brightest = min(low for low, _ in ranges), max(high for _, high in ranges)
     if image.mode == "F":
         black, white = (0, 1) if darkest >= 0 and brightest <= 1 else (darkest, brightest)
     else:
-        black, scales = min(0, darkest), FULL_SCALES.get(image.mode, (65535,))
+        black, usual = min(0, darkest), (255, *SCALES) if image.mode == "I" else SCALES
+        scales = (declared, FULL) if declared else usual
         white = next((scale for scale in scales if brightest <= scale), brightest)
     white = max(white, black + 1e-6)  # an image of one colour
 
