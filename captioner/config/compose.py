@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import hydra
-from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,6 +26,7 @@ from captioner.errors import CaptionerError, no_such_choice, no_such_key
 C = TypeVar("C")
 
 # what Hydra's sweeper has for OmegaConf: it would write multirun.yaml, over whatever is there of that name
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 NO_SWEEP_FILE = SimpleNamespace(save=lambda config, file: None)
 
 
@@ -52,7 +53,8 @@ def run_command(
         CaptionerError: an override names no key or choice, or has the wrong type; or what ``task`` raised.
     """
     register_schemas()
-    setattr(basic_sweeper, "OmegaConf", NO_SWEEP_FILE)  # noqa: B010
+    sweeper: Any = Plugins.instance().class_name_to_class[SWEEPER]
+    sweeper.sweep.__globals__["OmegaConf"] = NO_SWEEP_FILE
     failures: list[Exception] = []
 
     def job(config: DictConfig) -> None:
