@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner.cli.output.journal import unfinished
-from captioner.cli.parsing import Parser
+from captioner.cli.parsing import Parser, home_path
 from captioner.cli.photos import Photos, photo_parser
 from captioner.errors import CaptionerError, printable
 from captioner.system.atomic_files import make_folder
@@ -23,7 +23,9 @@ PART = "attend.part"
 def parser() -> Parser:
     """The command's options."""
     parser = photo_parser("attend", "Draw where the model looked for every word.")
-    parser.add_argument("--output", metavar="DIR", required=True, help="folder for what is drawn")
+    parser.add_argument(
+        "--output", metavar="DIR", type=home_path, required=True, help="folder for what is drawn"
+    )
     parser.add_argument(
         "--format",
         choices=(*FIGURES, *ANIMATIONS, "html"),
@@ -43,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     if options.resume and options.overwrite:
         raise CaptionerError("--resume: continues what --overwrite would replace; give one of them")
-    folder = Path(options.output)
+    folder: Path = options.output
     if folder.exists() and not folder.is_dir():
         raise CaptionerError(f"--output: {folder} is a file, not a folder")
     if options.resume and folder.is_dir() and any(folder.iterdir()) and not (folder / PART).exists():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioner.cli.parsing import Parser
+from captioner.cli.parsing import Parser, home_path
 from captioner.system.outputs import refuse_existing, refuse_input
 
 MODEL_FILE = "model.safetensors"  # of a run folder
@@ -20,9 +21,11 @@ def parser() -> Parser:
         "mean is often better than its best member, and as fast as one model. Models with nothing in common "
         "make nonsense; let those caption together instead: captioner caption --checkpoint A --checkpoint B.",
     )
-    parser.add_argument("models", metavar="MODEL", nargs="+", help="model files, or folders of runs")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, required=True, help="the model file to write"
+        "models", metavar="MODEL", nargs="+", type=os.path.expanduser, help="model files, or folders of runs"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=home_path, required=True, help="the model file to write"
     )
     parser.add_argument(
         "-w",
@@ -46,7 +49,10 @@ def parser() -> Parser:
         "those that the model knows (scripts/measure_confidence.py finds it)",
     )
     parser.add_argument(
-        "--scores", metavar="DIR", type=Path, help="kept in the file: those of captioner evaluate output=DIR"
+        "--scores",
+        metavar="DIR",
+        type=home_path,
+        help="kept in the file: those of captioner evaluate output=DIR",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     return parser

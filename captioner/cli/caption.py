@@ -35,7 +35,9 @@ def parser() -> Parser:
         "photo.txt beside each photo; xmp: photo.jpg.xmp beside it, for photo managers (default: as "
         "--output ends, else text)",
     )
-    written.add_argument("--output", metavar="FILE", help="write one file, rather than print")
+    written.add_argument(
+        "--output", metavar="FILE", type=os.path.expanduser, help="write one file, rather than print"
+    )
     written.add_argument(
         "--resume", action="store_true", help="continue a stopped command, or add new images to a file"
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from captioner.errors import CaptionerError
@@ -14,14 +16,22 @@ UNKNOWN = re.compile(r"unrecognized arguments: (.*)")
 
 
 class Parser(argparse.ArgumentParser):
-    """Takes positional arguments and options in any order; abbreviated options are not taken."""
+    """Takes positional arguments and options in any order; abbreviated options are not taken.
+
+    After ``--`` come paths alone, such as ``-dash.png``.
+    """
 
     def __init__(self, command: str, description: str, **settings: Any) -> None:
         super().__init__(f"captioner {command}", description=description, allow_abbrev=False, **settings)
         self.command = command
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return self.parse_intermixed_args(args, namespace)
+        given = list(args or ())
+        if "--" in given:  # which intermixed arguments lose sight of
+            end = given.index("--")
+            paths = [f"./{a}" if a.startswith("-") and a != "-" else a for a in given[end + 1 :]]
+            given = given[:end] + paths
+        return self.parse_intermixed_args(given, namespace)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         # declared to argparse, -0 would make every negative number an option
@@ -39,6 +49,11 @@ class Parser(argparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings if len(name) > 2]
         near = difflib.get_close_matches(option.split("=")[0], known, 1)
         return f" (did you mean {near[0]}?)" if near else ""
+
+
+def home_path(typed: str) -> Path:
+    """A path of an option, in which ``~`` is the user's home; shells leave it alone in ``--output=~/x``."""
+    return Path(os.path.expanduser(typed))
 
 
 def add_checkpoint(parser: argparse._ActionsContainer) -> None:

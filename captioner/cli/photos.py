@@ -93,6 +93,8 @@ class Photos:
         from captioner.data.photos.find import Finder
 
         self.finder = Finder(not arguments.no_recursive, arguments.exclude, arguments.null, outputs)
+        if len(arguments.paths) > 1 or arguments.paths == ["-"]:
+            self.finder.empty = {}  # the others go on
         self._ahead: Iterator[Path] | None = None
         self.total = self.failed = self.unfamiliar = 0
 
@@ -133,7 +135,7 @@ class Photos:
 
         def sources() -> Iterator[Path]:
             for path in itertools.chain([first], images):
-                waiting.append((path, refused(path)))
+                waiting.append((path, (self.finder.empty or {}).get(path) or refused(path)))
                 if waiting[-1][1] is None:
                     yield path
 

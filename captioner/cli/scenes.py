@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from captioner.cli.parsing import Parser
+from captioner.cli.parsing import Parser, home_path
 from captioner.config.data import ScenesConfig
 
 
 def parser() -> Parser:
     """The command's options."""
     parser = Parser("scenes", "Write generated scenes and their captions.")
-    parser.add_argument("folder", metavar="DIR", type=Path)
+    parser.add_argument("folder", metavar="DIR", type=home_path)
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--count", type=int, default=8, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of data=scenes (default: %(default)s)")

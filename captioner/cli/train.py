@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from hydra.types import RunMode
 from captioner.config.compose import run_command
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
+from captioner.system.atomic_files import make_own_folder
 from captioner.system.outputs import refuse_existing, refuse_input
 from captioner.system.signals import Stopped
 
@@ -40,17 +42,20 @@ def _train(config: TrainConfig) -> None:
     folder = Path(config.resume) if config.resume is not None else _run_folder(config)
     if resume:
         config = resumed_config(folder, HydraConfig.get().overrides.task)
-    else:
+    elif _is_named(config):
         _check_output(folder, config.overwrite)
     if not resume and config.init is not None:
         start, given = model_path(config.init), HydraConfig.get().overrides.task
         refuse_input(folder, [start, start.parent], "output")
         alone = is_model_file(config.init)
         config = (adapted_config if alone else continued_config)(config, start, given)
+    if not resume and not _is_named(config):
+        folder = make_own_folder(folder, "output")  # another run may have begun in the same second
     try:
         train(config, folder, resume)
     except Stopped as stopped:
-        raise Stopped(stopped.number, f"stopped; resume with: captioner train resume={folder}") from None
+        resumed = shlex.quote(f"resume={folder}")
+        raise Stopped(stopped.number, f"stopped; resume with: captioner train {resumed}") from None
     print(f"model: {folder / MODEL_FILE}")
 
 
@@ -70,11 +75,17 @@ def _check_output(folder: Path, overwrite: bool) -> None:
 
     if (folder / RESUME_FILE).exists() and not overwrite:
         raise CaptionerError(
-            f"output: {folder} already holds a run; resume it with resume={folder}, choose another folder, "
-            "or replace it with overwrite=true"
+            f"output: {folder} already holds a run; resume it with {shlex.quote(f'resume={folder}')}, choose "
+            "another folder, or replace it with overwrite=true"
         )
     files = [folder / name for name in FILES]
     refuse_existing(files, "output", overwrite, "overwrite=true")
+
+
+def _is_named(config: TrainConfig) -> bool:
+    """Whether the user chose the run folder, rather than the time."""
+    given = HydraConfig.get().overrides.hydra
+    return config.output is not None or any("hydra.sweep.dir=" in override for override in given)
 
 
 def _run_folder(config: TrainConfig) -> Path:

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config.declare import CONF
+from captioner.config.paths import as_they_stand, at_home
 from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE
 from captioner.config.strict import from_plain
 from captioner.errors import CaptionerError, no_such_choice, no_such_key
@@ -60,12 +61,12 @@ def run_command(
     def job(config: DictConfig) -> None:
         # Hydra prints its own line about an exception that leaves a job
         try:
-            task(from_plain(schema, OmegaConf.to_container(config, resolve=True)))
+            task(at_home(from_plain(schema, OmegaConf.to_container(config, resolve=True))))
         except Exception as error:
             failures.append(error)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us rather than being printed
-    argv, sys.argv = sys.argv, [f"captioner {config_name}", *arguments]
+    argv, sys.argv = sys.argv, [f"captioner {config_name}", *as_they_stand(config_name, arguments)]
     try:
         hydra.main(config_path=f"pkg://{CONF}", config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null

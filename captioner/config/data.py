@@ -45,10 +45,14 @@ class Flickr8kConfig(DataConfig):
 
     name: str = value("flickr8k", "Flickr8k", group="data")
     root: str = value(
-        REQUIRED, "folder with Flickr8k.token.txt, the Flickr_8k.*Images.txt lists and the image folder"
+        REQUIRED,
+        "folder with Flickr8k.token.txt, the Flickr_8k.*Images.txt lists and the image folder",
+        path=True,
     )
     images: str | None = value(
-        None, "image folder below root; null: images, Images, Flicker8k_Dataset or Flickr8k_Dataset"
+        None,
+        "image folder below root; null: images, Images, Flicker8k_Dataset or Flickr8k_Dataset",
+        path=True,
     )
 
 
@@ -57,8 +61,12 @@ class KarpathyConfig(DataConfig):
     """Flickr8k, Flickr30k or COCO with the splits of Karpathy & Fei-Fei (2015)."""
 
     name: str = value("karpathy", "Karpathy's splits", group="data")
-    file: str = value(REQUIRED, "dataset_flickr8k.json, dataset_flickr30k.json or dataset_coco.json")
-    images: str = value(REQUIRED, "image folder; for COCO the one that holds train2014 and val2014")
+    file: str = value(
+        REQUIRED, "dataset_flickr8k.json, dataset_flickr30k.json or dataset_coco.json", path=True
+    )
+    images: str = value(
+        REQUIRED, "image folder; for COCO the one that holds train2014 and val2014", path=True
+    )
     restval: bool = value(True, "count COCO's restval images as training images, as is usual")
 
 
@@ -67,13 +75,13 @@ class CocoConfig(DataConfig):
     """COCO captions (Chen et al. 2015), or any data in their JSON format."""
 
     name: str = value("coco", "COCO's JSON", group="data")
-    root: str = value(REQUIRED, "folder that all the following are below")
-    train: str = value("annotations/captions_train2017.json", "caption file of the training split")
-    val: str = value("annotations/captions_val2017.json", "caption file of the validation split")
-    test: str | None = value(None, "caption file of the test split; COCO publishes none")
-    train_images: str = value("train2017", "image folder of the training split")
-    val_images: str = value("val2017", "image folder of the validation split")
-    test_images: str | None = value(None, "image folder of the test split")
+    root: str = value(REQUIRED, "folder that all the following are below", path=True)
+    train: str = value("annotations/captions_train2017.json", "caption file of the training split", path=True)
+    val: str = value("annotations/captions_val2017.json", "caption file of the validation split", path=True)
+    test: str | None = value(None, "caption file of the test split; COCO publishes none", path=True)
+    train_images: str = value("train2017", "image folder of the training split", path=True)
+    val_images: str = value("val2017", "image folder of the validation split", path=True)
+    test_images: str | None = value(None, "image folder of the test split", path=True)
 
 
 @dataclass
@@ -81,10 +89,10 @@ class TableConfig(DataConfig):
     """Your own captions: CSV or JSON Lines with an image and a caption in every row."""
 
     name: str = value("table", "CSV or JSON Lines", group="data")
-    root: str = value(".", "folder that image paths are relative to")
-    train: str | None = value(None, ".csv or .jsonl file of the training split")
-    val: str | None = value(None, ".csv or .jsonl file of the validation split; or give holdout")
-    test: str | None = value(None, ".csv or .jsonl file of the test split")
+    root: str = value(".", "folder that image paths are relative to", path=True)
+    train: str | None = value(None, ".csv or .jsonl file of the training split", path=True)
+    val: str | None = value(None, ".csv or .jsonl file of the validation split; or give holdout", path=True)
+    test: str | None = value(None, ".csv or .jsonl file of the test split", path=True)
     holdout: float = value(
         0.0, "share of the training images that validates instead, where val is null", low=0, high=0.9
     )

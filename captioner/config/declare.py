@@ -33,6 +33,7 @@ class Declaration:
         among: the choices, or a function that gives them; empty if any value will do.
         group: the choices are the files of this folder of ``conf/``.
         length: how many values a list holds; None: any number.
+        path: it names a file or a folder, and is taken as it stands on the command line.
     """
 
     meaning: str
@@ -42,6 +43,7 @@ class Declaration:
     among: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
     group: str = ""
     length: int | None = None
+    path: bool = False
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -111,7 +111,9 @@ class EncoderConfig:
     """The network that turns pixels into annotations, and its preprocessing."""
 
     name: str = value(REQUIRED, "network: those of conf/encoder, and with library=timm any of timm's")
-    weights: str | None = value(None, "pretrained (a download), a .safetensors, .pth or .bin file, or null")
+    weights: str | None = value(
+        None, "pretrained (a download), a .safetensors, .pth or .bin file, or null", path=True
+    )
     image_size: int | None = value(
         224,
         "side of the square that the model sees, in pixels; null, as mean and std: timm's",

@@ -53,7 +53,7 @@ class RunConfig:
     device: str = value("auto", "auto, cpu, cuda, cuda:1, mps")
     workers: int = value(2, "threads that decode images; 0: the computing thread", low=0, high=MOST_WORKERS)
     cache: str | None = value(
-        None, "folder of cached annotations; null: $CAPTIONER_CACHE or ~/.cache/captioner"
+        None, "folder of cached annotations; null: $CAPTIONER_CACHE or ~/.cache/captioner", path=True
     )
     compile: bool = value(True, "fuse the attention's loops with torch.compile, where a compiler is found")
     progress: bool = value(True, "progress bars")
@@ -70,13 +70,14 @@ class TrainConfig(ModelConfig):
     search: SearchConfig
     run: RunConfig
     phase: PhaseConfig = field(default_factory=PhaseConfig)
-    output: str | None = value(None, "run folder; null: runs/DATE_TIME")
+    output: str | None = value(None, "run folder; null: runs/DATE_TIME", path=True)
     init: str | None = value(
         None,
         "run folder whose model and configuration this run starts from; or a model file, or pretrained, "
         "whose model is adapted to other data, new words included",
+        path=True,
     )
-    resume: str | None = value(None, "run folder to resume")
+    resume: str | None = value(None, "run folder to resume", path=True)
     overwrite: bool = value(False, OVERWRITE)
 
 
@@ -103,12 +104,14 @@ class EvaluateConfig:
     data: DataConfig
     search: SearchConfig
     run: RunConfig
-    checkpoint: Any = value(REQUIRED, "a model.safetensors, or its run folder; [A,B,C] for an ensemble")
+    checkpoint: Any = value(
+        REQUIRED, "a model.safetensors, or its run folder; [A,B,C] for an ensemble", path=True
+    )
     split: str = value("test", "dev is another name of val", among=("train", "val", "dev", "test"))
     inference: str | None = value(
         None, "location that hard attention takes; null: as trained", among=INFERENCE
     )
-    output: str | None = value(None, "folder for scores, captions and figures; null: print only")
+    output: str | None = value(None, "folder for scores, captions and figures; null: print only", path=True)
     batch_size: int = value(SEARCHED_TOGETHER, "images at a time", low=1, high=LARGEST_BATCH)
     grounding: bool = value(False, "also measure how far the attention maps can be believed")
     deletion_images: int = value(1000, "at most, for the part of it that deletes locations", low=1)
@@ -127,7 +130,7 @@ class CheckConfig:
     vocabulary: VocabularyConfig
     training: TrainingConfig
     run: RunConfig
-    output: str | None = value(None, "file for the whole report as JSON; null: print only")
+    output: str | None = value(None, "file for the whole report as JSON; null: print only", path=True)
     overwrite: bool = value(False, OVERWRITE)
 
 

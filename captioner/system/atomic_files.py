@@ -7,6 +7,7 @@ behind, and the folder's next owner removes it.
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,25 @@ def make_folder(path: Path, key: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CaptionerError(f"{key}: cannot make the folder {path} ({error.strerror})") from error
+
+
+def make_own_folder(path: Path, key: str) -> Path:
+    """Make a folder that nobody else has: ``path``, or ``path-2`` and so on where that exists.
+
+    Raises:
+        CaptionerError: as :func:`make_folder`.
+    """
+    make_folder(path.parent, key)
+    for number in itertools.count(1):
+        own = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            own.mkdir()
+            break
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise CaptionerError(f"{key}: cannot make the folder {own} ({error.strerror})") from error
+    return own
 
 
 def write_whole(path: Path, data: bytes | memoryview | str, key: str = "output") -> None:

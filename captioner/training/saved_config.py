@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -34,7 +35,9 @@ def resumed_config(folder: Path, given: Sequence[str]) -> TrainConfig:
             raise CaptionerError(
                 f"resume: {override} would make it another run; only training.* and run.* may change"
             )
-    merged = OmegaConf.merge(saved, OmegaConf.from_dotlist(overrides))
+    merged = OmegaConf.merge(saved)
+    for parsed in OverridesParser.create().parse_overrides(overrides):
+        OmegaConf.update(merged, parsed.key_or_group, parsed.value())
     config = from_plain(TrainConfig, OmegaConf.to_container(merged))
     start = None if config.init is None else model_path(config.init)
     if start is not None and (folder / MODEL_FILE).exists() and not start.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +36,8 @@ class Finder:
         outputs: folders that the command writes to, which hold no photos for it unless they are named.
         left_out: how many files were left out of folders, by kind: a file ending, or a reason; of an output
             folder only images count.
+        empty: where to note folders and patterns that hold no image, which then are passed on among the
+            paths; None: it is raised.
     """
 
     recursive: bool = True
@@ -42,6 +45,7 @@ class Finder:
     null_separated: bool = False
     outputs: Sequence[Path] = ()
     left_out: Counter[str] = field(default_factory=Counter)
+    empty: dict[Path, CaptionerError] | None = None
 
     def find(self, paths: Iterable[str]) -> Iterator[Path]:
         """Expand what a user typed into image paths, in order and one at a time.
@@ -49,12 +53,13 @@ class Finder:
         - A folder stands for every file below it that has an image's extension, sorted; links to
           folders are not followed, hidden files, trash and thumbnail folders are left out, and what the
           command wrote. Folders in it that cannot be listed are passed on at its end.
-        - A pattern such as ``photos/**/*.jpg`` stands for such files among those it matches, sorted.
+        - A pattern such as ``photos/**/*.jpg`` stands for such files among those it matches, sorted. A folder
+          of the name comes first: ``holiday [2019]/*.jpg`` looks into that one.
         - ``-`` stands for the paths on standard input, one per line.
         - Any other path is passed on, whether it exists or not, so that reading it reports what is wrong.
 
         Raises:
-            CaptionerError: a folder or a pattern holds no image.
+            CaptionerError: a folder or a pattern holds no image, and this is not to be noted.
         """
         for path in paths:
             for typed in self._standard_input() if path == "-" else [path]:
@@ -63,8 +68,9 @@ class Finder:
                     written = Written(self.outputs, typed)
                     yield from self._only_images(self._walk(typed, closed, written), typed, written, closed)
                 elif glob.has_magic(typed) and not os.path.lexists(typed):
-                    written = Written(self.outputs, _fixed_part(typed))
-                    yield from self._only_images(self._matched(typed, written), typed, written)
+                    pattern, folder = _as_pattern(typed)
+                    written = Written(self.outputs, folder)
+                    yield from self._only_images(self._matched(pattern, written), typed, written)
                 else:
                     yield Path(typed)
 
@@ -80,7 +86,9 @@ class Finder:
     def _matched(self, pattern: str, written: Written) -> Iterator[str]:
         """The files that a pattern matches, sorted."""
         inside: dict[str, bool] = {}
-        for path in sorted(glob.iglob(pattern, recursive=True)):
+        matched = glob.glob(pattern, recursive=True)
+        # brackets that choose among no names may be part of one
+        for path in sorted(matched or glob.glob(re.sub(r"\[\[\]|\[", "[[]", pattern), recursive=True)):
             parent = os.path.dirname(path) or "."
             if parent not in inside:
                 inside[parent] = written.holds(parent)
@@ -129,7 +137,11 @@ class Finder:
                 self.left_out[_ending(candidate) or "without an ending"] += 1
         yield from map(Path, closed)  # reading them reports why
         if not found and not closed:
-            raise CaptionerError(f"{printable(typed)}: no image in it{self._reason()}")
+            error = CaptionerError(f"{printable(typed)}: no image in it{self._reason()}")
+            if self.empty is None:
+                raise error
+            self.empty[Path(typed)] = error
+            yield Path(typed)
 
     def _is_excluded(self, path: str) -> bool:
         name = os.path.basename(path)
@@ -153,12 +165,12 @@ def find_images(paths: Iterable[str]) -> Iterator[Path]:
     return Finder().find(paths)
 
 
-def _fixed_part(pattern: str) -> str:
-    """The folder that a pattern begins with, up to its first wildcard."""
-    folder = os.path.dirname(pattern)
-    while folder and glob.has_magic(folder):
+def _as_pattern(typed: str) -> tuple[str, str]:
+    """The pattern with the folder that it begins with taken literally, and that folder."""
+    folder = os.path.dirname(typed)
+    while folder and glob.has_magic(folder) and (re.search("[*?]", folder) or not os.path.isdir(folder)):
         folder = os.path.dirname(folder)
-    return folder or "."
+    return glob.escape(folder) + typed[len(folder) :], folder or "."
 
 
 def _ending(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from captioner.config.schema import CompareConfig
@@ -69,7 +70,7 @@ def _protocol(config: CompareConfig, overrides: Sequence[str]) -> str:
         f"{config.training.epochs} epochs, {how}; n = {len(config.seeds)} "
         f"seed{'s' * (len(config.seeds) > 1)} a cell ({seeds}); captioner {__version__}."
     )
-    return text + "\n\n    " + " ".join(["captioner compare", *overrides])
+    return text + "\n\n    " + shlex.join(["captioner", "compare", *overrides])
 
 
 def _scores(rows: Sequence[Row]) -> str:
