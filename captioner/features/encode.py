@@ -49,7 +49,7 @@ def encode(
     def features_of(batch: Sequence[Record]) -> np.ndarray:
         if threads != cores:
             torch.set_num_threads(threads)  # of the thread that this runs in, and of those begun later
-        pixels = torch.stack([_pixels(preprocess, record) for record in batch])
+        pixels = torch.stack([pixels_of(preprocess, record) for record in batch])
         with torch.inference_mode():
             features = encoder.trunk(pixels.to(device)).cpu()
         array: np.ndarray = (features if features.dtype == torch.uint8 else features.half()).numpy()
@@ -63,6 +63,11 @@ def encode(
         torch.set_num_threads(cores)
 
 
-def _pixels(preprocess: Preprocess, record: Record) -> Tensor:
+def pixels_of(preprocess: Preprocess, record: Record) -> Tensor:
+    """What a model sees of a record's image, uint8 of shape (3, S, S).
+
+    Raises:
+        CaptionerError: the image cannot be read.
+    """
     pixels = preprocess.pixels(preprocess.view(record.source).square)
     return pixels.flip(-1) if record.mirrored else pixels

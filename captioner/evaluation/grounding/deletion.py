@@ -17,12 +17,12 @@ from torch import Tensor
 
 from captioner.decoding.replay import ReplayStep, replay
 from captioner.errors import CaptionerError
+from captioner.evaluation.grounding.measures import drawn_again, interval
 from captioner.model.decoder import Decoder
 from captioner.model.rows import Rows
 
 SHARES = (0.05, 0.1, 0.25, 0.5)  # of the locations
 DRAWS = 2  # random sets a word and share
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,15 @@ def summarize(drops: Tensor, words: Sequence[int], shares: Sequence[float] = SHA
     """
     total = max(1, sum(words))
     mean = (drops.sum(0) / total).tolist()
-    generator = torch.Generator().manual_seed(0)
-    picks = torch.randint(len(drops), (RESAMPLES, len(drops)), generator=generator)
-    again = torch.stack([drops[pick].sum(0) for pick in picks])
+    again = torch.stack([drops[pick].sum(0) for pick in drawn_again(len(drops))])
     ratio: list[float | None] = []
-    interval: list[tuple[float, float] | None] = []
+    intervals: list[tuple[float, float] | None] = []
     for i, (attended, random) in enumerate(mean):
         sound = random > 0 and bool((again[:, i, 1] > 0).all())
         ratio.append(attended / random if random > 0 else None)
-        low, high = (again[:, i, 0] / again[:, i, 1]).quantile(torch.tensor([0.025, 0.975]).double()).tolist()
-        interval.append((low, high) if sound else None)
+        intervals.append(interval(again[:, i, 0] / again[:, i, 1]) if sound else None)
     attended, random = (tuple(pair[k] for pair in mean) for k in (0, 1))
-    return Deletion(tuple(shares), attended, random, tuple(ratio), tuple(interval), len(drops), sum(words))
+    return Deletion(tuple(shares), attended, random, tuple(ratio), tuple(intervals), len(drops), sum(words))
 
 
 def log_prob_drops(decoder: Decoder, at: ReplayStep, deleted: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -60,42 +62,43 @@ def save_grounding_figure(report: AttentionReport, path: Path) -> None:
 def _draw_bars(axes: Axes, title: str, placed: dict[str, Placement], measure: str) -> None:
     """Per class of words the model, the maps of other images and a uniform map, in percent."""
     found: list[VersusChance] = [getattr(p, measure) for p in placed.values()]
-    for i, (label, colour) in enumerate((("model", MODEL), ("shuffled", SHUFFLED), ("uniform", UNIFORM))):
-        values = [100 * (getattr(one, label) or 0) for one in found]
-        places = [x + (i - 1) * BAR for x in range(len(values))]
-        bars = axes.bar(places, values, BAR * 0.92, color=colour, label=label)
-        axes.bar_label(
-            bars, [f"{v:.0f}" for v in values], fontsize=7.5, color=INK if not i else FAINT, padding=1
-        )
-        if measure == "pointing" and not i:
-            gain = [100 * p.near.model - value for p, value in zip(placed.values(), values)]
-            axes.bar(places, gain, BAR * 0.92, values, color=NEAR, zorder=0.9, label="within half a cell")
+    _draw_beside_chance(axes, found)
+    if measure == "pointing":
+        values = [100 * p.pointing.model for p in placed.values()]
+        gain = [100 * p.near.model - value for p, value in zip(placed.values(), values)]
+        places = [x - BAR for x in range(len(values))]
+        axes.bar(places, gain, BAR * 0.92, values, color=NEAR, zorder=0.9, label="within half a cell")
     _style(axes, title, "% of words" if measure == "pointing" else "% of a word's attention")
-    axes.set_ylim(0, 118)
-    axes.set_yticks(range(0, 101, 25))
     axes.set_xticks(range(len(placed)), [f"{kind}\n{p.words}" for kind, p in placed.items()])
 
 
 def _draw_mosaics(axes: Axes, found: GridPointing) -> None:
     """Peak and mass in the word's own quadrant, with intervals, beside chance, in percent."""
     shares = (found.peak, found.mass)
-    for i, (label, colour) in enumerate((("model", MODEL), ("shuffled", SHUFFLED), ("uniform", UNIFORM))):
-        values = [100 * (getattr(one, label) or 0) for one in shares]
-        places = [x + (i - 1) * BAR for x in range(len(values))]
-        reach = None if i else [[100 * abs(s.interval[k] - s.model) for s in shares] for k in (0, 1)]
-        style = {"elinewidth": 0.9, "capsize": 2.5}
-        bars = axes.bar(
-            places, values, BAR * 0.92, color=colour, label=label, yerr=reach, ecolor=INK, error_kw=style
-        )
-        texts = [f"{v:.0f}" for v in values]
-        axes.bar_label(bars, texts, fontsize=7.5, color=FAINT if i else INK, padding=1)
+    _draw_beside_chance(axes, shares, [share.interval for share in shares])
     _style(axes, "Own image of four", "% of words, of a word's attention")
-    axes.set_ylim(0, 118)
-    axes.set_yticks(range(0, 101, 25))
     axes.set_xticks(range(2), ["peak", "mass"])
     axes.set_xlabel(f"{found.words} words of {found.mosaics} mosaics", fontsize=8.5)
     if not any(other.get_legend() for other in axes.figure.axes):
         axes.legend(fontsize=7.5, frameon=False, labelcolor=INK, loc="upper left", ncols=3, handlelength=0.9)
+
+
+def _draw_beside_chance(
+    axes: Axes, found: Sequence[VersusChance], intervals: Sequence[tuple[float, float]] = ()
+) -> None:
+    """Bars of the model, perhaps with intervals, of shuffled and of uniform maps, in percent."""
+    for i, (label, colour) in enumerate((("model", MODEL), ("shuffled", SHUFFLED), ("uniform", UNIFORM))):
+        values = [100 * (getattr(one, label) or 0) for one in found]
+        places = [x + (i - 1) * BAR for x in range(len(values))]
+        reach: dict[str, Any] = {}
+        if intervals and not i:
+            ends = [[abs(100 * pair[k] - value) for pair, value in zip(intervals, values)] for k in (0, 1)]
+            reach = {"yerr": ends, "ecolor": INK, "error_kw": {"elinewidth": 0.9, "capsize": 2.5}}
+        bars = axes.bar(places, values, BAR * 0.92, color=colour, label=label, **reach)
+        texts = [f"{v:.0f}" for v in values]
+        axes.bar_label(bars, texts, fontsize=7.5, color=FAINT if i else INK, padding=1)
+    axes.set_ylim(0, 118)
+    axes.set_yticks(range(0, 101, 25))
 
 
 def _draw_curve(axes: Axes, deletion: Deletion) -> None:

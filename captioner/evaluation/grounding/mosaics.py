@@ -22,11 +22,11 @@ from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Box, Record
 from captioner.decoding.replay import ReplayStep
 from captioner.evaluation.grounding.function_words import FUNCTION_WORDS
-from captioner.evaluation.grounding.measures import covered, of_other_images, peaks
+from captioner.evaluation.grounding.measures import covered, drawn_again, interval, peaks
+from captioner.evaluation.grounding.placement import VersusChance, versus_chance
 from captioner.vocabulary import tokenize
 
 QUADRANTS: tuple[Box, ...] = ((0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1))
-RESAMPLES = 1000
 
 
 class QuadrantWord(NamedTuple):
@@ -45,21 +45,15 @@ class QuadrantWord(NamedTuple):
 
 
 @dataclass(frozen=True)
-class QuadrantShare:
-    """A mean over words, and what it would be by chance, each from 0 to 1.
+class QuadrantShare(VersusChance):
+    """A mean over words, and what it would be by chance, each from 0 to 1; mosaics are the images.
 
     Attributes:
-        model: of the words' own maps.
-        interval: its 95 % bootstrap interval over mosaics.
-        uniform: of a map of equal weights.
-        shuffled: of the maps of other mosaics' words, their expected value; None with one mosaic.
+        interval: the model's 95 % bootstrap interval over mosaics.
         position: of the mean map of all words, which knows where in a mosaic words look, but not which word.
     """
 
-    model: float
     interval: tuple[float, float]
-    uniform: float
-    shuffled: float | None
     position: float
 
 
@@ -162,14 +156,11 @@ def summarize_mosaics(words: Sequence[QuadrantWord], grid: tuple[int, int], mosa
 
 
 def _share(maps: Tensor, position: Tensor, region: Tensor, image: Tensor) -> QuadrantShare:
-    shares = (maps * region).sum(-1)
-    shuffled = (of_other_images(maps, image) * region).sum(-1)
+    chance = versus_chance(maps, region, image)
     return QuadrantShare(
-        float(shares.mean()),
-        _interval(shares, image),
-        float(region.mean()),
-        None if shuffled.isnan().all() else float(shuffled.nanmean()),
-        float((position * region).sum(-1).mean()),
+        **vars(chance),
+        interval=_interval((maps * region).sum(-1), image),
+        position=float((position * region).sum(-1).mean()),
     )
 
 
@@ -179,7 +170,5 @@ def _interval(values: Tensor, image: Tensor) -> tuple[float, float]:
     groups = int(group.max()) + 1
     sums = values.new_zeros(groups).index_add(0, group, values)
     counts = torch.bincount(group, minlength=groups)
-    picks = torch.randint(groups, (RESAMPLES, groups), generator=torch.Generator().manual_seed(0))
-    means = sums[picks].sum(1) / counts[picks].sum(1)
-    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=means.dtype)).tolist()
-    return low, high
+    picks = drawn_again(groups)
+    return interval(sums[picks].sum(1) / counts[picks].sum(1))

@@ -68,13 +68,14 @@ def _placement(words: Sequence[PlacedWord], grid: tuple[int, int]) -> Placement:
     highest = peaks(maps)
     return Placement(
         len(words),
-        _versus_chance(highest, holds_centre(boxes, grid), image),
-        _versus_chance(highest, touched(boxes, grid), image),
-        _versus_chance(maps, covered(boxes, grid), image),
+        versus_chance(highest, holds_centre(boxes, grid), image),
+        versus_chance(highest, touched(boxes, grid), image),
+        versus_chance(maps, covered(boxes, grid), image),
     )
 
 
-def _versus_chance(maps: Tensor, region: Tensor, image: Tensor) -> VersusChance:
+def versus_chance(maps: Tensor, region: Tensor, image: Tensor) -> VersusChance:
+    """What maps ``(words, locations)`` have of their words' regions, as weights over the cells."""
     shuffled = (of_other_images(maps, image) * region).sum(-1)
     return VersusChance(
         float((maps * region).sum(-1).mean()),

@@ -21,6 +21,7 @@ from captioner.evaluation.grounding.naming import Named, named_in_caption, named
 from captioner.evaluation.grounding.placement import PlacedWord, Placement, placements
 from captioner.evaluation.grounding.receptive_field import ReceptiveField, receptive_field
 from captioner.evaluation.grounding.subject import Subject
+from captioner.features.encode import pixels_of
 
 FIELD_IMAGES = 16  # that the receptive field is measured on
 
@@ -157,8 +158,7 @@ def _deletion(subject: Subject, captions: Sequence[Sequence[int]], most: int, se
 
 def _field(subject: Subject) -> ReceptiveField:
     records = subject.split.records[:FIELD_IMAGES]
-    squares = [subject.preprocess.view(record.source).square for record in records]
-    pixels = torch.stack([subject.preprocess.pixels(square) for square in squares])
+    pixels = torch.stack([pixels_of(subject.preprocess, record) for record in records])
     return receptive_field(subject.model.encoder.eval(), pixels)
 
 
