@@ -75,9 +75,10 @@ def step(
     decoder: Decoder, words: Tensor, state: State, annotations: Tensor, locations: Tensor | None = None
 ) -> tuple[Tensor, State, Tensor]:
     """From the previous words ``(rows,)``: the next logits, the next state, and alpha."""
-    alpha = attend(decoder.attention, annotations, state[0])
-    z = gate(decoder, state[0]) * look(decoder.attention, annotations, alpha, locations)
     embedding = F.embedding(words, decoder.embedding.weight)
+    query = torch.cat([state[0], embedding], dim=1) if decoder.attention.sees_word else state[0]
+    alpha = attend(decoder.attention, annotations, query)
+    z = gate(decoder, state[0]) * look(decoder.attention, annotations, alpha, locations)
     state = advance(decoder.cell, torch.cat([embedding, z], dim=1), state)
     return deep_output(decoder, embedding, state[0], z), state, alpha
 

@@ -45,16 +45,19 @@ def make_decoder(make_cell):
         spread=0.7,
         dtype=torch.float64,
         score="additive",
+        sees_word=False,
         **options,
     ):
         embedding, hidden, size = 3, 4, 6
         options = {"dropout": 0.0, **options}
         kind, _, inference = attention.partition("-")
         look = SoftLook() if kind == "soft" else HardLook(inference or "argmax")
+        query = hidden + embedding * sees_word
         if score == "additive":
-            attend = AdditiveAttention(FEATURES, hidden, size, look)
+            attend = AdditiveAttention(FEATURES, query, size, look)
         else:
-            attend = MultiplicativeAttention(FEATURES, hidden, look)
+            attend = MultiplicativeAttention(FEATURES, query, look)
+        attend.sees_word = sees_word
         rnn = make_cell(cell, embedding + FEATURES, hidden)
         decoder = Decoder(rnn, attend, vocabulary, embedding, FEATURES, **options)
         return _noisy(decoder, spread).to(dtype).eval()

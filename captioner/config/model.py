@@ -66,6 +66,9 @@ class AttentionConfig:
         among=("additive", "multiplicative"),
     )
     size: int = value(512, "width of the additive scoring network", low=1, high=WIDEST)
+    sees_word: bool = value(
+        False, "whether a look knows the word just written, besides the hidden state before it"
+    )
     penalty: float = value(1.0, "lambda of the doubly stochastic penalty (section 4.2.1)", low=0)
 
 

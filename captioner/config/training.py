@@ -72,6 +72,12 @@ class TrainingConfig:
     crop: float = value(
         1.0, "least share of an image's rows, and of its columns, that a step sees; 1: all", low=0.01, high=1
     )
+    mosaics: float = value(
+        0.0, "share of batches whose photos are shown four in one, each with its captions", low=0, high=1
+    )
+    mosaic_guidance: float = value(
+        0.5, "weight of -log of the attention's mass on the caption's own photo of a mosaic", low=0
+    )
     average: float = value(
         0.0, "decay of the weights' moving average, which is validated and kept; 0: none", low=0, high=0.99999
     )

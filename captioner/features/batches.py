@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from captioner.features.captioned import CaptionedSplit
+from captioner.features.mosaics import PHOTOS, sampled
+from captioner.features.split import gather
 from captioner.model.rows import Captions
 
 
@@ -22,6 +24,7 @@ def epoch_batches(
     skip: int = 0,
     flip: float = 0.0,
     crop: float = 1.0,
+    mosaics: float = 0.0,
 ) -> Iterator[tuple[Tensor, Captions, list[int]]]:
     """One pass over the photos in an order that only seed and epoch decide.
 
@@ -31,9 +34,11 @@ def epoch_batches(
         skip: images that the pass has seen before, when it was interrupted.
         flip: share of the photos, from 0 to 1, whose mirror image is seen instead, if the split has them.
         crop: the least share of a feature map's rows, and of its columns, that is seen; see :func:`windows`.
+        mosaics: share of the batches that are of mosaics instead, as many as show ``size`` photos.
 
     Yields:
-        The trunk's output for the batch's images, their captions, and which of the split's records they are.
+        The trunk's output for the batch's images, their captions, and which of the split's records they are;
+        with mosaics, which records they take the turn of.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(split.photos), generator=generator).tolist()
@@ -41,15 +46,18 @@ def epoch_batches(
 
     def drawn(photo: int) -> tuple[int, list[list[int]]]:
         number = mirrors[photo] if mirrors and draw.random() < flip else photo
-        captions = split.captions[number]
-        if captions_per_image is not None:
-            captions = draw.sample(captions, min(captions_per_image, len(captions)))
-        return number, captions
+        return number, sampled(split.captions[number], captions_per_image, draw)
 
     for photo in order[:skip]:
         drawn(photo)  # so that the others get what they would have had
     for first in range(skip, len(order), size):
         numbers, captions = zip(*map(drawn, order[first : first + size]))
+        own = random.Random(f"{seed} {epoch} {first} mosaics")
+        if split.mosaics is not None and own.random() < mosaics:
+            shown = split.mosaics.draw(math.ceil(len(numbers) / PHOTOS), own)
+            batch = split.mosaics.captions(shown, split.captions, captions_per_image, own)
+            yield gather(split.mosaics.split.features, shown), batch, list(numbers)
+            continue
         features = split.features(numbers)
         if crop < 1:
             features = windows(features, crop, random.Random(f"{seed} {epoch} {first}"))

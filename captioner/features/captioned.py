@@ -9,6 +9,7 @@ from torch import Tensor
 
 from captioner.data.records import Record
 from captioner.data.words import encode_captions
+from captioner.features.mosaics import Mosaics
 from captioner.features.split import Split, gather
 from captioner.vocabulary import Vocabulary
 
@@ -21,19 +22,26 @@ class CaptionedSplit:
         photos: the images as they are.
         captions: of every record, as word indices, each closed by ``<end>``; longer ones are cut.
         mirror_images: the photos with left and right swapped, in the same order; None without them.
+        mosaics: of the photos, four in one; None without them.
     """
 
     photos: Split
     captions: list[list[list[int]]]
     mirror_images: Split | None = None
+    mosaics: Mosaics | None = None
 
     @classmethod
     def build(
-        cls, photos: Split, vocabulary: Vocabulary, max_length: int, mirror_images: Split | None = None
+        cls,
+        photos: Split,
+        vocabulary: Vocabulary,
+        max_length: int,
+        mirror_images: Split | None = None,
+        mosaics: Mosaics | None = None,
     ) -> CaptionedSplit:
         """Encode the captions of all records."""
         records = [*photos.records, *(mirror_images.records if mirror_images else ())]
-        return cls(photos, encode_captions(records, vocabulary, max_length), mirror_images)
+        return cls(photos, encode_captions(records, vocabulary, max_length), mirror_images, mosaics)
 
     @property
     def records(self) -> list[Record]:

@@ -29,7 +29,12 @@ class Attention(nn.Module):
 
     Args:
         look: what is seen with these weights; None: :class:`SoftLook`.
+
+    Attributes:
+        sees_word: whether the query is [h; E y] rather than h alone.
     """
+
+    sees_word = False
 
     def __init__(self, look: Look | None = None) -> None:
         super().__init__()
@@ -39,8 +44,8 @@ class Attention(nn.Module):
         """What scoring needs of annotations ``(images, locations, features)``."""
         raise NotImplementedError
 
-    def scores(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
-        """Scores by hidden state ``(rows, hidden_size)``, on the grid: ``(images, width, locations)``."""
+    def scores(self, query: Tensor, memory: Memory, rows: Rows) -> Tensor:
+        """Scores by query ``(rows, query_size)``, on the grid: ``(images, width, locations)``."""
         raise NotImplementedError
 
     def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
@@ -48,9 +53,9 @@ class Attention(nn.Module):
         expected = self.look.expected(len(annotations), annotations.device) if self.training else None
         return Memory(self.keys(annotations), Values(annotations), Products(), expected, generator)
 
-    def forward(self, hidden: Tensor, memory: Memory, rows: Rows) -> Glimpse:
-        """Look at each row's image, given its hidden state ``(rows, hidden_size)``."""
-        scores = self.scores(hidden, memory, rows)
+    def forward(self, query: Tensor, memory: Memory, rows: Rows) -> Glimpse:
+        """Look at each row's image, given its query ``(rows, query_size)``, the hidden state usually."""
+        scores = self.scores(query, memory, rows)
         if memory.deleted is not None:
             scores = scores.masked_fill(memory.deleted, float("-inf"))
         return self.look(scores.softmax(dim=-1), memory, rows)
@@ -61,14 +66,14 @@ class AdditiveAttention(Attention):
 
     Args:
         features: width of an annotation.
-        hidden_size: width of the decoder's hidden state.
+        query_size: width of the query, which is the decoder's hidden state h.
         size: width of the scoring network.
     """
 
-    def __init__(self, features: int, hidden_size: int, size: int, look: Look | None = None) -> None:
+    def __init__(self, features: int, query_size: int, size: int, look: Look | None = None) -> None:
         super().__init__(look)
         self.annotation_map = nn.Linear(features, size)
-        self.hidden_map = nn.Parameter(torch.empty(size, hidden_size))
+        self.hidden_map = nn.Parameter(torch.empty(size, query_size))
         nn.init.xavier_uniform_(self.hidden_map)
         self.score = nn.Parameter(torch.empty(size))
         nn.init.uniform_(self.score, -(size**-0.5), size**-0.5)
@@ -76,8 +81,8 @@ class AdditiveAttention(Attention):
     def keys(self, annotations: Tensor) -> AdditiveKeys:
         return AdditiveKeys.of(self.annotation_map(annotations))
 
-    def scores(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
-        return memory.keys(rows.spread(memory.linear(hidden, self.hidden_map)), self.score)
+    def scores(self, query: Tensor, memory: Memory, rows: Rows) -> Tensor:
+        return memory.keys(rows.spread(memory.linear(query, self.hidden_map)), self.score)
 
 
 class MultiplicativeAttention(Attention):
@@ -88,28 +93,30 @@ class MultiplicativeAttention(Attention):
 
     Args:
         features: width of an annotation.
-        hidden_size: width of the decoder's hidden state.
+        query_size: width of the query, which is the decoder's hidden state h.
     """
 
-    def __init__(self, features: int, hidden_size: int, look: Look | None = None) -> None:
+    def __init__(self, features: int, query_size: int, look: Look | None = None) -> None:
         super().__init__(look)
-        self.annotation_map = nn.Linear(features, hidden_size, bias=False)
+        self.annotation_map = nn.Linear(features, query_size, bias=False)
 
     def keys(self, annotations: Tensor) -> MultiplicativeKeys:
         return MultiplicativeKeys.of(self.annotation_map(annotations))
 
-    def scores(self, hidden: Tensor, memory: Memory, rows: Rows) -> Tensor:
-        return memory.keys(rows.spread(hidden) * hidden.shape[-1] ** -0.5)
+    def scores(self, query: Tensor, memory: Memory, rows: Rows) -> Tensor:
+        return memory.keys(rows.spread(query) * query.shape[-1] ** -0.5)
 
 
 Build = Callable[[AttentionConfig, int, int, Look], Attention]
 ATTENTIONS: dict[str, Build] = {
-    "additive": lambda config, features, hidden, look: AdditiveAttention(features, hidden, config.size, look),
-    "multiplicative": lambda _, features, hidden, look: MultiplicativeAttention(features, hidden, look),
+    "additive": lambda config, features, query, look: AdditiveAttention(features, query, config.size, look),
+    "multiplicative": lambda _, features, query, look: MultiplicativeAttention(features, query, look),
 }
 
 
-def build_attention(config: AttentionConfig, features: int, hidden_size: int) -> Attention:
+def build_attention(
+    config: AttentionConfig, features: int, hidden_size: int, embedding_size: int = 0
+) -> Attention:
     """The attention that the configuration names, over annotations ``features`` wide.
 
     Raises:
@@ -118,4 +125,7 @@ def build_attention(config: AttentionConfig, features: int, hidden_size: int) ->
     look: Look = SoftLook()
     if isinstance(config, HardAttentionConfig):
         look = HardLook(config.inference, config.expectation_probability, config.soft_start)
-    return choose(ATTENTIONS, config.score, "attention.score")(config, features, hidden_size, look)
+    query_size = hidden_size + embedding_size * config.sees_word
+    attention = choose(ATTENTIONS, config.score, "attention.score")(config, features, query_size, look)
+    attention.sees_word = config.sees_word
+    return attention

@@ -40,7 +40,7 @@ def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> D
     sizes = config.decoder
     return Decoder(
         build_cell(config.cell, sizes.embedding_size + features, sizes.hidden_size),
-        build_attention(config.attention, features, sizes.hidden_size),
+        build_attention(config.attention, features, sizes.hidden_size, sizes.embedding_size),
         vocabulary_size,
         sizes.embedding_size,
         features,

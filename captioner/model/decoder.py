@@ -199,7 +199,8 @@ class Decoder(nn.Module):
     ) -> tuple[Step, State]:
         """One step from a word's vector and its part of the cell's input, ``wx``."""
         hidden, linear = state[0], memory.linear
-        glimpse = self.attention(hidden, memory, rows)
+        query = torch.cat((hidden, embedding), dim=-1) if self.attention.sees_word else hidden
+        glimpse = self.attention(query, memory, rows)
         context, beta = glimpse.context, None
         if self.gate is not None:
             gate = torch.sigmoid(linear(hidden, self.gate.weight) + self.gate.bias)

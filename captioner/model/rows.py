@@ -66,6 +66,7 @@ class Captions:
         alive: captions that have a word at each step, falling.
         live: images that have such a caption at each step, falling.
         widths: the most captions that one image has alive at each step, falling.
+        quadrant: of a mosaic, that of each caption's photo, ``(captions,)``; None where images are whole.
     """
 
     words: Tensor
@@ -76,27 +77,33 @@ class Captions:
     alive: Sequence[int]
     live: Sequence[int]
     widths: Sequence[int]
+    quadrant: Tensor | None = None
 
     @classmethod
-    def build(cls, images: Sequence[Sequence[Sequence[int]]]) -> Captions:
+    def build(
+        cls, images: Sequence[Sequence[Sequence[int]]], quadrants: Sequence[Sequence[int]] | None = None
+    ) -> Captions:
         """From the encoded captions of each image, as ``Vocabulary.encode`` gives them.
+
+        Args:
+            quadrants: where images are mosaics, that of each caption's photo.
 
         Raises:
             CaptionerError: there is no caption.
         """
-        flat = [(i, caption) for i, captions in enumerate(images) for caption in captions]
+        flat = [(i, caption, n) for i, captions in enumerate(images) for n, caption in enumerate(captions)]
         if not flat:
             raise CaptionerError("a batch of images without a single caption")
         flat.sort(key=lambda item: -len(item[1]))
         steps = len(flat[0][1])
-        words = torch.tensor([[*caption, *[PAD] * (steps - len(caption))] for _, caption in flat])
+        words = torch.tensor([[*caption, *[PAD] * (steps - len(caption))] for _, caption, _ in flat])
         seen = [0] * len(images)
         rank = []
-        for image, _ in flat:
+        for image, _, _ in flat:
             rank.append(seen[image])
             seen[image] += 1
-        alive = [sum(len(caption) > t for _, caption in flat) for t in range(steps)]
-        owner = torch.tensor([image for image, _ in flat])
+        alive = [sum(len(caption) > t for _, caption, _ in flat) for t in range(steps)]
+        owner = torch.tensor([image for image, _, _ in flat])
         longest = torch.tensor([max(map(len, captions), default=0) for captions in images])
         order = longest.argsort(descending=True, stable=True)
         return cls(
@@ -108,6 +115,7 @@ class Captions:
             alive,
             [int((longest > t).sum()) for t in range(steps)],
             [max(rank[:count]) + 1 for count in alive],
+            None if quadrants is None else torch.tensor([quadrants[i][n] for i, _, n in flat]),
         )
 
     @property

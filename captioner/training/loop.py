@@ -25,7 +25,7 @@ from captioner.model.timm_networks import settled
 from captioner.system.device import choose_device
 from captioner.system.signals import Stop, Stopped
 from captioner.system.terminal import no_bar
-from captioner.training.loss import Loss, caption_loss
+from captioner.training.loss import Loss, caption_loss, guided
 from captioner.training.progress import Progress, Sums, repeatable
 from captioner.training.reporting import epoch_line, gain, setup_line, start_line
 from captioner.training.run_folder import (
@@ -143,6 +143,7 @@ def train_epoch(
         skip=sums.images,
         flip=options.flip,
         crop=options.crop,
+        mosaics=options.mosaics,
     )
     steps = math.ceil((len(setup.train.photos) - sums.images) / options.batch_size)
     title = f"epoch {epoch + 1}/{options.epochs}"
@@ -171,7 +172,7 @@ def train_epoch(
         state.schedule.step()
         if state.average is not None:
             state.average.update_parameters(model)
-        sums.add(loss, len(features), norm, time.perf_counter() - start)
+        sums.add(loss, len(images), norm, time.perf_counter() - start)
         bar.set_postfix_str(f"{gain(sums.means())}, {sums.words / sums.seconds:,.0f} words/s", refresh=False)
         after_step()
         start = time.perf_counter()
@@ -188,11 +189,12 @@ def batch_loss(
 ) -> Loss:
     """What the phase minimizes; ``images`` are the numbers that :func:`epoch_batches` gives."""
     model = state.model
-    if state.self_critical is not None:
+    if state.self_critical is not None and captions.quadrant is None:
         return state.self_critical(model, features, images)
     unrolled = model(features, captions.to(state.device))
     smoothing = config.training.label_smoothing
-    return caption_loss(model.decoder, unrolled, config.attention, smoothing, state.baseline)
+    loss = caption_loss(model.decoder, unrolled, config.attention, smoothing, state.baseline)
+    return guided(loss, unrolled, config.training.mosaic_guidance)
 
 
 def validate(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from captioner.config.model import AttentionConfig, HardAttentionConfig
+from captioner.evaluation.grounding.mosaics import quadrants
 from captioner.kernels.precision import at_least_float32
 from captioner.model.decoder import Decoder, Unrolled
 
@@ -53,6 +55,22 @@ def caption_loss(
         assert baseline is not None
         total = total + _reinforce(attention, unrolled, nll, baseline)
     return Loss(total, nll.sum(), penalty.detach(), len(nll), len(unrolled.captions))
+
+
+def guided(loss: Loss, unrolled: Unrolled, weight: float) -> Loss:
+    """Add ``weight`` times -log sum_{i in q} alpha_ti, where q is the quadrant of a caption's photo.
+
+    It is summed over words and captions. Captions of whole photos have no such term.
+    """
+    quadrant, alpha = unrolled.captions.quadrant, at_least_float32(unrolled.steps.alpha)
+    if quadrant is None or not weight:
+        return loss
+    side = math.isqrt(alpha.shape[-1])
+    own = quadrants((side, side)).to(alpha)[
+        torch.cat([quadrant[:count] for count in unrolled.captions.alive])
+    ]
+    missed = -(alpha * own).sum(-1).clamp_min(1e-6).log().sum()
+    return loss._replace(total=loss.total + weight * missed)
 
 
 def attention_penalty(unrolled: Unrolled) -> Tensor:

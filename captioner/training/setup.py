@@ -11,11 +11,13 @@ from captioner.config.declare import check
 from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.data.load import load_split
+from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record, mirror_of
 from captioner.data.words import count_vocabulary
 from captioner.errors import CaptionerError
 from captioner.evaluation.references import References
 from captioner.features.captioned import CaptionedSplit
+from captioner.features.mosaics import Mosaics
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import build_encoder
@@ -79,7 +81,13 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
             mirror_images = Split(mirrored, photos.features[..., ::-1])
         else:
             mirror_images = encoded(mirrored, "encoding mirrored")
-    captioned = CaptionedSplit.build(photos, vocabulary, config.training.max_caption_length, mirror_images)
+    mosaics = None
+    if config.training.mosaics:
+        preprocess, flip = Preprocess.of(config.encoder), config.training.flip > 0
+        mosaics = Mosaics.of(train, preprocess, flip, lambda drawn: encoded(drawn, "encoding mosaics"))
+    captioned = CaptionedSplit.build(
+        photos, vocabulary, config.training.max_caption_length, mirror_images, mosaics
+    )
     return Setup(model, vocabulary, captioned, val_split, References(val, vocabulary), new_words, told)
 
 

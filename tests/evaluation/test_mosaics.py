@@ -12,15 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from captioner.config.search import SearchConfig
+from captioner.data.photos.mosaics import QUADRANTS, draw_mosaics, mosaic_of
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.evaluation.grounding import grid_pointing as module
 from captioner.evaluation.grounding.mosaics import (
-    QUADRANTS,
     GridPointing,
     QuadrantWord,
-    draw_mosaics,
-    mosaic_of,
     quadrant_drops,
     quadrants,
     summarize_mosaics,

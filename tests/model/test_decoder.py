@@ -81,6 +81,11 @@ def test_multiplicative_scores_equal_the_textbook(make_decoder, make_annotations
     assert_textbook(make_decoder("lstm", attention, score="multiplicative"), make_annotations())
 
 
+@pytest.mark.parametrize("score", ["additive", "multiplicative"])
+def test_a_look_that_sees_the_word_equals_the_textbook(make_decoder, make_annotations, score):
+    assert_textbook(make_decoder("lstm", score=score, sees_word=True), make_annotations())
+
+
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_teacher_forcing_equals_repeated_steps(make_decoder, make_annotations, attention):
     decoder, annotations = make_decoder("gru", attention), make_annotations(images=1)

@@ -8,14 +8,13 @@ from functools import partial
 import torch
 from tqdm import tqdm
 
+from captioner.data.photos.mosaics import draw_mosaics, mosaic_of
 from captioner.decoding.replay import replay
 from captioner.decoding.search import search
 from captioner.evaluation.grounding.deletion import log_prob_drops
 from captioner.evaluation.grounding.mosaics import (
     GridPointing,
     QuadrantWord,
-    draw_mosaics,
-    mosaic_of,
     quadrant_drops,
     summarize_mosaics,
     telling_words,

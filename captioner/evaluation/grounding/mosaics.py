@@ -10,23 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from captioner.data.photos.image import Source
-from captioner.data.photos.preprocess import Preprocess
-from captioner.data.records import Box, Record
+from captioner.data.photos.mosaics import QUADRANTS
+from captioner.data.records import Record
 from captioner.decoding.replay import ReplayStep
 from captioner.evaluation.grounding.function_words import FUNCTION_WORDS
 from captioner.evaluation.grounding.measures import covered, drawn_again, interval, peaks
 from captioner.evaluation.grounding.placement import VersusChance, versus_chance
 from captioner.vocabulary import tokenize
-
-QUADRANTS: tuple[Box, ...] = ((0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1))
 
 
 class QuadrantWord(NamedTuple):
@@ -79,26 +74,6 @@ class GridPointing:
     others: float
     needed: float
     needed_interval: tuple[float, float]
-
-
-def draw_mosaics(images: int, most: int, seed: int) -> list[list[int]]:
-    """The numbers of the images of each mosaic, four different ones; no image is in two mosaics."""
-    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed)).tolist()
-    return [order[first : first + 4] for first in range(0, images - 3, 4)][:most]
-
-
-def mosaic_of(records: Sequence[Record], preprocess: Preprocess) -> Record:
-    """Four images, each as the model would see it alone at half the side, with the captions of none."""
-    sources: list[Source] = [record.source for record in records]
-    return Record(" ".join(str(r.image_id) for r in records), partial(_drawn, sources, preprocess), ())
-
-
-def _drawn(sources: Sequence[Source], preprocess: Preprocess) -> Image.Image:
-    side = preprocess.image_size
-    sheet = Image.new("RGB", (2 * side, 2 * side))
-    for source, (left, top, _, _) in zip(sources, QUADRANTS):
-        sheet.paste(preprocess.view(source).square, (round(2 * side * left), round(2 * side * top)))
-    return sheet
 
 
 def telling_words(words: Sequence[str], records: Sequence[Record]) -> list[tuple[int, int]]:

@@ -1,0 +1,87 @@
+"""Mosaics to train on: four photos in one, each with its own captions.
+
+A word of a mosaic can be had only from where its photo is, so the maps learn to stand there, without boxes.
+What the frozen trunk makes of the mosaics is computed once, as it is for photos.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from captioner.data.photos.mosaics import draw_mosaics, mosaic_of
+from captioner.data.photos.preprocess import Preprocess
+from captioner.data.records import Record, mirror_of
+from captioner.features.split import Split
+from captioner.model.rows import Captions
+
+Encoded = list[list[list[int]]]  # the captions of every record, as word indices
+PHOTOS = 4  # of a mosaic, by quadrant: upper left, upper right, lower left, lower right
+ROUNDS = 4  # mosaics that hold each photo
+
+
+@dataclass(frozen=True)
+class Mosaics:
+    """A training split's mosaics.
+
+    Attributes:
+        split: with a row per mosaic.
+        members: of every mosaic, the numbers of its four records, by quadrant. The mirror image of a mosaic
+            holds mirror images, whose numbers follow those of the photos.
+    """
+
+    split: Split
+    members: list[list[int]]
+
+    @classmethod
+    def of(
+        cls,
+        records: Sequence[Record],
+        preprocess: Preprocess,
+        flip: bool,
+        encoded: Callable[[list[Record]], Split],
+    ) -> Mosaics | None:
+        """Every photo in four of them, with other photos each time; None of fewer than four photos.
+
+        Args:
+            flip: whether every second round is one of mirror images.
+            encoded: gives the trunk's output.
+        """
+        drawn: list[Record] = []
+        members: list[list[int]] = []
+        for number in range(ROUNDS):
+            mirrored = flip and number % 2 == 1
+            for four in draw_mosaics(len(records), len(records), number):
+                mosaic = mosaic_of([records[i] for i in four], preprocess)
+                drawn.append(mirror_of(mosaic) if mirrored else mosaic)
+                swapped = [four[1], four[0], four[3], four[2]]
+                members.append([len(records) + i for i in swapped] if mirrored else four)
+        return cls(encoded(drawn), members) if drawn else None
+
+    def draw(self, count: int, draw: random.Random) -> list[int]:
+        """The numbers of some mosaics."""
+        return draw.sample(range(len(self.members)), min(count, len(self.members)))
+
+    def captions(
+        self, numbers: Sequence[int], of_records: Encoded, count: int | None, draw: random.Random
+    ) -> Captions:
+        """The captions of the photos of some mosaics, each with the quadrant of its photo.
+
+        Args:
+            of_records: all captions of each record.
+            count: how many of a photo's captions are drawn; None: all.
+        """
+        fours = [
+            [sampled(of_records[record], count, draw) for record in self.members[number]]
+            for number in numbers
+        ]
+        return Captions.build(
+            [[caption for captions in four for caption in captions] for four in fours],
+            [[quadrant for quadrant, captions in enumerate(four) for _ in captions] for four in fours],
+        )
+
+
+def sampled(captions: list[list[int]], count: int | None, draw: random.Random) -> list[list[int]]:
+    """So many of an image's captions, drawn without replacement; None: all."""
+    return captions if count is None else draw.sample(captions, min(count, len(captions)))
