@@ -10,6 +10,15 @@ from torch import Tensor, nn, sigmoid, tanh
 from torch.nn import functional as F
 
 from captioner.model.cells import Cell, CoupledLSTMCell, GRUCell, LSTMCell, PeepholeLSTMCell, VanillaCell
+from captioner.model.lstm_variants import (
+    FullGateRecurrenceLSTM,
+    NoForgetGateLSTM,
+    NoInputActivationLSTM,
+    NoInputGateLSTM,
+    NoOutputActivationLSTM,
+    NoOutputGateLSTM,
+)
+from captioner.model.normalized_cells import LayerNormGRUCell, LayerNormLSTMCell
 
 State = tuple[Tensor, ...]
 
@@ -74,10 +83,98 @@ def gru(cell: GRUCell, x: Tensor, h: Tensor) -> State:
     return ((1 - z) * h + z * n,)
 
 
+def nig(cell: NoInputGateLSTM, x: Tensor, h: Tensor, c: Tensor) -> State:
+    """Greff et al. (2017), no input gate: i = 1."""
+    f, g, o = sums(cell, x, h)
+    c = tanh(g) + c * sigmoid(f)
+    return tanh(c) * sigmoid(o), c
+
+
+def nfg(cell: NoForgetGateLSTM, x: Tensor, h: Tensor, c: Tensor) -> State:
+    """No forget gate: f = 1."""
+    i, g, o = sums(cell, x, h)
+    c = tanh(g) * sigmoid(i) + c
+    return tanh(c) * sigmoid(o), c
+
+
+def nog(cell: NoOutputGateLSTM, x: Tensor, h: Tensor, c: Tensor) -> State:
+    """No output gate: o = 1."""
+    i, f, g = sums(cell, x, h)
+    c = tanh(g) * sigmoid(i) + c * sigmoid(f)
+    return tanh(c), c
+
+
+def niaf(cell: NoInputActivationLSTM, x: Tensor, h: Tensor, c: Tensor) -> State:
+    """No input activation function: g(x) = x."""
+    i, f, g, o = sums(cell, x, h)
+    c = g * sigmoid(i) + c * sigmoid(f)
+    return tanh(c) * sigmoid(o), c
+
+
+def noaf(cell: NoOutputActivationLSTM, x: Tensor, h: Tensor, c: Tensor) -> State:
+    """No output activation function: h(x) = x."""
+    i, f, g, o = sums(cell, x, h)
+    c = tanh(g) * sigmoid(i) + c * sigmoid(f)
+    return c * sigmoid(o), c
+
+
+def fgr(cell: FullGateRecurrenceLSTM, x: Tensor, h: Tensor, c: Tensor, *gates: Tensor) -> State:
+    """Full gate recurrence, with the paper's nine matrices, R_ii, R_fi, R_oi of the input gate and so on."""
+    i, f, g, o = sums(cell, x, h)
+    blocks = [rows.chunk(3, dim=1) for rows in cell.gate_map.chunk(3)]
+    i, f, o = (
+        sigmoid(gate + sum(before @ R.T for before, R in zip(gates, of_gate)))
+        for gate, of_gate in zip((i, f, o), blocks)
+    )
+    c = tanh(g) * i + c * f
+    return tanh(c) * o, c, i, f, o
+
+
+def normalized(a: Tensor) -> Tensor:
+    """Ba et al. (2016): mean 0 and variance 1 over a row."""
+    apart = a - a.mean(dim=1, keepdim=True)
+    return apart / (apart.square().mean(dim=1, keepdim=True) + 1e-5).sqrt()
+
+
+def norm_lstm(cell: LayerNormLSTMCell, x: Tensor, h: Tensor, c: Tensor) -> State:
+    """Ba et al. (2016), supplement: LN(U h) + LN(W x) + b, and the memory normalized where h is computed."""
+    of_h = cell.hidden_gain * normalized(F.linear(h, cell.hidden_map))
+    of_x = cell.input_gain * normalized(affine(cell.input_map, x))
+    i, f, g, o = (of_h + of_x + cell.bias).chunk(4, dim=1)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(cell.memory_gain * normalized(c) + cell.memory_bias), c
+
+
+def norm_gru(cell: LayerNormGRUCell, x: Tensor, h: Tensor) -> State:
+    """Ba et al. (2016), supplement: r, z and the candidate n are each the sum of two LN."""
+    sizes = (2 * cell.hidden_size, cell.hidden_size)
+    x_gates, x_n = affine(cell.input_map, x).split(sizes, dim=1)
+    U_gates, U_n = cell.hidden_map.split(sizes)
+    of_x, of_x_n = cell.input_gain.split(sizes)
+    of_h, of_h_n = cell.hidden_gain.split(sizes)
+    b, b_n = cell.bias.split(sizes)
+    both = of_x * normalized(x_gates) + of_h * normalized(F.linear(h, U_gates)) + b
+    r, z = sigmoid(both).chunk(2, dim=1)
+    if cell.reset_after:
+        share = r * (of_h_n * normalized(F.linear(h, U_n)) + cell.candidate_bias)
+    else:
+        share = of_h_n * normalized(F.linear(r * h, U_n))
+    n = tanh(of_x_n * normalized(x_n) + b_n + share)
+    return ((1 - z) * h + z * n,)
+
+
 CELLS = {
     VanillaCell: vanilla,
     LSTMCell: lstm,
     PeepholeLSTMCell: peephole,
     CoupledLSTMCell: coupled,
     GRUCell: gru,
+    NoInputGateLSTM: nig,
+    NoForgetGateLSTM: nfg,
+    NoOutputGateLSTM: nog,
+    NoInputActivationLSTM: niaf,
+    NoOutputActivationLSTM: noaf,
+    FullGateRecurrenceLSTM: fgr,
+    LayerNormLSTMCell: norm_lstm,
+    LayerNormGRUCell: norm_gru,
 }

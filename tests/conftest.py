@@ -10,6 +10,8 @@ from captioner.model.attention import AdditiveAttention, MultiplicativeAttention
 from captioner.model.cells import CELLS
 from captioner.model.decoder import Decoder
 from captioner.model.look import HardLook, SoftLook
+from captioner.model.lstm_variants import VARIANTS
+from captioner.model.normalized_cells import LayerNormGRUCell, LayerNormLSTMCell
 
 FEATURES, LOCATIONS = 5, 4
 
@@ -24,11 +26,15 @@ def reproducible():
 
 @pytest.fixture
 def make_cell():
-    """A cell by its name; ``gru-after`` is the GRU that resets after the product. No weight is zero."""
+    """A cell by its name, with ``-after`` for a GRU that resets after the product and ``-norm`` for layer
+    normalization. No weight is zero."""
 
     def make(name, inputs=3, hidden=4, dtype=torch.float64):
-        name, _, after = name.partition("-")
-        cell = CELLS[name](inputs, hidden, **({"reset_after": True} if after else {}))
+        name, *options = name.split("-")
+        kinds = {**CELLS, **VARIANTS}
+        if "norm" in options:
+            kinds = {"lstm": LayerNormLSTMCell, "gru": LayerNormGRUCell}
+        cell = kinds[name](inputs, hidden, **({"reset_after": True} if "after" in options else {}))
         return _noisy(cell, 0.5).to(dtype)
 
     return make

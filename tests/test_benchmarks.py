@@ -18,7 +18,7 @@ from captioner.vocabulary import END
 CAPTIONS = [[[4, 5, 6, END], [7, END]], [[8, 4, END]], [[5, 5, 7, 8, 6, END], [6, END], [4, 8, END]]]
 
 
-@pytest.mark.parametrize("cell", [*CELLS, "gru-after"])
+@pytest.mark.parametrize("cell", [*CELLS, "gru-after", "fgr", "lstm-norm", "gru-norm"])
 def test_textbook_has_our_loss_and_gradients(make_decoder, make_annotations, cell):
     decoder, annotations = make_decoder(cell), make_annotations(images=3)
     batch = Captions.build(CAPTIONS)
@@ -30,7 +30,7 @@ def test_textbook_has_our_loss_and_gradients(make_decoder, make_annotations, cel
 
 
 @pytest.mark.skipif(not has_onednn(), reason="torch has no oneDNN for this processor")
-@pytest.mark.parametrize("cell", [*CELLS, "gru-after"])
+@pytest.mark.parametrize("cell", [*CELLS, "gru-after", "fgr", "lstm-norm", "gru-norm"])
 def test_textbook_has_our_loss_and_gradients_with_weights_laid_out(
     make_decoder, make_annotations, cell, monkeypatch
 ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 COMMANDS = {
     "check": "read a whole dataset before training, and list what is wrong with it",
     "train": "train a captioner on images with captions",
-    "evaluate": "caption a split and score the captions (BLEU, and the COCO metrics)",
+    "evaluate": "caption a split and score the captions, or those of a file (BLEU, and the COCO metrics)",
     "average": "make one model of several that were trained on from the same start",
     "compare": "train every recurrent cell alike, several times, and compare them",
     "caption": "caption images, folders of them, or paths on standard input",

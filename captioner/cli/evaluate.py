@@ -1,4 +1,4 @@
-"""``captioner evaluate checkpoint=FILE [KEY=VALUE ...]``."""
+"""``captioner evaluate checkpoint=FILE [KEY=VALUE ...]``, or ``predictions=FILE``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from captioner.system.atomic_files import make_folder
 from captioner.system.outputs import refuse_existing, refuse_input
 
 GROUNDING = "grounding.png"
+PAGE = "page.html"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -25,14 +26,19 @@ def _evaluate(config: EvaluateConfig) -> None:
     from captioner.evaluation.evaluate import evaluate
     from captioner.evaluation.grounding.figure import save_grounding_figure
     from captioner.evaluation.report import FILES, as_table, save_evaluation
+    from captioner.evaluation.sources import check_sources, files_of
     from captioner.system.device import keep_memory
 
     keep_memory()
+    check_sources(config)
     if config.output is not None:
-        outputs = [Path(config.output) / name for name in (*FILES, *[GROUNDING] * config.grounding)]
+        outputs = [
+            Path(config.output) / name
+            for name in (*FILES, *[GROUNDING] * config.grounding, *[PAGE] * config.page)
+        ]
         refuse_existing(outputs, "output", config.overwrite, "overwrite=true")
         for output in outputs:
-            refuse_input(output, data_files(config.data), "output")
+            refuse_input(output, [*data_files(config.data), *files_of(config).values()], "output")
         make_folder(Path(config.output), "output")
     evaluation = evaluate(config)
     print(as_table(evaluation))
@@ -43,4 +49,9 @@ def _evaluate(config: EvaluateConfig) -> None:
         if evaluation.grounding is not None:
             save_grounding_figure(evaluation.grounding, folder / GROUNDING)
             written.append(GROUNDING)
+        if config.page:
+            from captioner.cli.output.extremes import save_extremes
+
+            save_extremes(evaluation, config, folder / PAGE)
+            written.append(PAGE)
         print("written: " + ", ".join(f"{config.output}/{name}" for name in written))

@@ -8,6 +8,7 @@ from typing import Any
 from captioner.config.declare import REQUIRED, value
 
 WIDEST = 2**14  # weights grow with the square, and more would be a slip of the keyboard
+LAYER_NORM = "normalize every sum before its gate (Ba et al. 2016)"
 INFERENCE = ("argmax", "expectation", "sample")
 
 
@@ -26,22 +27,35 @@ class VanillaConfig(CellConfig):
 
 
 @dataclass
-class LSTMConfig(CellConfig):
-    """Long short-term memory with a forget gate."""
+class ForgetGateConfig(CellConfig):
+    """A cell with a forget gate."""
 
-    name: str = value("lstm", "long short-term memory", group="cell")
     forget_bias: float = value(1.0, "initial bias of the forget gate (Jozefowicz et al. 2015)")
 
 
 @dataclass
-class PeepholeConfig(LSTMConfig):
+class LSTMConfig(ForgetGateConfig):
+    """Long short-term memory with a forget gate."""
+
+    name: str = value("lstm", "long short-term memory", group="cell")
+    variant: str | None = value(
+        None,
+        "of Greff et al. 2017: no input, forget or output gate, no input or output activation function, full "
+        "gate recurrence",
+        among=("nig", "nfg", "nog", "niaf", "noaf", "fgr"),
+    )
+    layer_norm: bool = value(False, LAYER_NORM)
+
+
+@dataclass
+class PeepholeConfig(ForgetGateConfig):
     """LSTM whose gates see the memory."""
 
     name: str = value("peephole", "LSTM whose gates see the memory", group="cell")
 
 
 @dataclass
-class CoupledConfig(LSTMConfig):
+class CoupledConfig(ForgetGateConfig):
     """LSTM whose input gate is one minus its forget gate."""
 
     name: str = value("coupled", "LSTM with coupled input and forget gates", group="cell")
@@ -53,6 +67,7 @@ class GRUConfig(CellConfig):
 
     name: str = value("gru", "gated recurrent unit", group="cell")
     reset_after: bool = value(False, "reset after the matrix product, as torch.nn.GRUCell does")
+    layer_norm: bool = value(False, LAYER_NORM)
 
 
 @dataclass
@@ -107,6 +122,13 @@ class DecoderConfig:
     deep_output: bool = value(True, "the output layer sees the previous word and the context too")
     dropout: float = value(0.5, "on the hidden state and the deep output", low=0, below=1)
     input_dropout: float = value(0.0, "on the word vectors and the annotations", low=0, below=1)
+    embedding: str | None = value(
+        None,
+        "word vectors that the embedding starts from, GloVe's or word2vec's as text; read only where a run "
+        "starts without init",
+        path=True,
+    )
+    freeze_embedding: bool = value(False, "the embedding is not trained")
 
 
 @dataclass

@@ -19,7 +19,7 @@ from captioner.config.data import (
     TableConfig,
     VocabularyConfig,
 )
-from captioner.config.declare import LARGEST_SEED, REQUIRED, value
+from captioner.config.declare import LARGEST_SEED, value
 from captioner.config.model import (
     INFERENCE,
     CoupledConfig,
@@ -41,6 +41,7 @@ from captioner.config.training import (
     SelfCriticalConfig,
     TrainingConfig,
 )
+from captioner.vocabulary import UNITS
 
 MOST_WORKERS = 1024
 OVERWRITE = "replace files of the output that exist"
@@ -85,9 +86,9 @@ class TrainConfig(ModelConfig):
 class CompareConfig(TrainConfig):
     """``captioner compare``: a training run, and what its repetitions differ in."""
 
-    cells: list[str] = value(
+    cells: Any = value(
         ["vanilla", "lstm", "peephole", "coupled", "gru", "gru_reset_after"],
-        "what is compared; lstm is the baseline",
+        "what is compared, lstm being the baseline; greff: the LSTM and the variants of Greff et al. 2017",
     )
     seeds: list[int] = value([0, 1, 2], "every cell is trained once with each", low=0, high=LARGEST_SEED)
     equal: list[str] = value(
@@ -105,7 +106,9 @@ class EvaluateConfig:
     search: SearchConfig
     run: RunConfig
     checkpoint: Any = value(
-        REQUIRED, "a model.safetensors, or its run folder; [A,B,C] for an ensemble", path=True
+        None,
+        "a model.safetensors, or its run folder; [A,B,C] for an ensemble; needed without predictions",
+        path=True,
     )
     split: str = value("test", "dev is another name of val", among=("train", "val", "dev", "test"))
     inference: str | None = value(
@@ -120,6 +123,31 @@ class EvaluateConfig:
         250, "of four images each, at most, for the part of it that asks which of them a word looks at", low=0
     )
     overwrite: bool = value(False, OVERWRITE)
+    predictions: str | None = value(
+        None,
+        "captions that are scored instead of a model's: COCO's results format (.json), .jsonl, .csv, what "
+        "captioner caption wrote, or the output folder of captioner evaluate",
+        path=True,
+    )
+    against: str | None = value(
+        None,
+        "other captions of the same images, to tell whether the difference is real: as predictions, or a "
+        "model file or run folder",
+        path=True,
+    )
+    missing: str = value(
+        "refuse",
+        "images without caption in predictions or against; empty: an empty caption, skip: leave them out",
+        among=("refuse", "empty", "skip"),
+    )
+    unknown: str = value(
+        "refuse",
+        "captions in predictions or against of images that are not in the split",
+        among=("refuse", "skip"),
+    )
+    unit: str = value("word", "what predictions are split into; a model knows its own", among=UNITS)
+    page: bool = value(False, "also draw a page of the best and the worst captions, into the output")
+    page_images: int = value(20, "of each, best and worst", low=1, high=1000)
 
 
 @dataclass

@@ -1,32 +1,47 @@
-"""From a model file and a split to scores, with the protocol that they were measured by."""
+"""From captions of a split to scores, with their intervals and the protocol that they were measured by."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from captioner.checkpoint.file import Checkpoint
-from captioner.checkpoint.members import load_members
 from captioner.config.declare import check
 from captioner.config.schema import EvaluateConfig
 from captioner.data.load import load_split
-from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
-from captioner.decoding.hypotheses import Hypothesis
 from captioner.errors import CaptionerError
-from captioner.evaluation.captions import caption_together
-from captioner.evaluation.grounding.report import AttentionReport, attention_report
-from captioner.evaluation.grounding.subject import Subject
+from captioner.evaluation.captioned import Captioned, by_model, from_file
+from captioner.evaluation.grounding.report import AttentionReport
+from captioner.evaluation.predictions import captions_by_record
 from captioner.evaluation.references import References
-from captioner.features.split import encode_split
+from captioner.evaluation.sources import check_sources, files_of
 from captioner.kernels.compiler import use_compiler
-from captioner.kernels.precision import autocast
-from captioner.metrics.coco import Scores, coco_scores
+from captioner.metrics.bootstrap import Difference, Interval, differences, intervals
+from captioner.metrics.coco import coco_scores
 from captioner.metrics.dangling import dangling
+from captioner.metrics.statistics import Statistics
 from captioner.metrics.table import evaluated
-from captioner.system.device import choose_device
 from captioner.version import __version__
+
+OWN_CIDER = "CIDEr-D"  # of single images, where COCO's evaluation code is not installed
+
+
+@dataclass(frozen=True)
+class Against:
+    """The same images as other captions have them.
+
+    Attributes:
+        name: of the file or folder that they come from.
+        scores, missing, protocol: as in :class:`Evaluation`.
+        differences: by score, ours minus theirs.
+    """
+
+    name: str
+    scores: dict[str, float]
+    missing: dict[str, str]
+    protocol: dict[str, Any]
+    differences: dict[str, Difference]
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,9 @@ class Evaluation:
         protocol: what the scores were measured on and how.
         captions: in COCO's results format, one entry per image.
         grounding: whether the attention maps can be believed; None if it was not requested.
+        intervals: 95 % bootstrap interval over images, of the scores that have one.
+        images: of each image the scores by itself, in the order of ``captions``.
+        against: the comparison with other captions; None if none were named.
     """
 
     scores: dict[str, float]
@@ -46,81 +64,114 @@ class Evaluation:
     protocol: dict[str, Any]
     captions: list[dict[str, Any]]
     grounding: AttentionReport | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    images: Sequence[Mapping[str, float]] = ()
+    against: Against | None = None
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
-    """Caption a split, free-running, and score the captions against its references.
+    """Caption a split, free-running, or read its captions from a file, and score them against its references.
 
     Several model files caption together, by the mean of their word probabilities.
 
     Raises:
-        CaptionerError: the model file, the data or an option is wrong.
+        CaptionerError: the model file, the captions, the data or an option is wrong.
     """
     check(config)
+    check_sources(config)
     use_compiler(config.run.compile)
-    device = choose_device(config.run.device)
-    members = load_members(config.checkpoint, device)
-    vocabulary, models = members[0].vocabulary, [member.model for member in members]
-    if config.grounding and len(members) > 1:
-        raise CaptionerError(f"grounding: it is measured of one model, and checkpoint names {len(members)}")
-    if config.inference is not None:
-        for model in models:
-            model.decoder.attention.look.infer_by(config.inference)
-    records = load_split(config.data, config.split)
-    splits = [
-        encode_split(m.model.encoder, m.config.encoder, records, config.run, device, "encoding")
-        for m in members
-    ]
-    size, progress, grounding = config.batch_size, config.run.progress, None
-    with autocast(device, "auto"):
-        hypotheses = caption_together(
-            models, splits, config.search, device, size, progress, attention=config.grounding
+    records, captions = _captions_of_files(config, load_split(config.data, config.split))
+
+    def captioned(key: str, model: Any) -> Captioned:
+        if key in captions:
+            return from_file(files_of(config)[key], captions[key], config.unit)
+        return by_model(config, model, records, grounding=config.grounding and key != "against")
+
+    ours = captioned("predictions", config.checkpoint)
+    scored = _Scored.of(ours, records, config)
+    against = None
+    if config.against is not None:
+        theirs = _Scored.of(captioned("against", config.against), records, config)
+        apart = differences(scored.statistics, theirs.statistics)
+        apart = {name: apart[name] for name in scored.scores if name in apart}
+        against = Against(config.against, theirs.scores, theirs.missing, theirs.protocol, apart)
+    spans = intervals(scored.statistics)
+    return Evaluation(
+        scored.scores,
+        scored.missing,
+        scored.protocol,
+        [{"image_id": record.image_id, "caption": text} for record, text in zip(records, ours.texts)],
+        ours.grounding,
+        {name: spans[name] for name in scored.scores if name in spans},
+        _of_images(scored.statistics, [*scored.scores, OWN_CIDER]),
+        against,
+    )
+
+
+def _captions_of_files(
+    config: EvaluateConfig, records: list[Record]
+) -> tuple[list[Record], dict[str, list[str | None]]]:
+    """The images that are scored, and their captions by the key of the configuration that names a file."""
+    skip = config.unknown == "skip"
+    captions = {key: captions_by_record(records, path, key, skip) for key, path in files_of(config).items()}
+    lacking = [number for number, texts in enumerate(zip(*captions.values())) if None in texts]
+    if lacking and config.missing == "refuse":
+        number = lacking[0]
+        key = next(key for key, texts in captions.items() if texts[number] is None)
+        raise CaptionerError(
+            f"{key}: {files_of(config)[key]} has no caption of image {records[number].image_id!r}; "
+            f"in all, {len(lacking):,} of {len(records):,} images lack one: missing=skip scores the others, "
+            "missing=empty takes an empty caption"
         )
-        if config.grounding:
-            subject = Subject(
-                models[0],
-                splits[0],
-                vocabulary,
-                Preprocess.of(members[0].config.encoder),
-                device,
-                size,
-                progress,
-                config.search,
-                config.run.workers,
+    if lacking and config.missing == "skip":
+        without = set(lacking)
+        kept = [number for number in range(len(records)) if number not in without]
+        if not kept:
+            raise CaptionerError(
+                f"missing: no image of {config.split} has a caption, so none is left to score"
             )
-            grounding = attention_report(
-                subject, hypotheses, config.deletion_images, config.deletion_seed, config.mosaics
-            )
-    texts = [vocabulary.text(h.words) for h in hypotheses]
-    coco = coco_scores(texts, [record.captions for record in records], vocabulary.unit)
-    found = {**References(records, vocabulary).scores(hypotheses, evaluated()), **coco.values}
-    scores = {name: found[name] for name in evaluated() if name in found}
-    protocol = _protocol(config, members, records, hypotheses, coco)
-    captions = [{"image_id": record.image_id, "caption": text} for record, text in zip(records, texts)]
-    return Evaluation(scores, dict(coco.missing), protocol, captions, grounding)
+        records = [records[number] for number in kept]
+        captions = {key: [texts[number] for number in kept] for key, texts in captions.items()}
+    return records, captions
 
 
-def _protocol(
-    config: EvaluateConfig,
-    members: Sequence[Checkpoint],
-    records: Sequence[Record],
-    hypotheses: Sequence[Hypothesis],
-    coco: Scores,
-) -> dict[str, Any]:
-    """What the scores were measured on, and how."""
-    vocabulary = members[0].vocabulary
-    return {
-        "data": config.data.name,
-        "split": config.split,
-        "images": len(records),
-        "references": sum(len(record.captions) for record in records),
-        "bleu_tokenizer": f"captioner ({vocabulary.unit})",
-        "coco_tokenizer": coco.tokenizer,
-        "meteor_matching": coco.meteor,
-        "search": asdict(config.search),
-        "inference": members[0].model.decoder.attention.look.inference,
-        "unfinished_captions": sum(not h.finished for h in hypotheses),
-        "dangling_captions": dangling([vocabulary.decode(h.words) for h in hypotheses]),
-        "model_sha256": members[0].digest if len(members) == 1 else [m.digest for m in members],
-        "captioner_version": __version__,
-    }
+@dataclass(frozen=True)
+class _Scored:
+    scores: dict[str, float]
+    missing: dict[str, str]
+    protocol: dict[str, Any]
+    statistics: list[Statistics]
+
+    @classmethod
+    def of(cls, captioned: Captioned, records: Sequence[Record], config: EvaluateConfig) -> _Scored:
+        """The scores of captions, and the protocol."""
+        unit = captioned.vocabulary.unit
+        coco = coco_scores(captioned.texts, [record.captions for record in records], unit)
+        references = References(records, captioned.vocabulary)
+        rankable = len(records) > 1 and "CIDEr" not in coco.values
+        own = references.statistics(captioned.words, [OWN_CIDER]) if rankable else []
+        found = {**references.scores_of(captioned.words, set(evaluated())), **coco.values}
+        protocol = {
+            "data": config.data.name,
+            "split": config.split,
+            "images": len(records),
+            "references": sum(len(record.captions) for record in records),
+            "bleu_tokenizer": f"captioner ({unit})",
+            "coco_tokenizer": coco.tokenizer,
+            "meteor_matching": coco.meteor,
+            **captioned.protocol,
+            "dangling_captions": dangling(captioned.words),
+            "captioner_version": __version__,
+        }
+        return cls(
+            {name: found[name] for name in evaluated() if name in found},
+            dict(coco.missing),
+            protocol,
+            [*references.statistics(captioned.words, evaluated()), *coco.statistics, *own],
+        )
+
+
+def _of_images(statistics: Sequence[Statistics], names: Sequence[str]) -> list[dict[str, float]]:
+    columns = {name: values.tolist() for part in statistics for name, values in part.images().items()}
+    present = [name for name in names if name in columns]
+    return [dict(zip(present, row)) for row in zip(*(columns[name] for name in present))]

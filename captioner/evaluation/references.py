@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from captioner.data.records import Record
 from captioner.decoding.hypotheses import Hypothesis
-from captioner.metrics.measure import Measure
+from captioner.metrics.measure import Measure, Words
+from captioner.metrics.statistics import Statistics
 from captioner.metrics.table import SCORES, validated
 from captioner.vocabulary import Vocabulary, tokenize
 
@@ -33,12 +34,22 @@ class References:
             names: which; those of COCO's evaluation code among them are passed over. None: all.
         """
         wanted = set(validated()) if names is None else set(names).intersection(validated())
-        captions = [self.vocabulary.decode(h.words) for h in hypotheses]
+        return self.scores_of([self.vocabulary.decode(h.words) for h in hypotheses], wanted)
+
+    def scores_of(self, captions: Sequence[Words], names: Iterable[str]) -> dict[str, float]:
+        """The same of captions in words."""
+        wanted = set(names).intersection(validated())
         found: dict[str, float] = {}
         for name in SCORES:
             if name in wanted and name not in found:
                 found |= self._measure(name)(captions)
         return {name: found[name] for name in SCORES if name in wanted}
+
+    def statistics(self, captions: Sequence[Words], names: Iterable[str]) -> list[Statistics]:
+        """What those of the scores ``names`` that are of our own words are computed from, if it is known."""
+        of_modules = {SCORES[name].module: SCORES[name] for name in names if SCORES[name].module is not None}
+        found = (score.statistics(captions, self.words) for score in of_modules.values())
+        return [statistics for statistics in found if statistics is not None]
 
     def _measure(self, name: str) -> Measure:
         module = str(SCORES[name].module)

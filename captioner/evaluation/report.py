@@ -10,21 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import CaptionerError
-from captioner.evaluation.evaluate import Evaluation
+from captioner.evaluation.evaluate import Against, Evaluation
 from captioner.evaluation.grounding.table import as_lines
+from captioner.metrics.bootstrap import RESAMPLES, Interval
 from captioner.metrics.table import SCORES
 from captioner.system.atomic_files import write_whole
 
-SCORES_FILE, CAPTIONS_FILE = FILES = ("scores.json", "captions.json")
+SCORES_FILE, CAPTIONS_FILE, IMAGES_FILE = FILES = ("scores.json", "captions.json", "images.jsonl")
+OVER_IMAGES = f"95 % bootstrap interval over images, {RESAMPLES:,} resamples"
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write ``scores.json`` (with protocol, and what is known of the maps) and ``captions.json`` (COCO's)."""
+    """Write the files of an evaluation into a folder.
+
+    ``scores.json`` holds the scores with their intervals, the protocol, a comparison and what is known of the
+    maps; ``captions.json`` the captions in COCO's results format; ``images.jsonl`` each image's caption and
+    scores.
+    """
     summary = {
         "scores": evaluation.scores,
+        "intervals": evaluation.intervals,
         "missing": evaluation.missing,
         "protocol": evaluation.protocol,
     }
+    if evaluation.against is not None:
+        summary["against"] = asdict(evaluation.against)
     if evaluation.grounding is not None:
         summary["grounding"] = asdict(evaluation.grounding)
     write_whole(folder / SCORES_FILE, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -32,6 +42,9 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
         folder / CAPTIONS_FILE,
         json.dumps(evaluation.captions, indent=1, ensure_ascii=False) + "\n",
     )
+    images = ({**entry, "scores": scores} for entry, scores in zip(evaluation.captions, evaluation.images))
+    lines = "".join(json.dumps(image, ensure_ascii=False) + "\n" for image in images)
+    write_whole(folder / IMAGES_FILE, lines)
 
 
 def read_scores(folder: Path) -> tuple[dict[str, float], str]:
@@ -50,10 +63,13 @@ def read_scores(folder: Path) -> tuple[dict[str, float], str]:
 
 def protocol_line(protocol: Mapping[str, Any]) -> str:
     """What scores are of, and how the captions were searched for."""
-    search = protocol["search"]
-    how = search["strategy"]
-    if how == "beam":
+    search = protocol.get("search")
+    if search is None:
+        how = f"captions of {protocol['predictions']}"
+    elif search["strategy"] == "beam":
         how = f"beam {search['beam_size']}, length normalization {search['length_normalization']:g}"
+    else:
+        how = search["strategy"]
     if protocol.get("inference") is not None:
         how += f", hard attention by {protocol['inference']}"
     return (
@@ -64,16 +80,58 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
 
 def as_table(evaluation: Evaluation) -> str:
     """The scores as lines of text, most in percent, with what is missing and how it was measured."""
+    spans = evaluation.intervals
     lines = [
-        f"{name:<10}{SCORES[name].scale * value:>7.{SCORES[name].decimals}f}"
+        f"{name:<10}{shown(name, value):>7}" + (f"  {_span(name, spans[name])}" if name in spans else "")
         for name, value in evaluation.scores.items()
     ]
     lines += [f"{name:<10}      -  ({way})" for name, way in evaluation.missing.items()]
     lines.append(protocol_line(evaluation.protocol))
     lines += _sameness([str(entry["caption"]) for entry in evaluation.captions])
+    if spans:
+        lines.append(f"x to y: {OVER_IMAGES}")
+    if evaluation.against is not None:
+        lines += ["", *as_lines_against(evaluation.against)]
     if evaluation.grounding is not None:
         lines += ["", *as_lines(evaluation.grounding)]
     return "\n".join(lines)
+
+
+def as_lines_against(against: Against) -> list[str]:
+    """A comparison as lines of text: every difference with its interval, and what follows from it."""
+    lines = [f"against {against.name}, ours minus theirs:"]
+    for name, apart in against.differences.items():
+        line = f"{name:<10}{shown(name, apart.delta, '+'):>7}"
+        lines.append(line + ("" if apart.interval is None else f"  {_span(name, apart.interval, '+')}"))
+    return [*lines, protocol_line(against.protocol), _conclusion(against)]
+
+
+def _conclusion(against: Against) -> str:
+    real = [
+        f"{name} ({'higher' if d.delta > 0 else 'lower'})"
+        for name, d in against.differences.items()
+        if d.shown
+    ]
+    others = [name for name, d in against.differences.items() if not d.shown]
+    parts = []
+    if real:
+        parts.append(
+            f"On other images of this kind a difference of the same sign is expected in {', '.join(real)}"
+        )
+    if others:
+        parts.append(f"{'no' if real else 'No'} difference is shown in {', '.join(others)}")
+    return "; ".join(parts) + ". Other training seeds may differ by more: the interval is over images alone."
+
+
+def shown(name: str, value: float, sign: str = "") -> str:
+    """A score, or with the sign "+" a difference of two, as tables show it."""
+    digits = SCORES[name].decimals
+    return f"{round(SCORES[name].scale * value, digits) + 0.0:{sign}.{digits}f}"  # no minus zero
+
+
+def _span(name: str, interval: Interval, sign: str = "") -> str:
+    low, high = (shown(name, end, sign) for end in interval)
+    return f"{low} to {high}"
 
 
 def _sameness(captions: Sequence[str]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+
 from captioner.errors import CaptionerError
 from captioner.metrics.measure import Measure, References
-from captioner.metrics.nltk_bleu import brevity_penalty, closest_ref_length, modified_precision
+from captioner.metrics.nltk_bleu import closest_ref_length, modified_precision
+from captioner.metrics.statistics import Statistics
 
 ORDERS = (1, 2, 3, 4)
 
@@ -30,22 +32,38 @@ def bleu(
     Raises:
         CaptionerError: there is nothing to score, or an image without reference.
     """
-    check_scorable(hypotheses, references)
-    matches, possible = dict.fromkeys(ORDERS, 0), dict.fromkeys(ORDERS, 0)
-    length = reference_length = 0
-    for hypothesis, alternatives in zip(hypotheses, references, strict=True):
-        for n in ORDERS:
-            matches[n] += modified_precision(alternatives, hypothesis, n).numerator
-            possible[n] += max(0, len(hypothesis) - n + 1)
-        length += len(hypothesis)
-        reference_length += closest_ref_length(alternatives, len(hypothesis))
+    return statistics(hypotheses, references).corpus()
 
-    penalty = brevity_penalty(reference_length, length)
-    scores = {}
-    for n in ORDERS:
-        precisions = [matches[k] / possible[k] if matches[k] else 0.0 for k in range(1, n + 1)]
-        scores[f"BLEU-{n}"] = penalty * math.prod(precisions) ** (1 / n)
-    return scores
+
+def statistics(
+    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
+) -> Statistics:
+    """What :func:`bleu` is computed from, ten numbers per image.
+
+    They are the matched n-grams for n = 1 to 4, the n-grams that there are, the length, and the length of the
+    reference that comes nearest.
+
+    Raises:
+        CaptionerError: as :func:`bleu`.
+    """
+    check_scorable(hypotheses, references)
+    rows = []
+    for hypothesis, alternatives in zip(hypotheses, references, strict=True):
+        matched = [modified_precision(alternatives, hypothesis, n).numerator for n in ORDERS]
+        possible = [max(0, len(hypothesis) - n + 1) for n in ORDERS]
+        nearest = closest_ref_length(alternatives, len(hypothesis))
+        rows.append([*matched, *possible, len(hypothesis), nearest])
+    return Statistics(np.array(rows, float), bleu_of)
+
+
+def bleu_of(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """BLEU-1 to BLEU-4, each ``(...)``, of sums of :func:`statistics` over images, ``(..., 10)``."""
+    matched, possible, (length, nearest) = sums[..., :4], sums[..., 4:8], np.moveaxis(sums[..., 8:], -1, 0)
+    precision = np.divide(matched, possible, out=np.zeros_like(matched), where=matched > 0)
+    # a caption without words matches nothing, so its penalty does not count
+    shortfall = 1 - np.divide(nearest, length, out=np.ones_like(length), where=length > 0)
+    penalty = np.exp(np.minimum(0, shortfall))
+    return {f"BLEU-{n}": penalty * precision[..., :n].prod(-1) ** (1 / n) for n in ORDERS}
 
 
 def against(references: References) -> Measure:

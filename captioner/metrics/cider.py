@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from captioner.metrics.measure import Measure, References
+from captioner.metrics.statistics import Statistics, mean_statistics
 
 ORDERS = 4  # n-grams of 1 to 4 words
 Caption = Sequence[Hashable]
@@ -130,6 +131,11 @@ def against(references: References) -> Measure:
     """``CIDEr-D``, the mean over captions, one per image."""
     cider = CiderD(references)
     return lambda captions: {"CIDEr-D": float(cider.scores(captions, range(len(captions))).mean())}
+
+
+def statistics(hypotheses: Sequence[Caption], references: References) -> Statistics:
+    """CIDEr-D of each caption, one per image."""
+    return mean_statistics("CIDEr-D", CiderD(references).scores(hypotheses, range(len(hypotheses))))
 
 
 def _lengths(captions: Sequence[Caption]) -> np.ndarray:

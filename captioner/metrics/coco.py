@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+import numpy as np
+
 from captioner.metrics.bleu import check_scorable
 from captioner.metrics.java import JavaError
 from captioner.metrics.meteor import meteor as meteor_score
+from captioner.metrics.meteor_formula import meteor_statistics
 from captioner.metrics.ptb import is_english, ptb_tokenize
+from captioner.metrics.statistics import Statistics, mean_statistics
 from captioner.vocabulary import tokenize
 
 
@@ -24,12 +28,14 @@ class Scores:
             ``captioner (character)``, our own units, whose scores of English differ a little.
         missing: each score that could not be computed, with the reason or what to do about it.
         meteor: how METEOR matched words, ``english`` or ``exact``; None if it was not computed.
+        statistics: what the scores are computed from, for those of which it is known.
     """
 
     values: Mapping[str, float]
     tokenizer: str
     missing: Mapping[str, str] = field(default_factory=dict)
     meteor: str | None = None
+    statistics: Sequence[Statistics] = ()
 
 
 def coco_scores(
@@ -63,6 +69,7 @@ def coco_scores(
     captions = [*hypotheses, *chain.from_iterable(references)]
     values: dict[str, float] = {}
     missing: dict[str, str] = {}
+    statistics: list[Statistics] = []
     tokenized, tokenizer = (" ".join(tokenize(caption, unit)) for caption in captions), own
     english = is_english(references, unit)
     if english:
@@ -75,13 +82,18 @@ def coco_scores(
 
     if meteor and not missing:
         try:
-            values["METEOR"] = meteor_score(found, wanted, english)
+            by_program = meteor_score(found, wanted, english)
+            values["METEOR"] = by_program.corpus
+            if (of_meteor := meteor_statistics(by_program, english)) is not None:
+                statistics.append(of_meteor)
         except JavaError as error:
             missing["METEOR"] = str(error)
-    values["ROUGE-L"] = float(Rouge().compute_score(wanted, found)[0])
-    if len(hypotheses) > 1:
-        values["CIDEr"] = float(Cider().compute_score(wanted, found)[0])
-    else:
+    scorers = {"ROUGE-L": Rouge(), **({"CIDEr": Cider()} if len(hypotheses) > 1 else {})}
+    for name, scorer in scorers.items():
+        score, of_images = scorer.compute_score(wanted, found)
+        values[name] = float(score)
+        statistics.append(mean_statistics(name, np.asarray(of_images)))
+    if "CIDEr" not in values:
         missing["CIDEr"] = "it weighs words by how few images have them, and there is one image"
     matching = ("english" if english else "exact") if "METEOR" in values else None
-    return Scores(values, tokenizer, missing, matching)
+    return Scores(values, tokenizer, missing, matching, statistics)

@@ -6,10 +6,13 @@ import math
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Timer
 from typing import IO
+
+import numpy as np
 
 from captioner.metrics.java import COMMAND, NOISE, JavaError, complaint, failure, patience
 
@@ -20,8 +23,23 @@ KNOWN_COUNTS = [3.0, 3.0]  # how the answer begins: words of the caption and of 
 TO_END = 3  # seconds that a program gets to end once it has stopped talking
 
 
-def meteor(found: Mapping[int, Sequence[str]], wanted: Mapping[int, Sequence[str]], english: bool) -> float:
-    """METEOR over the corpus, 0 to 1.
+@dataclass(frozen=True)
+class Meteor:
+    """What the program found.
+
+    Attributes:
+        corpus: METEOR over the corpus, 0 to 1.
+        images: of each image by itself, ``(images,)``.
+        counts: what they are computed from, ``(images, 23)``, see ``captioner.metrics.meteor_formula``.
+    """
+
+    corpus: float
+    images: np.ndarray
+    counts: np.ndarray
+
+
+def meteor(found: Mapping[int, Sequence[str]], wanted: Mapping[int, Sequence[str]], english: bool) -> Meteor:
+    """METEOR over the corpus and of each image.
 
     Args:
         found: one caption by image, its tokens with a space between.
@@ -74,7 +92,7 @@ def meteor(found: Mapping[int, Sequence[str]], wanted: Mapping[int, Sequence[str
 
 def _converse(
     program: subprocess.Popen[str], found: Mapping[int, Sequence[str]], wanted: Mapping[int, Sequence[str]]
-) -> float:
+) -> Meteor:
     questions, answers = program.stdin, program.stdout
     assert questions and answers
 
@@ -106,7 +124,8 @@ def _converse(
         check(len(score) == 1 and math.isclose(score[0], 1))
     scores = [ask("EVAL", *(" ".join(map(str, each)) for each in counts)), *(answer() for _ in counts)]
     check(all(len(score) == 1 and 0 <= score[0] <= 1 for score in scores))
-    return scores[-1][0]
+    images = np.array([score for (score,) in scores[:-1]])
+    return Meteor(scores[-1][0], images, np.array(counts))
 
 
 def _close(pipe: IO[str] | None) -> None:

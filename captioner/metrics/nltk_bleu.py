@@ -28,7 +28,6 @@ def _a_home() -> Iterator[None]:
 with _a_home():
     from nltk.translate.bleu_score import (
         SmoothingFunction,
-        brevity_penalty,
         closest_ref_length,
         modified_precision,
         sentence_bleu,
@@ -36,7 +35,6 @@ with _a_home():
 
 __all__ = [
     "SmoothingFunction",
-    "brevity_penalty",
     "closest_ref_length",
     "modified_precision",
     "sentence_bleu",

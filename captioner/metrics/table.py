@@ -1,16 +1,22 @@
 """Every score of captions, by name: what computes it, how it is shown, and where it is reported.
 
-A new metric is a file in this folder with a function ``against`` and one line in :data:`SCORES`.
-Validation, evaluation, comparison and ``training.select`` read the names here. Modules are named, not
-imported, so that reading the names does not load numpy or NLTK.
+A new metric is a file in this folder with a function ``against`` and one line in :data:`SCORES`. With a
+function ``statistics`` it gets an interval, and a value for each image. Validation, evaluation, comparison
+and ``training.select`` read the names here. Modules are named, not imported, so that reading the names does
+not load numpy or NLTK.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from captioner.metrics.measure import Measure, References
+from captioner.metrics.measure import Measure, References, Words
+
+if TYPE_CHECKING:
+    from captioner.metrics.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,12 @@ class Score:
         assert self.module is not None, "COCO's evaluation code computes this score"
         measure: Measure = import_module(self.module).against(references)
         return measure
+
+    def statistics(self, captions: Sequence[Words], references: References) -> Statistics | None:
+        """What the scores of this module are computed from, per image; None if it does not say."""
+        of_module = getattr(import_module(str(self.module)), "statistics", None)
+        found: Statistics | None = None if of_module is None else of_module(captions, references)
+        return found
 
 
 SCORES = {

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from captioner.config.model import ModelConfig
 from captioner.model.attention import build_attention
-from captioner.model.cells import build_cell
+from captioner.model.cell_choice import build_cell
 from captioner.model.decoder import Decoder, Unrolled
 from captioner.model.encoder import Encoder, build_encoder
 from captioner.model.rows import Captions
@@ -38,7 +38,7 @@ def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights:
 def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> Decoder:
     """The decoder that the configuration describes, over annotations ``features`` wide."""
     sizes = config.decoder
-    return Decoder(
+    decoder = Decoder(
         build_cell(config.cell, sizes.embedding_size + features, sizes.hidden_size),
         build_attention(config.attention, features, sizes.hidden_size, sizes.embedding_size),
         vocabulary_size,
@@ -49,3 +49,5 @@ def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> D
         sizes.dropout,
         sizes.input_dropout,
     )
+    decoder.embedding.weight.requires_grad_(not sizes.freeze_embedding)
+    return decoder

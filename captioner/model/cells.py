@@ -17,8 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from captioner.config.model import CellConfig, GRUConfig, LSTMConfig
-from captioner.errors import choose
 from captioner.kernels.linear import Linear
 
 State = tuple[Tensor, ...]
@@ -30,18 +28,20 @@ class Cell(nn.Module):
     Args:
         input_size: width of x.
         hidden_size: width of h and of every other state tensor.
+        bias: whether b is part of the input map; else the cell adds it.
     """
 
     gates: ClassVar[int]  # blocks of hidden_size rows in W and U
     states: ClassVar[int] = 1  # tensors in the state
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.input_map = nn.Linear(input_size, self.gates * hidden_size)
+        self.input_map = nn.Linear(input_size, self.gates * hidden_size, bias)
         self.hidden_map = nn.Parameter(torch.empty(self.gates * hidden_size, hidden_size))
         nn.init.xavier_uniform_(self.input_map.weight)
-        nn.init.zeros_(self.input_map.bias)
+        if bias:
+            nn.init.zeros_(self.input_map.bias)
         for block in self.hidden_map.data.chunk(self.gates):
             nn.init.orthogonal_(block)
 
@@ -191,18 +191,3 @@ CELLS: dict[str, type[Cell]] = {
     "coupled": CoupledLSTMCell,
     "gru": GRUCell,
 }
-
-
-def build_cell(config: CellConfig, input_size: int, hidden_size: int) -> Cell:
-    """The cell that the configuration names.
-
-    Raises:
-        CaptionerError: there is no cell of that name.
-    """
-    cell = choose(CELLS, config.name, "cell")
-    options: dict[str, float | bool] = {}
-    if isinstance(config, LSTMConfig):
-        options["forget_bias"] = config.forget_bias
-    if isinstance(config, GRUConfig):
-        options["reset_after"] = config.reset_after
-    return cell(input_size, hidden_size, **options)

@@ -185,6 +185,8 @@ class Decoder(nn.Module):
     def _read(self, words: Tensor, linear: Linear = F.linear) -> tuple[Tensor, Tensor]:
         """E y of words ``(rows,)``, and what the cell's input map makes of it, its bias included."""
         (of_word, _), bias = self._input_weights(), self.cell.input_map.bias
+        if bias is None:  # a product without one would be taken for one of the loop
+            linear = F.linear
         if self.input_dropout.active:
             embedding = self.input_dropout(self.embedding(words))
             return embedding, linear(embedding, of_word, bias)

@@ -13,7 +13,7 @@ from captioner.config.training import SelfCriticalConfig
 from captioner.data.load import load_split
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record, mirror_of
-from captioner.data.words import count_vocabulary
+from captioner.data.words import count_vocabulary, count_words
 from captioner.errors import CaptionerError
 from captioner.evaluation.references import References
 from captioner.features.captioned import CaptionedSplit
@@ -24,6 +24,7 @@ from captioner.model.encoder import build_encoder
 from captioner.training.adaptation import Start, start_from, start_with
 from captioner.training.self_critical import check_self_critical
 from captioner.training.trained_on import check_same
+from captioner.training.word_vectors import start_embedding
 from captioner.vocabulary import Vocabulary
 
 
@@ -34,7 +35,8 @@ class Setup:
     Attributes:
         train: with mirror images if ``training.flip`` is positive.
         references: those of the validation split.
-        new_words, told: how many words the vocabulary has gained, and a line about them.
+        new_words, told: how many words the vocabulary has gained, and a line about them, or about those that
+            start from word vectors.
     """
 
     model: Captioner
@@ -71,6 +73,10 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
     else:
         counted = count_vocabulary(train, config.vocabulary)
         start = Start(counted, build_model(config, len(counted)))
+        if config.decoder.embedding is not None:
+            counts = count_words(train, counted.unit)
+            told = start_embedding(start.model.decoder, counted, config.decoder.embedding, counts)
+            start = start._replace(told=told)
     vocabulary, model, new_words, told = start
     model.to(device)
     photos, val_split = encoded(train, "encoding train"), encoded(val, "encoding val")

@@ -543,7 +543,9 @@ def test_evaluate_writes_captions_in_cocos_results_format(evaluate: Command, tmp
 
 def test_evaluate_prints_a_table(evaluate: Command) -> None:
     out = evaluate("split=val").out
-    assert re.findall(r"^(BLEU-\d) +\d+\.\d$", out, re.MULTILINE) == [f"BLEU-{n}" for n in range(1, 5)]
+    row = re.compile(r"^(BLEU-\d) +(\d+\.\d)  (\d+\.\d) to (\d+\.\d)$", re.MULTILINE)
+    assert [name for name, *_ in row.findall(out)] == [f"BLEU-{n}" for n in range(1, 5)]
+    assert all(float(low) <= float(score) <= float(high) for _, score, low, high in row.findall(out))
     assert "8 images, 40 references" in out
 
 

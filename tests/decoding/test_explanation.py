@@ -26,6 +26,7 @@ GATES = {
     "gru": {"update", "reset"},
     "gru-after": {"update", "reset"},
 }
+CANDIDATE = {"nig": 1, "nfg": 1, "nog": 2, "niaf": 2, "noaf": 2, "fgr": 2}  # block of g in W and U
 GREEDY = SearchConfig("greedy", max_length=6)
 BEAM = SearchConfig("beam", beam_size=3, max_length=6)
 
@@ -56,6 +57,19 @@ def test_gates_open_as_the_published_equations_say(make_cell, name):
         candidate = (new_h - (1 - gates["update"]) * state[0]) / gates["update"]
         assert (candidate.abs() < 1).all()  # it is a tanh
         torch.testing.assert_close(gates["update"], sigmoid(blocks[1]))
+
+
+@pytest.mark.parametrize("name", CANDIDATE)
+def test_gates_of_the_variants_make_their_next_state(make_cell, name):
+    cell = make_cell(name)
+    wx = torch.randn(5, cell.gates * 4, dtype=torch.float64)
+    state = tuple(torch.rand(5, 4, dtype=torch.float64) for _ in range(cell.states))
+    gates, (new_h, new_c, *_) = cell.gate_values(wx, state), cell.recur(wx, state)
+    assert len(gates) == (2 if cell.gates == 3 else 3)
+    g = (wx + state[0] @ cell.hidden_map.T).chunk(cell.gates, dim=1)[CANDIDATE[name]]
+    written = gates.get("input", 1) * (g if name == "niaf" else tanh(g))
+    torch.testing.assert_close(gates.get("forget", 1) * state[1] + written, new_c)
+    torch.testing.assert_close(gates.get("output", 1) * (new_c if name == "noaf" else tanh(new_c)), new_h)
 
 
 @torch.inference_mode()

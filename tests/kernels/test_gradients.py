@@ -103,7 +103,7 @@ def test_output_layer(smoothing, weighted, monkeypatch):
 # --- the whole loss of a batch -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", [*CELLS, "gru-after"])
+@pytest.mark.parametrize("cell", [*CELLS, "gru-after", "fgr", "lstm-norm", "gru-norm"])
 def test_loss_with_every_cell(make_decoder, make_annotations, cell):
     check(Loss(make_decoder(cell), soft), make_annotations())
 
@@ -195,7 +195,7 @@ def test_reinforce_over_all_paths_is_the_gradient_of_the_expected_reward(
 # --- half precision ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", [*CELLS, "gru-after"])
+@pytest.mark.parametrize("cell", [*CELLS, "gru-after", "fgr", "lstm-norm", "gru-norm"])
 def test_bf16_stays_within_a_few_of_its_roundings(make_decoder, make_annotations, cell):
     decoder = make_decoder(cell, spread=0.3, dtype=torch.float32)
     loss, annotations = Loss(decoder, soft), make_annotations(dtype=torch.float32)

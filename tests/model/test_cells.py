@@ -9,10 +9,14 @@ from torch.autograd import gradcheck
 
 from captioner.config.model import CellConfig, CoupledConfig, GRUConfig, LSTMConfig, PeepholeConfig
 from captioner.errors import CaptionerError
-from captioner.model.cells import CELLS, CoupledLSTMCell, GRUCell, LSTMCell, PeepholeLSTMCell, build_cell
+from captioner.model.cell_choice import build_cell
+from captioner.model.cells import CELLS, CoupledLSTMCell, GRUCell, LSTMCell, PeepholeLSTMCell
+from captioner.model.lstm_variants import VARIANTS, NoInputGateLSTM, NoOutputGateLSTM
+from captioner.model.normalized_cells import LayerNormGRUCell, LayerNormLSTMCell
 
 INPUTS, HIDDEN, ROWS = 3, 4, 5
-NAMES = [*CELLS, "gru-after"]
+NORMALIZED = ["lstm-norm", "gru-norm", "gru-after-norm"]
+NAMES = [*CELLS, "gru-after", *VARIANTS, *NORMALIZED]
 
 
 def inputs_and_state(cell):
@@ -144,6 +148,8 @@ def test_states_that_a_cell_carries(name, count):
         (LSTMConfig(forget_bias=2.5), LSTMCell, slice(HIDDEN, 2 * HIDDEN)),
         (PeepholeConfig(forget_bias=2.5), PeepholeLSTMCell, slice(HIDDEN, 2 * HIDDEN)),
         (CoupledConfig(forget_bias=2.5), CoupledLSTMCell, slice(HIDDEN)),
+        (LSTMConfig(forget_bias=2.5, variant="nig"), NoInputGateLSTM, slice(HIDDEN)),
+        (LSTMConfig(forget_bias=2.5, variant="nog"), NoOutputGateLSTM, slice(HIDDEN, 2 * HIDDEN)),
     ],
 )
 def test_forget_bias_reaches_the_forget_gate_alone(config, kind, forget):
@@ -157,6 +163,51 @@ def test_forget_bias_reaches_the_forget_gate_alone(config, kind, forget):
 @pytest.mark.parametrize("after", [False, True])
 def test_configuration_chooses_where_the_gru_resets(after):
     assert build_cell(GRUConfig(reset_after=after), INPUTS, HIDDEN).reset_after is after
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_configuration_chooses_the_variant(name):
+    assert type(build_cell(LSTMConfig(variant=name), INPUTS, HIDDEN)) is VARIANTS[name]
+
+
+def test_layer_normalization_is_chosen_with_its_options():
+    lstm = build_cell(LSTMConfig(forget_bias=2.5, layer_norm=True), INPUTS, HIDDEN)
+    assert type(lstm) is LayerNormLSTMCell
+    assert lstm.bias.tolist() == [0.0] * HIDDEN + [2.5] * HIDDEN + [0.0] * 2 * HIDDEN
+    for after in (False, True):
+        gru = build_cell(GRUConfig(reset_after=after, layer_norm=True), INPUTS, HIDDEN)
+        assert type(gru) is LayerNormGRUCell and gru.reset_after is after
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"variant": "nig", "layer_norm": True}, "cell.layer_norm: .*cell.variant=nig"),
+        ({"variant": "cifg"}, "cell.variant: 'cifg' is not one of nig, nfg, nog, niaf, noaf, fgr"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, said):
+    with pytest.raises(CaptionerError, match=said):
+        build_cell(LSTMConfig(**options), INPUTS, HIDDEN)
+
+
+def test_a_variant_without_a_gate_is_an_lstm_with_that_gate_open(make_cell):
+    lstm = make_cell("lstm")
+    x, state = inputs_and_state(lstm)
+    blocks = {"i": 0, "f": 1, "g": 2, "o": 3}
+    for name, lacking in (("nig", "i"), ("nfg", "f"), ("nog", "o")):
+        variant, opened = make_cell(name), make_cell("lstm")
+        kept = [blocks[gate] for gate in "ifgo" if gate != lacking]
+        for mine, full in (
+            (variant.input_map.weight, opened.input_map.weight),
+            (variant.input_map.bias, opened.input_map.bias),
+            (variant.hidden_map, opened.hidden_map),
+        ):
+            full.data.zero_()
+            for block, part in zip(kept, mine.detach().chunk(3)):
+                full.data[block * HIDDEN : (block + 1) * HIDDEN] = part
+        opened.input_map.bias.data[blocks[lacking] * HIDDEN : (blocks[lacking] + 1) * HIDDEN] = 100.0
+        torch.testing.assert_close(variant(x, state), opened(x, state))
 
 
 def test_unknown_cell_is_refused_with_the_choices():

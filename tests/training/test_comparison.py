@@ -29,19 +29,24 @@ from captioner.model.attention import AdditiveAttention
 from captioner.model.captioner import build_model
 from captioner.model.cells import CELLS, Cell
 from captioner.model.decoder import Decoder
+from captioner.model.lstm_variants import VARIANTS
 from captioner.model.rows import Captions
 from captioner.training.comparison import runs as cell_runs
 from captioner.training.comparison.equal_size import decoder_parameters, matching_width
 from captioner.training.comparison.figure import save_comparison
 from captioner.training.comparison.gradient_reach import STEPS, gradient_norms, gradient_reach
 from captioner.training.comparison.likelihood import mean_nll
-from captioner.training.comparison.report import as_markdown
+from captioner.training.comparison.report import as_markdown, differences
 from captioner.training.comparison.results import Row, as_csv, chance, difference, summarize
 from captioner.training.comparison.runs import plan
 from captioner.vocabulary import START
 
 CPU = torch.device("cpu")
-KINDS = [*(kind() for kind in SCHEMAS["cell"].values()), GRUConfig(reset_after=True)]
+KINDS = [
+    *(kind() for kind in SCHEMAS["cell"].values()),
+    GRUConfig(reset_after=True),
+    *(LSTMConfig(variant=name) for name in VARIANTS),
+]
 
 
 @pytest.fixture
@@ -248,6 +253,49 @@ def test_report_of_one_seed_says_that_nothing_can_be_said(compare: CompareConfig
     assert "(spread unknown)" in line_of(report, "Against lstm", "gru")
 
 
+def drawn(cell: str, seed: int, better: float) -> Row:
+    """A run with its images: CIDEr of each, and BLEU's counts."""
+    random = np.random.default_rng(7)  # the images are the same for all, and as hard for each
+    cider = np.clip(random.normal(0.5, 0.3, 60) + better + 0.002 * seed, 0, None)
+    matched = random.integers(1, 8, (60, 1)) + (better > 0)
+    counts = np.concatenate([np.repeat(matched, 4, 1), np.full((60, 4), 10), np.full((60, 2), 12)], 1)
+    images = {"CIDEr": np.stack([cider, np.ones(60)], 1).tolist(), "BLEU": counts.tolist()}
+    values = {"CIDEr": cider.mean(), "BLEU-4": matched.sum() / 600, "words_per_second": 1.0}
+    return Row(cell, 8, 100, seed, values, images=images)
+
+
+def test_differences_have_the_interval_over_photos_of_paired_runs() -> None:
+    rows = [drawn("lstm", s, 0) for s in (0, 1)] + [drawn("gru", s, 0.05) for s in (0, 1)]
+    (found,) = differences(rows).values()
+    picks = np.random.default_rng(1).integers(60, size=(4000, 60))
+    means = {
+        cell: np.mean([r.images["CIDEr"] for r in rows if r.cell == cell], 0)[:, 0]
+        for cell in ("lstm", "gru")
+    }
+    apart = (means["gru"] - means["lstm"])[picks].mean(1)
+    assert found["CIDEr"].interval == pytest.approx(np.quantile(apart, [0.025, 0.975]), abs=0.001)
+    counts = {c: np.array(next(r.images["BLEU"] for r in rows if r.cell == c))[picks].sum(1) for c in means}
+    apart = (
+        counts["gru"][:, 0] - counts["lstm"][:, 0]
+    ) / 600  # all orders match alike, and no caption is short
+    assert found["BLEU-4"].interval == pytest.approx(np.quantile(apart, [0.025, 0.975]), abs=0.001)
+    assert found["CIDEr"].real and found["BLEU-4"].real
+
+
+def test_report_concludes_what_seeds_and_photos_allow(compare: CompareConfig) -> None:
+    def concluded(*of: Row) -> str:
+        report = as_markdown({"width": list(of)}, replace(compare, seeds=[0, 1]))
+        (line,) = [line for line in report.splitlines() if line.startswith("**What can be concluded.**")]
+        return line
+
+    lstm = [drawn("lstm", s, 0) for s in (0, 1)]
+    better = concluded(*lstm, *(drawn("gru", s, 0.05) for s in (0, 1)))
+    assert "the choice of photos, these differ from lstm: gru in BLEU-4 (higher), CIDEr (higher);" in better
+    same = concluded(*lstm, *(drawn("gru", s, 0) for s in (0, 1)))
+    assert "None of the 2 differences" in same and "does not show that they are equal" in same
+    assert "one seed each" in concluded(lstm[0], drawn("gru", 0, 0.05))
+
+
 def test_csv_holds_every_run() -> None:
     table = list(csv.DictReader(as_csv({"width": rows(), "parameters": rows()}).splitlines()))
     assert len(table) == 18
@@ -281,10 +329,19 @@ def test_gru_comes_both_ways(compare: CompareConfig) -> None:
     assert [run.config.cell for run in runs] == [LSTMConfig(), GRUConfig(), GRUConfig(reset_after=True)]
 
 
+def test_greff_names_the_variants_of_the_lstm(compare: CompareConfig) -> None:
+    runs = plan(replace(compare, cells="greff", equal=["width"]))
+    assert [run.cell for run in runs] == ["lstm", "peephole", "coupled", *VARIANTS]
+    assert [run.config.cell for run in runs[3:]] == [LSTMConfig(variant=name) for name in VARIANTS]
+    runs = plan(replace(compare, cells=["lstm", "lstm_layer_norm", "gru_layer_norm"], equal=["width"]))
+    assert [run.config.cell for run in runs[1:]] == [LSTMConfig(layer_norm=True), GRUConfig(layer_norm=True)]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"cells": ["lstm", "gruu"]}, ["gruu", "gru_reset_after"]),
+        ({"cells": 3}, ["cells: 3", "neither a name nor a list"]),
         ({"cells": ["gru"]}, ["cells", "lstm must be among them"]),
         ({"seeds": []}, ["seeds", "at least one"]),
         ({"seeds": [1, 1]}, ["seeds", "none twice"]),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from captioner.decoding.replay import ReplayStep, replay
 from captioner.errors import CaptionerError
-from captioner.evaluation.grounding.measures import drawn_again, interval
+from captioner.metrics.bootstrap import interval, resampled
 from captioner.model.decoder import Decoder
 from captioner.model.rows import Rows
 
@@ -97,7 +97,7 @@ def summarize(drops: Tensor, words: Sequence[int], shares: Sequence[float] = SHA
     """
     total = max(1, sum(words))
     mean = (drops.sum(0) / total).tolist()
-    again = torch.stack([drops[pick].sum(0) for pick in drawn_again(len(drops))])
+    again = resampled(drops.flatten(1).double().numpy()).reshape(-1, *drops.shape[1:])
     ratio: list[float | None] = []
     intervals: list[tuple[float, float] | None] = []
     for i, (attended, random) in enumerate(mean):

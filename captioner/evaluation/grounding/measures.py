@@ -18,8 +18,6 @@ import math
 import torch
 from torch import Tensor
 
-RESAMPLES = 1000  # of a bootstrap
-
 
 def covered(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
     """Which share of each cell lies in the box: ``(boxes, 4)`` to ``(boxes, locations)``, from 0 to 1."""
@@ -79,17 +77,6 @@ def moved(maps: Tensor) -> Tensor:
 def apart(maps: Tensor) -> Tensor:
     """Each map's total variation distance from the mean of all, ``(maps,)``."""
     return (maps - maps.mean(0)).abs().sum(-1) / 2
-
-
-def drawn_again(count: int) -> Tensor:
-    """Numbers of ``count`` things, drawn with replacement, ``(RESAMPLES, count)``; the same at every call."""
-    return torch.randint(count, (RESAMPLES, count), generator=torch.Generator().manual_seed(0))
-
-
-def interval(found: Tensor) -> tuple[float, float]:
-    """The middle 95 % of what a bootstrap found, ``(RESAMPLES,)``."""
-    low, high = found.quantile(torch.tensor([0.025, 0.975], dtype=found.dtype)).tolist()
-    return low, high
 
 
 def _overlap(low: Tensor, high: Tensor, cells: int) -> Tensor:

@@ -19,8 +19,9 @@ from captioner.data.photos.mosaics import QUADRANTS
 from captioner.data.records import Record
 from captioner.decoding.replay import ReplayStep
 from captioner.evaluation.grounding.function_words import FUNCTION_WORDS
-from captioner.evaluation.grounding.measures import covered, drawn_again, interval, peaks
+from captioner.evaluation.grounding.measures import covered, peaks
 from captioner.evaluation.grounding.placement import VersusChance, versus_chance
+from captioner.metrics.bootstrap import interval, resampled
 from captioner.vocabulary import tokenize
 
 
@@ -145,5 +146,5 @@ def _interval(values: Tensor, image: Tensor) -> tuple[float, float]:
     groups = int(group.max()) + 1
     sums = values.new_zeros(groups).index_add(0, group, values)
     counts = torch.bincount(group, minlength=groups)
-    picks = drawn_again(groups)
-    return interval(sums[picks].sum(1) / counts[picks].sum(1))
+    again = resampled(torch.stack([sums, counts.to(sums.dtype)], dim=1).numpy())
+    return interval(again[:, 0] / again[:, 1])

@@ -10,8 +10,9 @@ from captioner.config.schema import CompareConfig
 from captioner.metrics.table import SCORES, compared
 from captioner.system.atomic_files import make_folder, write_whole
 from captioner.system.outputs import refuse_existing
+from captioner.training.comparison.conclusion import conclusion
 from captioner.training.comparison.figure import save_comparison
-from captioner.training.comparison.report import as_markdown
+from captioner.training.comparison.report import TITLES, as_markdown, differences
 from captioner.training.comparison.results import Row, as_csv
 from captioner.training.comparison.runs import RUNS, carry_out, finished_row, plan
 from captioner.training.setup import check_training
@@ -49,7 +50,10 @@ def compare(config: CompareConfig, overrides: Sequence[str]) -> None:
     report, picture, values = (folder / name for name in REPORTS)
     write_whole(values, as_csv(tables))
     save_comparison(tables, picture)
-    write_whole(report, as_markdown(tables, config, overrides))
+    found = {table: differences(rows) for table, rows in tables.items()}
+    write_whole(report, as_markdown(tables, config, overrides, found))
+    for table, rows in tables.items():
+        print(f"{TITLES[table]}: {conclusion(rows, found[table])}")
     print(f"written: {report}, {picture}, {values}")
 
 

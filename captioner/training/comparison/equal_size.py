@@ -11,14 +11,14 @@ from captioner.model.captioner import build_decoder
 
 
 def decoder_parameters(config: ModelConfig, features: int, vocabulary_size: int) -> int:
-    """How many weights the decoder has, all of them trained; nothing is allocated.
+    """How many trained weights the decoder has; nothing is allocated.
 
     Args:
         features: width of an annotation.
     """
     with torch.device("meta"):
         decoder = build_decoder(config, features, vocabulary_size)
-    return sum(parameter.numel() for parameter in decoder.parameters())
+    return sum(parameter.numel() for parameter in decoder.parameters() if parameter.requires_grad)
 
 
 def matching_width(config: ModelConfig, features: int, vocabulary_size: int, parameters: int) -> int:

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from captioner.config.schema import CompareConfig
+from captioner.metrics.bootstrap import interval
 from captioner.metrics.table import SCORES, compared
+from captioner.training.comparison.conclusion import conclusion
 from captioner.training.comparison.results import (
     BASELINE,
+    LABELS,
     Difference,
+    Differences,
     Row,
     Spread,
     by_cell,
     chance,
     difference,
+    over_images,
     spread_of,
 )
 from captioner.version import __version__
 
 TITLES = {"width": "Equal width", "parameters": "Equal number of weights"}
-LABELS = {"train_nll": "train NLL", "dev_nll": "dev NLL", "words_per_second": "words/s"}
 SHOWN_STEPS = (1, 5, 10, 15)
 MINUS = "\N{MINUS SIGN}"
 
 
-def as_markdown(tables: dict[str, list[Row]], config: CompareConfig, overrides: Sequence[str] = ()) -> str:
-    """The report; ``tables`` holds the rows of each table, the baseline's among them."""
+def as_markdown(
+    tables: dict[str, list[Row]],
+    config: CompareConfig,
+    overrides: Sequence[str] = (),
+    found: Mapping[str, Differences] | None = None,
+) -> str:
+    """The report; ``tables`` holds the rows of each table, the baseline's among them.
+
+    Args:
+        found: :func:`differences` of each table, where they are known already.
+    """
+    found = found or {table: differences(of_table) for table, of_table in tables.items()}
     rows = [row for of_table in tables.values() for row in of_table]
     parts = ["# Recurrent cells compared", _protocol(config, overrides), "![The cells compared](cells.png)"]
     for table, of_table in tables.items():
         parts += [f"## {TITLES[table]}", _scores(of_table)]
-        parts += [f"**Against {BASELINE}.** " + _verdict(of_table), _differences(of_table)]
+        parts += [f"**Against {BASELINE}.** " + _verdict(of_table, found[table]), _differences(found[table])]
+        parts.append("**What can be concluded.** " + conclusion(of_table, found[table]))
     missing = {name: why for row in rows for name, why in row.missing.items()}
     if "gradient" not in missing:
         parts += ["## How far back the gradient reaches", _REACH]
@@ -52,8 +67,9 @@ counted, teacher-forced, without dropout or label smoothing. All are of the weig
 of the epoch with the best dev BLEU-4. words/s is of training, the median epoch.
 
 A difference is *larger than the spread* where the means are further apart than the standard deviation of
-the difference between two single runs, the root of the sum of both cells' variances over seeds. `runs.csv`
-holds every run; docs/cells.md has the exact definitions."""
+the difference between two single runs, the root of the sum of both cells' variances over seeds. *photos* is
+the 95 % bootstrap interval of the difference over the dev photos, of these very runs. `runs.csv` holds every
+run; docs/cells.md has the exact definitions."""
 
 
 def _percent() -> str:
@@ -83,17 +99,17 @@ def _scores(rows: Sequence[Row]) -> str:
     return table(["cell", "units", "weights", *(LABELS.get(name, name) for name in columns)], lines)
 
 
-def _differences(rows: Sequence[Row]) -> str:
-    found = differences(rows)
+def _differences(found: Differences) -> str:
     names = [name for name in _judged() if any(name in of_cell for of_cell in found.values())]
     lines = [[cell, *(_difference(name, of_cell[name]) for name in names)] for cell, of_cell in found.items()]
     return table(["cell", *(LABELS.get(name, name) for name in names)], lines)
 
 
-def differences(rows: Sequence[Row]) -> dict[str, dict[str, Difference]]:
+def differences(rows: Sequence[Row]) -> Differences:
     """By cell and value, how the other cells differ from the baseline."""
     cells = by_cell(rows)
-    found: dict[str, dict[str, Difference]] = {}
+    drawn = {cell: over_images(of_cell) for cell, of_cell in cells.items()}
+    found: Differences = {}
     for cell, of_cell in cells.items():
         if cell == BASELINE:
             continue
@@ -101,7 +117,9 @@ def differences(rows: Sequence[Row]) -> dict[str, dict[str, Difference]]:
         for name in _judged():
             ours, theirs = spread_of(of_cell, name), spread_of(cells[BASELINE], name)
             if ours is not None and theirs is not None:
-                found[cell][name] = difference(ours, theirs)
+                both = name in drawn[cell] and name in drawn[BASELINE]
+                span = interval(drawn[cell][name] - drawn[BASELINE][name]) if both else None
+                found[cell][name] = difference(ours, theirs, span)
     return found
 
 
@@ -110,9 +128,8 @@ def _judged() -> list[str]:
     return [*compared(), "dev_nll"]
 
 
-def _verdict(rows: Sequence[Row]) -> str:
+def _verdict(rows: Sequence[Row], found: Differences) -> str:
     """Which differences are larger than the spread, and how often that would be so by chance."""
-    found = differences(rows)
     each = [d for of_cell in found.values() for d in of_cell.values()]
     if not each:
         return f"There is no other cell to compare {BASELINE} with."
@@ -136,11 +153,19 @@ def _verdict(rows: Sequence[Row]) -> str:
 
 def _difference(name: str, value: Difference) -> str:
     scale, digits = scale_of(name)
-    delta = f"{round(scale * value.delta, digits) + 0.0:+.{digits}f}".replace("-", MINUS)  # no minus zero
+    delta = _signed(scale * value.delta, digits)
+    photos = ""
+    if value.interval is not None:
+        low, high = (_signed(scale * end, digits) for end in value.interval)
+        photos = f"; photos {low} to {high}"
     if value.spread is None:
-        return f"{delta} (spread unknown)"
-    text = f"{delta} (spread {scale * value.spread:.{digits}f})"
+        return f"{delta} (spread unknown{photos})"
+    text = f"{delta} (spread {scale * value.spread:.{digits}f}{photos})"
     return f"**{text}**" if value.larger else text
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", MINUS)  # no minus zero
 
 
 def _reach(rows: Sequence[Row]) -> str:

@@ -9,7 +9,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from captioner.metrics.bleu import bleu_of
+from captioner.metrics.bootstrap import Interval, resampled_scores
+from captioner.metrics.statistics import Statistics, mean_of
+
 BASELINE = "lstm"  # what every other cell is compared with
+LABELS = {"train_nll": "train NLL", "dev_nll": "dev NLL", "words_per_second": "words/s"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class Row:
         values: by name: words_per_second, the scores that are compared (0 to 1, CIDEr can pass it), train_nll
             and dev_nll (nats per word), gradient_0 to gradient_15 (see ``gradient_reach``).
         missing: what could not be measured, each with the reason or the way to get it.
+        images: what scores are computed from, a row per image: ``BLEU``, and scores that are means by their
+            names; empty for runs of before.
     """
 
     cell: str
@@ -29,6 +38,7 @@ class Row:
     seed: int
     values: dict[str, float]
     missing: dict[str, str] = field(default_factory=dict)
+    images: dict[str, list[list[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,23 +67,60 @@ class Difference:
         delta: the cell's mean minus the baseline's.
         spread: standard deviation of the difference between two single runs, the root of the sum of both
             cells' variances over seeds; None if either has but one seed.
+        interval: 95 % bootstrap interval of delta over the dev images, the runs being what they are; None for
+            what is not a score of images.
     """
 
     delta: float
     spread: float | None
+    interval: Interval | None = None
 
     @property
     def larger(self) -> bool | None:
         """Whether the difference is larger than the spread between seeds; None: unknown."""
         return None if self.spread is None else abs(self.delta) > self.spread
 
+    @property
+    def real(self) -> bool:
+        """Whether it is larger than the spread, and the interval leaves out 0 if there is one."""
+        return bool(self.larger) and (self.interval is None or not self.interval[0] <= 0 <= self.interval[1])
 
-def difference(cell: Spread, baseline: Spread) -> Difference:
+
+Differences = dict[str, dict[str, Difference]]  # by cell and value
+
+
+def difference(cell: Spread, baseline: Spread, interval: Interval | None = None) -> Difference:
     """The cell's mean against the baseline's, with the spread between seeds."""
     delta = cell.mean - baseline.mean
     if cell.deviation is None or baseline.deviation is None:
-        return Difference(delta, None)
-    return Difference(delta, math.hypot(cell.deviation, baseline.deviation))
+        return Difference(delta, None, interval)
+    return Difference(delta, math.hypot(cell.deviation, baseline.deviation), interval)
+
+
+def numbers_of_images(statistics: Sequence[Statistics]) -> dict[str, list[list[float]]]:
+    """What a :class:`Row` keeps of the images."""
+    found: dict[str, list[list[float]]] = {}
+    for part in statistics:
+        if part.scores_of is bleu_of:
+            found["BLEU"] = part.values.tolist()
+        elif part.values.shape[1] == 2:  # a mean
+            found |= {name: part.values.tolist() for name in part.corpus()}
+    return found
+
+
+def over_images(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """The mean over runs of every score that all have, on resampled images, ``(resamples,)``."""
+    each = [_resampled_scores(row) for row in rows]
+    return {
+        name: np.mean([of_run[name] for of_run in each], axis=0) for name in set.intersection(*map(set, each))
+    }
+
+
+def _resampled_scores(row: Row) -> dict[str, np.ndarray]:
+    if not all(len(values) > 1 for values in row.images.values()):
+        return {}
+    of_sums = {name: bleu_of if name == "BLEU" else mean_of(name) for name in row.images}
+    return resampled_scores([Statistics(np.array(v), of_sums[name]) for name, v in row.images.items()])
 
 
 def chance(n: int) -> float:

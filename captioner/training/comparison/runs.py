@@ -7,6 +7,7 @@ measured is kept in it as ``result.json``; a run that has one is not repeated.
 from __future__ import annotations
 
 import json
+import reprlib
 import statistics
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
@@ -31,12 +32,13 @@ from captioner.kernels.precision import autocast
 from captioner.metrics.coco import coco_scores
 from captioner.metrics.table import SCORES, compared
 from captioner.model.encoder import build_encoder
+from captioner.model.lstm_variants import VARIANTS
 from captioner.system.atomic_files import write_whole
 from captioner.system.device import choose_device
 from captioner.training.comparison.equal_size import decoder_parameters, matching_width
 from captioner.training.comparison.gradient_reach import STEPS, gradient_reach
 from captioner.training.comparison.likelihood import mean_nll
-from captioner.training.comparison.results import BASELINE, Row
+from captioner.training.comparison.results import BASELINE, Row, numbers_of_images
 from captioner.training.loop import train
 from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
 from captioner.training.setup import Setup
@@ -49,7 +51,11 @@ CELLS = {  # by the name that reports use: the overrides of captioner train
     "coupled": ("cell=coupled",),
     "gru": ("cell=gru",),
     "gru_reset_after": ("cell=gru", "cell.reset_after=true"),
+    **{name: ("cell=lstm", f"cell.variant={name}") for name in VARIANTS},
+    "lstm_layer_norm": ("cell=lstm", "cell.layer_norm=true"),
+    "gru_layer_norm": ("cell=gru", "cell.layer_norm=true"),
 }
+SETS = {"greff": (BASELINE, "peephole", "coupled", *VARIANTS)}  # of Greff et al. 2017
 RESULT_FILE = "result.json"
 RUNS = "runs"  # the folder of the runs' folders
 
@@ -78,6 +84,7 @@ def plan(config: CompareConfig) -> list[Run]:
     Raises:
         CaptionerError: an unknown cell or table, no seed, or wrong data.
     """
+    config = replace(config, cells=named_cells(config.cells))
     _check(config)
     cells = {name: _cell(name) for name in config.cells}
     base = TrainConfig(**{field.name: getattr(config, field.name) for field in fields(TrainConfig)})
@@ -104,6 +111,18 @@ def plan(config: CompareConfig) -> list[Run]:
         folder = Path(str(config.output)) / RUNS / f"{name}-{width}-seed{seed}"
         runs.append(Run(of_run, name, decoder_parameters(run, features, size), run, folder, data))
     return runs
+
+
+def named_cells(cells: Any) -> list[str]:
+    """The cells of a list, or of one name, in which ``greff`` stands for those of Greff et al. (2017).
+
+    Raises:
+        CaptionerError: it is neither a name nor a list of them.
+    """
+    cells = [cells] if isinstance(cells, str) else cells
+    if not isinstance(cells, list) or not all(isinstance(name, str) for name in cells):
+        raise CaptionerError(f"cells: {reprlib.repr(cells)} is neither a name nor a list of names")
+    return [cell for name in cells for cell in SETS.get(name, (name,))]
 
 
 def finished_row(run: Run) -> Row | None:
@@ -141,16 +160,18 @@ def carry_out(run: Run) -> Row:
         setup = train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
     except CaptionerError as error:
         raise CaptionerError(f"{run.folder.name}: {error}") from error
-    values, missing = measure(run.config, setup, run.folder)
-    options = run.config
-    row = Row(run.cell, options.decoder.hidden_size, run.parameters, options.training.seed, values, missing)
+    values, missing, images = measure(run.config, setup, run.folder)
+    width, seed = run.config.decoder.hidden_size, run.config.training.seed
+    row = Row(run.cell, width, run.parameters, seed, values, missing, images)
     write_whole(run.folder / RESULT_FILE, json.dumps({**asdict(row), "data": run.data}, indent=1) + "\n")
     (run.folder / RESUME_FILE).unlink(missing_ok=True)  # larger than all else, and not needed any more
     return row
 
 
-def measure(config: TrainConfig, setup: Setup, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
-    """All values of a :class:`Row`, and what is missing, of the weights that the run kept."""
+def measure(
+    config: TrainConfig, setup: Setup, folder: Path
+) -> tuple[dict[str, float], dict[str, str], dict[str, list[list[float]]]]:
+    """All values of a :class:`Row`, what is missing, and its images, of the weights that the run kept."""
     device = choose_device(config.run.device)
     checkpoint = load_checkpoint(folder / MODEL_FILE, device)
     model, vocabulary, dev = checkpoint.model, checkpoint.vocabulary, setup.val
@@ -169,18 +190,21 @@ def measure(config: TrainConfig, setup: Setup, folder: Path) -> tuple[dict[str, 
     coco = coco_scores(texts, captions, vocabulary.unit, meteor=SCORES["METEOR"].compared)
     values |= {name: coco.values[name] for name in compared() if name in coco.values}
     missing |= {name: coco.missing[name] for name in compared() if name in coco.missing}
+    words = [vocabulary.decode(h.words) for h in hypotheses]
+    known = [*setup.references.statistics(words, compared()), *coco.statistics]
+    images = numbers_of_images([part for part in known if set(part.corpus()).intersection(compared())])
 
     reach = gradient_reach(model, captioned, device)
     values |= {f"gradient_{k}": norm for k, norm in enumerate(reach.relative)}
     if not reach.captions:
         missing["gradient"] = f"no dev caption has {STEPS + 1} words"
-    return values, missing
+    return values, missing, images
 
 
 def _check(config: CompareConfig) -> None:
     check(config)
     for name in config.cells:
-        check_choice(name, CELLS, "cells")
+        check_choice(name, [*CELLS, *SETS], "cells")
     if BASELINE not in config.cells:
         raise CaptionerError(f"cells: {BASELINE} must be among them, the others are compared with it")
     for values, key in ((config.seeds, "seeds"), (config.equal, "equal"), (config.cells, "cells")):
