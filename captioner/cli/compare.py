@@ -32,6 +32,9 @@ def _compare(config: CompareConfig) -> None:
     # not before the arguments are known to be right: torch alone takes seconds
     from captioner.system.device import keep_memory
     from captioner.training.comparison.compare import compare
+    from captioner.training.launched import launched
 
+    if launched().several:
+        raise CaptionerError("compare: its runs are trained one at a time; start it without torchrun")
     keep_memory()
     compare(config, overrides)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
@@ -32,41 +31,39 @@ def _train(config: TrainConfig) -> None:
     from captioner.checkpoint.pretrained import model_path
     from captioner.system.device import keep_memory
     from captioner.training.adaptation import is_model_file
+    from captioner.training.launched import Job, check_launched, launched
     from captioner.training.loop import train
     from captioner.training.run_folder import MODEL_FILE
     from captioner.training.saved_config import adapted_config, continued_config, resumed_config
 
-    _refuse_ranks()
+    ranks, given = launched(), HydraConfig.get().overrides.task
+    job, named = Job(given), _is_named(config)
+    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    check_launched(ranks, job, multirun, named or config.resume is not None)
     keep_memory()
-    resume = config.resume is not None
     folder = Path(config.resume) if config.resume is not None else _run_folder(config)
+    restarted = config.resume is None and job.began(folder, ranks.first)
+    resume = restarted or config.resume is not None
     if resume:
-        config = resumed_config(folder, HydraConfig.get().overrides.task)
-    elif _is_named(config):
+        config = resumed_config(folder, [] if restarted else given)
+    elif named and ranks.first:
         _check_output(folder, config.overwrite)
     if not resume and config.init is not None:
-        start, given = model_path(config.init), HydraConfig.get().overrides.task
+        start = model_path(config.init)
         refuse_input(folder, [start, start.parent], "output")
         alone = is_model_file(config.init)
         config = (adapted_config if alone else continued_config)(config, start, given)
-    if not resume and not _is_named(config):
+    if not resume and not named and ranks.first:
         folder = make_own_folder(folder, "output")  # another run may have begun in the same second
     try:
-        train(config, folder, resume)
+        train(config, folder, resume, ranks=ranks, mark=job.mark)
     except Stopped as stopped:
+        if not ranks.first:
+            sys.exit(stopped.status)
         resumed = shlex.quote(f"resume={folder}")
         raise Stopped(stopped.number, f"stopped; resume with: captioner train {resumed}") from None
-    print(f"model: {folder / MODEL_FILE}")
-
-
-def _refuse_ranks() -> None:
-    """Refuse to be one of several processes, each of which would train a model of its own."""
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if "RANK" in os.environ and processes not in ("", "1"):
-        raise CaptionerError(
-            f"train: a model is trained by one process, and a launcher such as torchrun started {processes} "
-            "(WORLD_SIZE); start captioner train without it"
-        )
+    if ranks.first:
+        print(f"model: {folder / MODEL_FILE}")
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:

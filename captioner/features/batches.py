@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,25 @@ from captioner.features.captioned import CaptionedSplit
 from captioner.features.mosaics import PHOTOS, sampled
 from captioner.features.split import gather
 from captioner.model.rows import Captions
+
+
+class Batch(NamedTuple):
+    """A batch, or one rank's share of it.
+
+    Attributes:
+        features: the trunk's output for the images.
+        captions: theirs.
+        images: which of the split's records they are; none of mosaics.
+        all_images, all_captions: how many the batch has, over all ranks; a mosaic stands for four images.
+        stand_in: no caption fell to this rank, so it has an image of another's, which must not count.
+    """
+
+    features: Tensor
+    captions: Captions
+    images: list[int]
+    all_images: int
+    all_captions: int
+    stand_in: bool = False
 
 
 def epoch_batches(
@@ -25,7 +45,9 @@ def epoch_batches(
     flip: float = 0.0,
     crop: float = 1.0,
     mosaics: float = 0.0,
-) -> Iterator[tuple[Tensor, Captions, list[int]]]:
+    rank: int = 0,
+    ranks: int = 1,
+) -> Iterator[Batch]:
     """One pass over the photos in an order that only seed and epoch decide.
 
     Args:
@@ -35,10 +57,7 @@ def epoch_batches(
         flip: share of the photos, from 0 to 1, whose mirror image is seen instead, if the split has them.
         crop: the least share of a feature map's rows, and of its columns, that is seen; see :func:`windows`.
         mosaics: share of the batches that are of mosaics instead, as many as show ``size`` photos.
-
-    Yields:
-        The trunk's output for the batch's images, their captions, and which of the split's records they are;
-        with mosaics, which records they take the turn of.
+        rank, ranks: whose share of every batch, of how many. What is drawn does not depend on them.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(split.photos), generator=generator).tolist()
@@ -51,31 +70,49 @@ def epoch_batches(
     for photo in order[:skip]:
         drawn(photo)  # so that the others get what they would have had
     for first in range(skip, len(order), size):
-        numbers, captions = zip(*map(drawn, order[first : first + size]))
+        numbers, own_captions = zip(*map(drawn, order[first : first + size]))
+        captions: Sequence[list[list[int]]] = own_captions
         own = random.Random(f"{seed} {epoch} {first} mosaics")
+        shown: Sequence[int] = numbers
+        quadrants = None
         if split.mosaics is not None and own.random() < mosaics:
             shown = split.mosaics.draw(math.ceil(len(numbers) / PHOTOS), own)
-            batch = split.mosaics.captions(shown, split.captions, captions_per_image, own)
-            yield gather(split.mosaics.split.features, shown), batch, list(numbers)
+            captions, quadrants = split.mosaics.captions(shown, split.captions, captions_per_image, own)
+        share = slice(len(shown) * rank // ranks, len(shown) * (rank + 1) // ranks)
+        stand_in = not any(captions[share]) and any(captions)
+        if stand_in:
+            someone = next(place for place, of_image in enumerate(captions) if of_image)
+            share = slice(someone, someone + 1)
+        count = sum(map(len, captions))
+        if split.mosaics is not None and quadrants is not None:
+            features = gather(split.mosaics.split.features, shown[share])
+            packed = Captions.build(captions[share], quadrants[share])
+            yield Batch(features, packed, [], len(numbers), count, stand_in)
             continue
-        features = split.features(numbers)
+        features = split.features(numbers[share])
         if crop < 1:
-            features = windows(features, crop, random.Random(f"{seed} {epoch} {first}"))
-        yield features, Captions.build(captions), list(numbers)
+            draw_window = random.Random(f"{seed} {epoch} {first}")
+            features = windows(features, crop, draw_window, before=share.start)
+        packed = Captions.build(captions[share])
+        yield Batch(features, packed, list(numbers[share]), len(numbers), count, stand_in)
 
 
-def windows(features: Tensor, least: float, draw: random.Random) -> Tensor:
+def windows(features: Tensor, least: float, draw: random.Random, before: int = 0) -> Tensor:
     """A part at random of every feature map: random crops that cost the frozen encoder nothing.
 
     Args:
         features: ``(images, channels, rows, columns)``.
         least: share of the rows, and of the columns, that a window has at least. All windows of a batch have
             one size; each image has its own position.
+        before: how many images of the batch stand before these.
 
     Returns:
         ``(images, channels, fewer rows, fewer columns)``.
     """
     rows, columns = features.shape[2:]
     height, width = (draw.randint(math.ceil(least * side), side) for side in (rows, columns))
-    corners = [(draw.randint(0, rows - height), draw.randint(0, columns - width)) for _ in features]
+    corners = [
+        (draw.randint(0, rows - height), draw.randint(0, columns - width))
+        for _ in range(before + len(features))
+    ][before:]
     return torch.stack([one[:, y : y + height, x : x + width] for one, (y, x) in zip(features, corners)])

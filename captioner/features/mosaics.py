@@ -14,7 +14,6 @@ from captioner.data.photos.mosaics import draw_mosaics, mosaic_of
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record, mirror_of
 from captioner.features.split import Split
-from captioner.model.rows import Captions
 
 Encoded = list[list[list[int]]]  # the captions of every record, as word indices
 PHOTOS = 4  # of a mosaic, by quadrant: upper left, upper right, lower left, lower right
@@ -65,8 +64,8 @@ class Mosaics:
 
     def captions(
         self, numbers: Sequence[int], of_records: Encoded, count: int | None, draw: random.Random
-    ) -> Captions:
-        """The captions of the photos of some mosaics, each with the quadrant of its photo.
+    ) -> tuple[Encoded, list[list[int]]]:
+        """The captions of the photos of some mosaics, and the quadrant of each caption's photo.
 
         Args:
             of_records: all captions of each record.
@@ -76,10 +75,8 @@ class Mosaics:
             [sampled(of_records[record], count, draw) for record in self.members[number]]
             for number in numbers
         ]
-        return Captions.build(
-            [[caption for captions in four for caption in captions] for four in fours],
-            [[quadrant for quadrant, captions in enumerate(four) for _ in captions] for four in fours],
-        )
+        captions = [[caption for of_photo in four for caption in of_photo] for four in fours]
+        return captions, [[q for q, of_photo in enumerate(four) for _ in of_photo] for four in fours]
 
 
 def sampled(captions: list[list[int]], count: int | None, draw: random.Random) -> list[list[int]]:

@@ -7,7 +7,8 @@ follows is trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 
 import torch
@@ -64,6 +65,7 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(list(mean)).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(list(std)).view(3, 1, 1))
         self.stages[: self.first_trained].requires_grad_(False)
+        self._lone: list[nn.Module] = []
         train_depthwise_in_single(self.stages)
         for module in self.stages.modules():
             if isinstance(module, ACTIVATIONS):
@@ -90,6 +92,23 @@ class Encoder(nn.Module):
                     module.eval()
         return self
 
+    @property
+    def trains_statistics(self) -> bool:
+        """Whether BatchNorm of trained stages normalizes by its batch."""
+        return not self.keep_statistics and bool(_batch_norms(self.stages[self.first_trained :]))
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether such BatchNorm gets a single value per channel of an image, which has no variance."""
+        return self.trains_statistics and bool(self._lone)
+
+    def share_statistics(self) -> None:
+        """Have BatchNorm of the trained stages normalize by the batches of all processes, on GPUs."""
+        from timm.layers import convert_sync_batchnorm  # torch's own forgets timm's activations
+
+        for place in range(self.first_trained, len(self.stages)):
+            self.stages[place] = convert_sync_batchnorm(self.stages[place])
+
     def folded(self) -> Encoder:
         """A copy for inference on the same device, which gives the same annotations sooner."""
         copy = deepcopy(self).eval().requires_grad_(False)
@@ -112,7 +131,12 @@ class Encoder(nn.Module):
         """The trunk's output to annotations ``(images, locations, features)``, row after row."""
         if self.first_trained == 0:
             features = self._normalize(features)
+        lone = [m for m in self._lone if m.training] if len(features) == 1 else []
+        for module in lone:
+            module.eval()  # one value has no variance: the statistics so far take their place
         features = self.stages[self.first_trained :](features)
+        for module in lone:
+            module.train()
         return features.flatten(2).transpose(1, 2)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -142,7 +166,8 @@ class Encoder(nn.Module):
         with torch.no_grad():
             try:
                 trunk = self.stages[: self.first_trained](torch.zeros(1, 3, self.image_size, self.image_size))
-                shapes = trunk.shape, self.stages[self.first_trained :](trunk).shape
+                with _noting_lone(self.stages[self.first_trained :], self._lone):
+                    shapes = trunk.shape, self.stages[self.first_trained :](trunk).shape
             except (RuntimeError, AssertionError) as error:  # the latter is timm's
                 raise CaptionerError(
                     f"encoder.image_size: {self.image_size} is too small for this encoder, or not a side "
@@ -150,6 +175,26 @@ class Encoder(nn.Module):
                 ) from error
         super().train(mode)
         return tuple(shapes[0][1:]), tuple(shapes[1][1:])
+
+
+def _batch_norms(stages: nn.Module) -> list[nn.Module]:
+    return [module for module in stages.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+@contextmanager
+def _noting_lone(stages: nn.Module, lone: list[nn.Module]) -> Iterator[None]:
+    """Note BatchNorm layers that get a single value per channel."""
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0][0, 0].numel() == 1 and module not in lone:
+            lone.append(module)
+
+    hooks = [module.register_forward_pre_hook(note) for module in _batch_norms(stages)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _first_trained(stages: Stages, fine_tune: bool | str) -> int:

@@ -25,9 +25,13 @@ class Stop:
 
     Before the first :meth:`check` there is nothing to leave in order, so a signal raises where it arrives.
     Signals reach the main thread only; in any other the block changes nothing.
+
+    Args:
+        again: whether a second one exits; not where a launcher repeats what it has told all processes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, again: bool = True) -> None:
+        self.again = again
         self.requested = 0  # the signal's number
         self.patient = False
         self.before: dict[int, Any] = {}
@@ -52,9 +56,10 @@ class Stop:
             raise Stopped(self.requested)
 
     def _request(self, number: int, _: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and self.again:
             os._exit(128 + number)
-        self.requested = number
+        self.requested = self.requested or number
         if not self.patient:
             raise Stopped(number)
-        os.write(2, b"\ncaptioner: stopping after this step; once more stops at once\n")
+        if self.again:
+            os.write(2, b"\ncaptioner: stopping after this step; once more stops at once\n")

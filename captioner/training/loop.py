@@ -5,29 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
-from captioner.checkpoint.file import Checkpoint, load_checkpoint
-from captioner.config.model import ModelConfig
+from captioner.checkpoint.file import load_checkpoint
 from captioner.config.schema import TrainConfig
+from captioner.config.search import SEARCHED_TOGETHER
 from captioner.errors import CaptionerError
 from captioner.evaluation.captions import caption_split
 from captioner.features.batches import epoch_batches
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast
-from captioner.model.rows import Captions
 from captioner.model.timm_networks import settled
-from captioner.system.device import choose_device
 from captioner.system.signals import Stop, Stopped
 from captioner.system.terminal import no_bar
-from captioner.training.loss import Loss, caption_loss, guided
-from captioner.training.progress import Progress, Sums, repeatable
-from captioner.training.reporting import epoch_line, gain, setup_line, start_line
+from captioner.training.progress import Progress, Sums
+from captioner.training.ranks import ALONE, Ranks
+from captioner.training.rendezvous import joined
+from captioner.training.reporting import epoch_line, gain, ranks_line, setup_line, start_line
 from captioner.training.run_folder import (
     MODEL_FILE,
     RESUME_FILE,
@@ -41,13 +41,20 @@ from captioner.training.run_folder import (
     write_config,
 )
 from captioner.training.setup import Setup, check_training, prepare
-from captioner.training.state import TrainingState, build_state, restore
+from captioner.training.state import TrainingState, as_checkpoint, build_state, restore
 from captioner.training.trained_on import check_words
 
 Report = Callable[[str], None]
 
 
-def train(config: TrainConfig, output: Path, resume: bool = False, report: Report = print) -> Setup:
+def train(
+    config: TrainConfig,
+    output: Path,
+    resume: bool = False,
+    report: Report = print,
+    ranks: Ranks = ALONE,
+    mark: str = "",
+) -> Setup:
     """Train a model and keep the weights that caption the validation split best.
 
     Ctrl-C and SIGTERM save the run's state before they stop it.
@@ -57,6 +64,8 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
             and TensorBoard events.
         resume: continue from the state that the folder holds.
         report: called with one readable line per epoch.
+        ranks: this process among those that train the model; all of them call this.
+        mark: a comment for config.yaml, about who began the run.
 
     Returns:
         What the run worked on. Its model has the last weights; the best ones are in the model file.
@@ -68,57 +77,75 @@ def train(config: TrainConfig, output: Path, resume: bool = False, report: Repor
     """
     check_training(config)
     config = replace(config, encoder=settled(config.encoder))
-    with run_folder(output), Stop() as stop:
+    if not ranks.first:
+        config, report = replace(config, run=replace(config.run, progress=False)), lambda _: None
+    with run_folder(output) if ranks.first else nullcontext(), Stop(again=not ranks.several) as stop:
         torch.manual_seed(config.training.seed)
         use_compiler(config.run.compile)
-        device = choose_device(config.run.device)
-        if not resume:
+        device = ranks.device(config.run.device)
+        if not resume and ranks.first:
             if config.overwrite:
                 remove_run(output)
-            write_config(config, output)
+            write_config(config, output, mark)
         saved = load_resume_state(output / RESUME_FILE) if resume and begun(output) else None
-        setup = prepare(config, device, saved)
-        state = build_state(config, setup, device)
-        if saved is not None:
-            if "data" not in saved and (output / MODEL_FILE).exists():
-                check_words(load_checkpoint(output / MODEL_FILE).vocabulary, setup.vocabulary)
-            restore(state, saved)
+        with ranks.all_cores():
+            setup = prepare(config, device, saved)
+        with joined(ranks, device, stop):  # not before: nobody waits for photos in a collective
+            state, saved = build_state(config, setup, device, ranks), ranks.from_first(saved)
+            if saved is not None:
+                if "data" not in saved and (output / MODEL_FILE).exists():
+                    check_words(load_checkpoint(output / MODEL_FILE).vocabulary, setup.vocabulary)
+                restore(state, saved)
+                if ranks.first:
+                    write_config(config, output, mark)
             del saved  # as large as the weights and the optimizer's state
-            write_config(config, output)
-        saver = Saver(state, output, config.training.save_minutes)
-        report(setup_line(setup))
-        if setup.told:
-            report(setup.told)
-        if config.init is not None and not state.progress.metrics:
-            begin_with(config, setup, state, saver)
-            report(start_line(state.progress))
-        with tensorboard(output, state.progress) as writer:
-            publish(as_checkpoint(config, setup, state), state, output, writer)
-            try:
-                while not state.progress.finished(config.training):
-                    fit_epoch(config, setup, state, saver, stop)
-                    publish(as_checkpoint(config, setup, state), state, output, writer)
-                    report(epoch_line(config, state.progress))
-                    stop.check()
-            except Stopped:
-                if stop.patient:  # otherwise it arrived within a step
-                    saver.save()
-                raise
+            fit(config, setup, state, output, stop, report)
     return setup
+
+
+def fit(
+    config: TrainConfig, setup: Setup, state: TrainingState, output: Path, stop: Stop, report: Report
+) -> None:
+    """Train to the end, or from where a run was left."""
+    ranks, saver = state.ranks, Saver(state, output, config.training.save_minutes)
+    report(setup_line(setup))
+    if ranks.several:
+        report(ranks_line(state))
+    if setup.told:
+        report(setup.told)
+    if config.init is not None and not state.progress.metrics:
+        begin_with(config, setup, state, saver)
+        report(start_line(state.progress))
+    with tensorboard(output, state.progress) if ranks.first else nullcontext() as writer:
+        publish(as_checkpoint(config, setup, state), state, output, writer)
+        try:
+            while not state.progress.finished(config.training):
+                fit_epoch(config, setup, state, saver, stop)
+                publish(as_checkpoint(config, setup, state), state, output, writer)
+                report(epoch_line(config, state.progress))
+                ranks.check(stop, state.device)
+        except Stopped:
+            if stop.patient:  # otherwise it arrived within a step
+                saver.save()
+                ranks.wait()  # the launcher ends them all when one has ended
+            raise
 
 
 def fit_epoch(config: TrainConfig, setup: Setup, state: TrainingState, saver: Saver, stop: Stop) -> None:
     """Train for an epoch, or the rest of one, validate, and save."""
 
+    def check() -> None:
+        state.ranks.check(stop, state.device)
+
     def after_step() -> None:
-        stop.check()
+        check()
         saver.save_if_due()
 
     progress = state.progress
     if not progress.trained:
         progress.trained = train_epoch(config, setup, state, after_step)
     start = time.perf_counter()
-    metrics = progress.trained | validate(config, setup, state, stop.check)
+    metrics = progress.trained | validate(config, setup, state, check)
     metrics["seconds"] += time.perf_counter() - start
     state.progress = progress.advance(metrics, config.training.select)
     saver.save()
@@ -132,7 +159,7 @@ def train_epoch(
 ) -> dict[str, float]:
     """One pass over the training split, or the rest of one; returns means over the whole epoch."""
     model, options, sums = state.model.train(), config.training, state.progress.sums
-    epoch = state.progress.epoch
+    epoch, ranks = state.progress.epoch, state.ranks
     model.decoder.attention.look.begin_epoch(epoch / options.epochs)
     batches = epoch_batches(
         setup.train,
@@ -144,6 +171,8 @@ def train_epoch(
         flip=options.flip,
         crop=options.crop,
         mosaics=options.mosaics,
+        rank=ranks.rank,
+        ranks=ranks.size,
     )
     steps = math.ceil((len(setup.train.photos) - sums.images) / options.batch_size)
     title = f"epoch {epoch + 1}/{options.epochs}"
@@ -157,10 +186,13 @@ def train_epoch(
         disable=no_bar(config.run.progress),
     )
     start = time.perf_counter()
-    for features, batch, images in bar:
+    for batch in bar:
+        ranks.seed(options.seed, epoch, sums.images)
         with autocast(state.device, options.precision):
-            loss = batch_loss(config, state, features.to(state.device), batch, images)
-        (loss.total / loss.captions).backward()
+            loss = state.step(batch)
+        # of the captions of all ranks, whose gradients' mean, not their sum, is taken
+        (loss.total / (state.objective.captions(batch) / ranks.size)).backward()
+        loss = ranks.summed(loss)
         norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf).item()
         if not math.isfinite(loss.total.item() + norm):
             raise CaptionerError(
@@ -172,7 +204,7 @@ def train_epoch(
         state.schedule.step()
         if state.average is not None:
             state.average.update_parameters(model)
-        sums.add(loss, len(images), norm, time.perf_counter() - start)
+        sums.add(loss, batch.all_images, norm, time.perf_counter() - start)
         bar.set_postfix_str(f"{gain(sums.means())}, {sums.words / sums.seconds:,.0f} words/s", refresh=False)
         after_step()
         start = time.perf_counter()
@@ -182,19 +214,6 @@ def train_epoch(
         **sums.means(),
         "learning_rate": state.optimizer.param_groups[0]["lr"],
     }
-
-
-def batch_loss(
-    config: TrainConfig, state: TrainingState, features: Tensor, captions: Captions, images: list[int]
-) -> Loss:
-    """What the phase minimizes; ``images`` are the numbers that :func:`epoch_batches` gives."""
-    model = state.model
-    if state.self_critical is not None and captions.quadrant is None:
-        return state.self_critical(model, features, images)
-    unrolled = model(features, captions.to(state.device))
-    smoothing = config.training.label_smoothing
-    loss = caption_loss(model.decoder, unrolled, config.attention, smoothing, state.baseline)
-    return guided(loss, unrolled, config.training.mosaic_guidance)
 
 
 def validate(
@@ -207,17 +226,22 @@ def validate(
 
     Restores the random state, so that a run stopped here can be saved.
     """
+    ranks, size = state.ranks, SEARCHED_TOGETHER
+    ranks.as_first(state.kept)
     devices = [state.device] if state.device.type == "cuda" else []
     with autocast(state.device, config.training.precision), torch.random.fork_rng(devices):
         hypotheses = caption_split(
             state.kept,
-            setup.val,
+            ranks.share(setup.val, size),
             config.search,
             state.device,
+            size,
             progress=config.run.progress,
             after_batch=after_batch,
         )
-    return setup.references.scores(hypotheses)
+    ranks.wait_for_batches(len(setup.val), size, after_batch)
+    hypotheses = ranks.gathered(hypotheses)
+    return ranks.from_first(setup.references.scores(hypotheses) if ranks.first else {})
 
 
 def begin_with(config: TrainConfig, setup: Setup, state: TrainingState, saver: Saver) -> None:
@@ -225,12 +249,3 @@ def begin_with(config: TrainConfig, setup: Setup, state: TrainingState, saver: S
     metrics = {"epoch": 0, **validate(config, setup, state)}
     state.progress = Progress(best=metrics, metrics=[metrics])
     saver.save()
-
-
-def as_checkpoint(config: TrainConfig, setup: Setup, state: TrainingState) -> Checkpoint:
-    """The model with all that using it needs; its configuration contains no local path."""
-    weights = config.encoder.weights
-    encoder = replace(config.encoder, weights=None if weights is None else Path(weights).name)
-    model_config = ModelConfig(encoder, config.cell, config.attention, config.decoder)
-    scores = repeatable(state.progress.best)
-    return Checkpoint(state.kept, setup.vocabulary, model_config, scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -39,13 +40,15 @@ def caption_loss(
     attention: AttentionConfig,
     label_smoothing: float = 0.0,
     baseline: Tensor | None = None,
+    mean: Callable[[Tensor], Tensor] = Tensor.mean,
 ) -> Loss:
     """The loss of a teacher-forced pass.
 
     The likelihood is summed over a caption's words and its ``<end>``, the penalty over locations; both are
     then summed over captions, so that the mean over captions weighs them as the paper writes them,
     whatever the batch holds. With hard attention the REINFORCE term and the entropy bonus are added,
-    and ``baseline``, the moving average of a caption's log likelihood (NaN: none yet), is updated in place.
+    and ``baseline``, the moving average of a caption's log likelihood (NaN: none yet), is updated in place
+    with the ``mean`` over the batch, which may have captions elsewhere too.
     """
     total, nll = decoder.word_loss(unrolled, label_smoothing)
     penalty = attention_penalty(unrolled)
@@ -53,7 +56,7 @@ def caption_loss(
         total = total + attention.penalty * penalty
     if isinstance(attention, HardAttentionConfig) and unrolled.steps.log_prob_drawn is not None:
         assert baseline is not None
-        total = total + _reinforce(attention, unrolled, nll, baseline)
+        total = total + _reinforce(attention, unrolled, nll, baseline, mean)
     return Loss(total, nll.sum(), penalty.detach(), len(nll), len(unrolled.captions))
 
 
@@ -78,14 +81,20 @@ def attention_penalty(unrolled: Unrolled) -> Tensor:
     return (1 - at_least_float32(unrolled.coverage)).square().sum()
 
 
-def _reinforce(attention: HardAttentionConfig, unrolled: Unrolled, nll: Tensor, baseline: Tensor) -> Tensor:
+def _reinforce(
+    attention: HardAttentionConfig,
+    unrolled: Unrolled,
+    nll: Tensor,
+    baseline: Tensor,
+    mean: Callable[[Tensor], Tensor],
+) -> Tensor:
     """-lambda_r (log p(y|s) - b) log p(s) - lambda_e H(s), summed over captions (section 4.1)."""
     captions, steps = unrolled.captions, unrolled.steps
     assert steps.log_prob_drawn is not None and steps.entropy is not None
     reward = -captions.total(nll)
     decay = attention.baseline_decay
-    mean = reward.mean()
-    baseline.copy_(torch.where(baseline.isnan(), mean, decay * baseline + (1 - decay) * mean))
+    present = mean(reward)
+    baseline.copy_(torch.where(baseline.isnan(), present, decay * baseline + (1 - decay) * present))
     advantage = reward - baseline
     gain = attention.reinforce_weight * (advantage * captions.total(steps.log_prob_drawn)).sum()
     return -gain - attention.entropy_weight * captions.total(steps.entropy).sum()

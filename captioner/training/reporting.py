@@ -8,6 +8,7 @@ from captioner.config.schema import TrainConfig
 from captioner.metrics.table import SCORES
 from captioner.training.progress import Progress
 from captioner.training.setup import Setup
+from captioner.training.state import TrainingState
 
 
 def setup_line(setup: Setup) -> str:
@@ -21,6 +22,14 @@ def setup_line(setup: Setup) -> str:
         f"{len(setup.val):,} images to validate on, {len(setup.vocabulary):,} words, "
         f"{rows}x{columns} locations, {trained:,} trained parameters"
     )
+
+
+def ranks_line(state: TrainingState) -> str:
+    """One line about the processes that train together."""
+    line = f"{state.ranks.size} processes train one model, each on its share of every batch"
+    if state.model.encoder.trains_statistics and state.device.type != "cuda":
+        line += "; BatchNorm normalizes by each process's own images"
+    return line
 
 
 def epoch_line(config: TrainConfig, progress: Progress) -> str:

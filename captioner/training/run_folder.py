@@ -52,9 +52,9 @@ def run_folder(path: Path) -> Iterator[None]:
         yield
 
 
-def write_config(config: TrainConfig, folder: Path) -> None:
-    """Write the run's configuration, which resuming reads."""
-    write_whole(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
+def write_config(config: TrainConfig, folder: Path, mark: str = "") -> None:
+    """Write the run's configuration, which resuming reads, below a line that says who began it."""
+    write_whole(folder / CONFIG_FILE, mark + OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def remove_run(folder: Path) -> None:
@@ -130,7 +130,8 @@ class Saver:
         self.last = time.monotonic()
 
     def save(self) -> None:
-        save_resume_state(snapshot(self.state), self.path)
+        if self.state.ranks.first:  # the others have the same to save
+            save_resume_state(snapshot(self.state), self.path)
         self.last = time.monotonic()
 
     def save_if_due(self) -> None:
@@ -138,13 +139,15 @@ class Saver:
             self.save()
 
 
-def publish(checkpoint: Checkpoint, state: TrainingState, folder: Path, writer: SummaryWriter) -> None:
+def publish(checkpoint: Checkpoint, state: TrainingState, folder: Path, writer: SummaryWriter | None) -> None:
     """Write all that follows from the resume state after an epoch; writing it again changes nothing.
 
     Args:
         checkpoint: the present model, which is kept if the last epoch was the best.
-        writer: from :func:`tensorboard`.
+        writer: from :func:`tensorboard`; None: the folder is another rank's.
     """
+    if writer is None:
+        return
     progress = state.progress
     if progress.has_best_weights:
         save_checkpoint(checkpoint, folder / MODEL_FILE)

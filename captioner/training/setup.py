@@ -112,6 +112,11 @@ def check_training(config: TrainConfig) -> None:
             )
     with torch.device("meta"):  # the names of stages are the network's
         encoder = build_encoder(config.encoder, load_weights=False)
+    if config.training.batch_size == 1 and encoder.needs_pairs:
+        raise CaptionerError(
+            "training.batch_size: 1 is too few for an encoder whose trained BatchNorm sees one value of each "
+            "channel per image; give at least 2, or a larger encoder.image_size"
+        )
     if config.training.crop < 1 and not encoder.windowed:
         raise CaptionerError(
             f"training.crop: {config.training.crop} needs feature maps, and what {config.encoder.name} gives "

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
+from captioner.checkpoint.file import Checkpoint
+from captioner.config.model import ModelConfig
 from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.errors import CaptionerError
 from captioner.model.captioner import Captioner
 from captioner.training.moving_average import averaged
+from captioner.training.objective import Objective
 from captioner.training.optimization import build_optimizer, build_schedule
-from captioner.training.progress import Progress
+from captioner.training.progress import Progress, repeatable
+from captioner.training.ranks import ALONE, Ranks
 from captioner.training.self_critical import SelfCritical, caption_reward
 from captioner.training.setup import Setup
 from captioner.training.trained_on import trained_on
@@ -34,7 +39,9 @@ class TrainingState:
     baseline: Tensor  # hard attention's moving average of a caption's log likelihood
     progress: Progress
     device: torch.device
-    self_critical: SelfCritical | None = None  # the second phase's loss
+    objective: Objective  # the model with what is minimized
+    step: nn.Module  # the same, with its gradients reduced over all ranks
+    ranks: Ranks = ALONE
     average: AveragedModel | None = None  # of the weights over the last steps
     data: dict[str, Any] = field(default_factory=dict)  # what it is trained on
 
@@ -47,9 +54,14 @@ class TrainingState:
         return self.average.module
 
 
-def build_state(config: TrainConfig, setup: Setup, device: torch.device) -> TrainingState:
+def build_state(
+    config: TrainConfig, setup: Setup, device: torch.device, ranks: Ranks = ALONE
+) -> TrainingState:
     """The model on its device, with its optimizer and learning rate schedule."""
     model = setup.model.to(device)
+    trains_statistics = model.encoder.trains_statistics
+    if ranks.several and trains_statistics and device.type == "cuda":
+        model.encoder.share_statistics()
     optimizer = build_optimizer(config.optimizer, model, config.encoder.weights is not None, setup.new_words)
     options = config.training
     steps = options.epochs * math.ceil(len(setup.train.photos) / options.batch_size)
@@ -61,7 +73,22 @@ def build_state(config: TrainConfig, setup: Setup, device: torch.device) -> Trai
         critic = SelfCritical(phase, config.search, setup.vocabulary.words, reward)
     average = averaged(model, options.average) if options.average else None
     data = trained_on(setup.vocabulary, setup.new_words, setup.train.photos.records, setup.val.records)
-    return TrainingState(model, optimizer, schedule, baseline, Progress(), device, critic, average, data)
+    smoothing = options.label_smoothing
+    guidance = config.training.mosaic_guidance
+    objective = Objective(model, config.attention, smoothing, baseline, critic, ranks, guidance)
+    step = ranks.together(objective, buffers=trains_statistics)
+    return TrainingState(
+        model, optimizer, schedule, baseline, Progress(), device, objective, step, ranks, average, data
+    )
+
+
+def as_checkpoint(config: TrainConfig, setup: Setup, state: TrainingState) -> Checkpoint:
+    """The model with all that using it needs; its configuration contains no local path."""
+    weights = config.encoder.weights
+    encoder = replace(config.encoder, weights=None if weights is None else Path(weights).name)
+    model_config = ModelConfig(encoder, config.cell, config.attention, config.decoder)
+    scores = repeatable(state.progress.best)
+    return Checkpoint(state.kept, setup.vocabulary, model_config, scores)
 
 
 def snapshot(state: TrainingState) -> dict[str, Any]:

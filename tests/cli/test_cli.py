@@ -167,15 +167,18 @@ def test_interruption_is_told_where_clean_up_fails_in_its_wake(
     assert run("train") == (143, "", "captioner: stopped; resume with --resume\n")
 
 
-def test_training_refuses_to_be_one_of_several_processes(
-    run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("given", "named"), [(("train", "-m", "cell=gru,lstm"), "-m: 2 processes"), (("compare",), "torchrun")]
+)
+def test_what_several_processes_cannot_do_is_refused(
+    run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: tuple[str, ...], named: str
 ) -> None:
-    """Two would train two models."""
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    status, _, said = run("train", f"output={tmp_path / 'run'}")
-    assert status == 2 and "torchrun started 2" in said and said.count("\n") == 1
-    assert not (tmp_path / "run").exists()
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    status, _, said = run(*given)
+    assert status == 2 and named in said and said.count("\n") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_bug_keeps_its_traceback(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:

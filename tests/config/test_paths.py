@@ -129,7 +129,7 @@ def test_printed_line_that_resumes_can_be_pasted(
 ) -> None:
     folders = []
 
-    def train(config: object, folder: Path, resume: bool) -> None:
+    def train(config: object, folder: Path, resume: bool, **_: object) -> None:
         folders.append(folder)
         raise Stopped(signal.SIGTERM)
 

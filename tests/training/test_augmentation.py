@@ -87,7 +87,7 @@ def test_an_epoch_mixes_mirrored_images_with_their_own_captions() -> None:
 
     def seen(flip: float, epoch: int = 0, skip: int = 0):
         found = {}
-        for features, batch, images in epoch_batches(split, 4, 0, epoch, skip=skip, flip=flip):
+        for features, batch, images, *_ in epoch_batches(split, 4, 0, epoch, skip=skip, flip=flip):
             for place, image in enumerate(images):
                 value = int(features[place])
                 assert image == value % 100 + count * (value >= 100)
@@ -126,7 +126,7 @@ def test_an_interrupted_epoch_goes_on_with_the_windows_it_would_have_had() -> No
     split = CaptionedSplit.build(photos, vocabulary, 50)
 
     def seen(epoch: int, skip: int = 0) -> list[torch.Tensor]:
-        return [f for f, _, _ in epoch_batches(split, 4, 0, epoch, skip=skip, crop=0.5)]
+        return [batch.features for batch in epoch_batches(split, 4, 0, epoch, skip=skip, crop=0.5)]
 
     whole, rest = seen(0), seen(0, skip=4)
     assert all(torch.equal(a, b) for a, b in zip(whole[1:], rest, strict=True))

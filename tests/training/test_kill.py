@@ -28,7 +28,7 @@ from captioner.features.split import Split
 from captioner.system.atomic_files import write_whole
 from captioner.system.locks import owned
 from captioner.system.signals import Stop, Stopped
-from captioner.training import loop, run_folder
+from captioner.training import loop, objective, run_folder
 from captioner.training.loop import train
 from captioner.training.run_folder import load_resume_state
 
@@ -144,9 +144,9 @@ def test_signal_saves_at_the_next_step(
             os.kill(os.getpid(), signal.SIGTERM)
         return real(*arguments)
 
-    real = loop.caption_loss
+    real = objective.caption_loss
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "caption_loss", caption_loss)
+        patch.setattr(objective, "caption_loss", caption_loss)
         if step == 1:  # nothing is done that could be saved
             patch.setattr(run_folder, "save_resume_state", lambda *_: pytest.fail("saved within a step"))
         with pytest.raises(Stopped) as caught:
@@ -177,7 +177,7 @@ def test_signal_within_validation_saves_the_epochs_training(
     assert caught.value.status == 130
     with monkeypatch.context() as patch:  # the first epoch's training is not done again
         patch.setattr(loop, "caption_split", nth(real, 1, Killed()))
-        patch.setattr(loop, "caption_loss", lambda *_: pytest.fail("trained again"))
+        patch.setattr(objective, "caption_loss", lambda *_: pytest.fail("trained again"))
         interrupted(config, tmp_path / "run")
     goes_on(config, tmp_path / "run", whole)
 
@@ -185,7 +185,7 @@ def test_signal_within_validation_saves_the_epochs_training(
 def test_command_tells_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def train(*_: object) -> None:
+    def train(*_: object, **__: object) -> None:
         raise Stopped(signal.SIGTERM)
 
     monkeypatch.setattr("captioner.training.loop.train", train)
@@ -272,7 +272,7 @@ def test_rest_of_an_epoch_is_what_the_whole_one_ends_with(whole: Path, size: int
         batches = epoch_batches(split, size, 3, 1, drawn, skip)
         return [
             (feature, batch.words[batch.owner == i, 0].tolist())
-            for found, batch, _ in batches
+            for found, batch, *_ in batches
             for i, feature in enumerate(found[:, 0].tolist())
         ]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from captioner.config.training import SelfCriticalConfig
@@ -18,7 +19,6 @@ from captioner.features.encode import pixels_of
 from captioner.features.mosaics import Mosaics
 from captioner.features.split import Split
 from captioner.model.captioner import build_model
-from captioner.training.loop import batch_loss
 from captioner.training.loss import caption_loss, guided
 from captioner.training.setup import prepare
 from captioner.training.state import build_state
@@ -66,7 +66,7 @@ def test_every_caption_of_a_batch_of_mosaics_is_told_the_quadrant_of_its_photo()
     split = split_with_mosaics()
     assert split.mosaics is not None
     place = {features.tobytes(): i for i, features in enumerate(split.mosaics.split.features)}
-    for features, captions, _ in epoch_batches(split, SIZE, 0, 0, mosaics=1.0):
+    for features, captions, *_ in epoch_batches(split, SIZE, 0, 0, mosaics=1.0):
         assert captions.quadrant is not None and 1 <= len(features) == captions.images <= 2
         shown = [split.mosaics.members[place[one.numpy().tobytes()]] for one in features]
         said = []
@@ -86,10 +86,10 @@ def test_the_share_of_mosaics_is_the_one_asked_for() -> None:
     kinds = [
         captions.quadrant is not None
         for epoch in range(60)
-        for _, captions, _ in epoch_batches(split, SIZE, 0, epoch, mosaics=0.3)
+        for _, captions, *_ in epoch_batches(split, SIZE, 0, epoch, mosaics=0.3)
     ]
     assert 0.15 < np.mean(kinds) < 0.45
-    assert not any(c.quadrant is not None for _, c, _ in epoch_batches(split, SIZE, 0, 0, mosaics=0.0))
+    assert not any(c.quadrant is not None for _, c, *_ in epoch_batches(split, SIZE, 0, 0, mosaics=0.0))
 
 
 def test_an_interrupted_epoch_goes_on_with_the_mosaics_it_would_have_had() -> None:
@@ -97,7 +97,7 @@ def test_an_interrupted_epoch_goes_on_with_the_mosaics_it_would_have_had() -> No
     whole = list(epoch_batches(split, SIZE, 0, 1, 1, mosaics=0.5))
     rest = list(epoch_batches(split, SIZE, 0, 1, 1, mosaics=0.5, skip=SIZE))
     assert len(rest) == len(whole) - 1
-    for (a, one, first), (b, other, second) in zip(whole[1:], rest, strict=True):
+    for (a, one, *first), (b, other, *second) in zip(whole[1:], rest, strict=True):
         assert first == second and torch.equal(a, b) and torch.equal(one.words, other.words)
 
 
@@ -135,11 +135,25 @@ def test_the_second_phase_keeps_the_likelihood_of_mosaics(tmp_path: Path) -> Non
     config = replace(tiny.config(tmp_path, mosaics=1.0, mosaic_guidance=0.25), phase=SelfCriticalConfig())
     setup = prepare(config, CPU)
     state = build_state(config, setup, CPU)
-    features, captions, images = next(iter(epoch_batches(setup.train, 8, 0, 0, mosaics=1.0)))
+    batch = next(iter(epoch_batches(setup.train, 8, 0, 0, mosaics=1.0)))
     state.model.eval()
-    unrolled = state.model(features, captions)
+    unrolled = state.model(batch.features, batch.captions)
     plain = caption_loss(state.model.decoder, unrolled, config.attention, config.training.label_smoothing)
-    loss = batch_loss(config, state, features, captions, images)
+    loss = state.objective(batch)
     torch.testing.assert_close(loss.total, guided(plain, unrolled, 0.25).total)
     whole = next(iter(epoch_batches(setup.train, 8, 0, 0)))
-    assert loss.reward is None and batch_loss(config, state, *whole).reward is not None
+    assert loss.reward is None and state.objective(whole).reward is not None
+    assert state.objective.captions(batch) == len(batch.captions)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_shares_of_all_ranks_are_the_mosaics_of_one_process(ranks: int) -> None:
+    split = split_with_mosaics()
+    parts = [
+        epoch_batches(split, SIZE, 0, 0, 2, mosaics=1.0, rank=rank, ranks=ranks) for rank in range(ranks)
+    ]
+    for whole, *shares in zip(epoch_batches(split, SIZE, 0, 0, 2, mosaics=1.0), *parts, strict=True):
+        own = [share for share in shares if not share.stand_in]
+        assert torch.equal(whole.features, torch.cat([share.features for share in own]))
+        assert sum(len(share.captions) for share in own) == whole.all_captions == len(whole.captions)
+        assert {share.all_captions for share in shares} == {len(whole.captions)}

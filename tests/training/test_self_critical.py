@@ -289,7 +289,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     """The configurations that the command would train."""
     seen: list[TrainConfig] = []
 
-    def remember(config: TrainConfig, output: Path, resume: bool = False) -> None:
+    def remember(config: TrainConfig, output: Path, resume: bool = False, **_: object) -> None:
         seen.append(config)
 
     monkeypatch.setattr("captioner.training.loop.train", remember)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from captioner.config.training import OptimizerConfig
 from captioner.errors import CaptionerError
 from captioner.model.attention import Attention
 from captioner.model.memory import Glimpse
-from captioner.training import loop
+from captioner.training import loop, objective
 from captioner.training.loop import train, train_epoch
 from captioner.training.optimization import build_optimizer, build_schedule
 from captioner.training.run_folder import load_resume_state
@@ -108,14 +109,14 @@ def test_run_killed_within_an_epoch_resumes_to_the_bit(
     train(config, tmp_path / "whole", report=tiny.silent)
     config.run.cache = str(tmp_path / "other cache")
     with monkeypatch.context() as patch:
-        real, calls = loop.caption_loss, iter(range(6))  # an epoch has 4 steps
+        real, calls = objective.caption_loss, iter(range(6))  # an epoch has 4 steps
 
         def killed(*arguments: Any) -> Any:
             if next(calls) == 5:
                 raise KeyboardInterrupt
             return real(*arguments)
 
-        patch.setattr(loop, "caption_loss", killed)
+        patch.setattr(objective, "caption_loss", killed)
         with pytest.raises(KeyboardInterrupt):
             train(config, tmp_path / "parts", report=tiny.silent)
     train(config, tmp_path / "parts", resume=True, report=tiny.silent)
@@ -234,6 +235,31 @@ def test_frozen_stages_and_their_statistics_stay_as_they_were(
     assert unchanged == [i < frozen for i in range(4)]
 
 
+def on_one_location(tmp_path: Path, **training: Any) -> TrainConfig:
+    """Five images of eight pixels, of which the encoder leaves one: BatchNorm sees a value per image."""
+    config = tiny.config(tmp_path, **training)
+    config.encoder.image_size = 8
+    config.data = replace(config.data, train=5)
+    return config
+
+
+def test_last_batch_of_one_image_is_normalized_as_the_images_before(tmp_path: Path) -> None:
+    config = on_one_location(tmp_path)
+    setup, state = started(config)
+    norm = state.model.encoder.stages[3][1]
+    statistics: list[torch.Tensor] = []
+    state.optimizer.register_step_post_hook(lambda *_: statistics.append(norm.running_var.clone()))
+    assert math.isfinite(train_epoch(config, setup, state)["gradient_norm"])
+    assert len(statistics) == 2 and torch.equal(*statistics) and norm.training
+    assert not torch.equal(statistics[0], torch.ones_like(statistics[0]))
+
+
+def test_batches_of_one_image_that_cannot_be_normalized_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaptionerError, match=r"^training.batch_size: 1 .*at least 2.*$"):
+        train(on_one_location(tmp_path, batch_size=1), tmp_path / "run", report=tiny.silent)
+    assert not (tmp_path / "run").exists()
+
+
 def gradient_norms(config: TrainConfig) -> list[float]:
     """The norm of all gradients as the optimizer sees them, at every step of an epoch."""
     setup, state = started(config)
@@ -261,13 +287,13 @@ def test_clip_norm_0_clips_nothing(tmp_path: Path) -> None:
 def test_every_caption_is_seen_once_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny.config(tmp_path)
     setup, state = started(config)
-    words, real = [], loop.caption_loss
+    words, real = [], objective.caption_loss
 
     def counted(decoder: nn.Module, unrolled: Any, *rest: Any) -> Any:
         words.extend(unrolled.targets.tolist())
         return real(decoder, unrolled, *rest)
 
-    monkeypatch.setattr(loop, "caption_loss", counted)
+    monkeypatch.setattr(objective, "caption_loss", counted)
     train_epoch(config, setup, state)
     expected = [word for captions in setup.train.captions for caption in captions for word in caption]
     assert sorted(words) == sorted(expected)
