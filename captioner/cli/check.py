@@ -18,12 +18,12 @@ from captioner.system.atomic_files import make_folder, write_whole
 from captioner.system.outputs import refuse_existing, refuse_input
 
 EXAMPLES = 3  # findings of a kind that are printed; the JSON file has them all
-UNFIT = 1
+UNFIT, USELESS = 1, 3
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Examine the data and print the report; 1 if training on it would stop."""
-    trainable: list[bool] = []
+    """Examine the data and print the report; 1 if training on it would stop, 3 if it would be of no use."""
+    statuses: list[int] = []
 
     def check(config: CheckConfig) -> None:
         if config.output is not None:
@@ -35,10 +35,10 @@ def run(arguments: Sequence[str]) -> int:
         print("\n".join(as_lines(diagnosis, options.max_caption_length, config.vocabulary.min_count)))
         if config.output is not None:
             _save(diagnosis, Path(config.output))
-        trainable.append(diagnosis.trainable)
+        statuses.append(UNFIT if not diagnosis.trainable else USELESS if diagnosis.useless else 0)
 
     run_command("check", CheckConfig, check, arguments)
-    return 0 if all(trainable) else UNFIT
+    return UNFIT if UNFIT in statuses else max(statuses, default=0)
 
 
 def _check_output(config: CheckConfig, output: Path) -> None:
@@ -60,18 +60,29 @@ def as_lines(diagnosis: Diagnosis, longest: int, min_count: int) -> Iterator[str
         yield f"vocabulary: {diagnosis.vocabulary:,} words that occur {min_count} times or more in train"
     for split, reason in diagnosis.absent.items():
         yield f"no {split} split: {reason}"
-    for fatal, title in ((True, "training would stop at"), (False, "worth a look")):
-        kinds = dict.fromkeys(finding.kind for finding in diagnosis.findings if finding.fatal == fatal)
-        if kinds:
-            yield from ("", f"{title}:")
-        for kind in kinds:
-            chosen = [f for f in diagnosis.findings if f.kind == kind and f.fatal == fatal]
-            yield from _told(kind, chosen)
+    yield from diagnosis.notes
+    for title, findings in _sections(diagnosis.findings):
+        yield from ("", f"{title}:")
+        for kind in dict.fromkeys(finding.kind for finding in findings):
+            yield from _told(kind, [finding for finding in findings if finding.kind == kind])
     yield ""
-    if diagnosis.trainable:
-        yield "training would go through" + (", see above" if diagnosis.findings else "; nothing is wrong")
-    else:
+    if not diagnosis.trainable:
         yield "training would stop"
+    elif diagnosis.useless:
+        yield "training would go through, and the model would be useless, see above"
+    else:
+        yield "training would go through" + (", see above" if diagnosis.findings else "; nothing is wrong")
+
+
+def _sections(findings: Sequence[Finding]) -> Iterator[tuple[str, list[Finding]]]:
+    """The findings by how bad they are, the worst first."""
+    for title, fatal, useless in (
+        ("training would stop at", True, False),
+        ("a model would be useless for", False, True),
+        ("worth a look", False, False),
+    ):
+        if chosen := [f for f in findings if (f.fatal, f.useless) == (fatal, useless)]:
+            yield title, chosen
 
 
 def _column(split: str, summary: SplitSummary, longest: int) -> dict[str, str]:
@@ -111,6 +122,8 @@ def _told(kind: str, findings: Sequence[Finding]) -> Iterator[str]:
 def _save(diagnosis: Diagnosis, path: Path) -> None:
     report = {
         "trainable": diagnosis.trainable,
+        "useless": diagnosis.useless,
+        "notes": diagnosis.notes,
         "vocabulary": diagnosis.vocabulary,
         "splits": {name: _as_plain(summary) for name, summary in diagnosis.splits.items()},
         "absent": diagnosis.absent,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.config.compose import run_command
+from captioner.config.run_data import with_data_of_run
 from captioner.config.schema import EvaluateConfig
 from captioner.system.atomic_files import make_folder
 from captioner.system.outputs import refuse_existing, refuse_input
@@ -16,7 +17,7 @@ PAGE = "page.html"
 
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration, evaluate, print the scores and keep them if a folder was named."""
-    run_command("evaluate", EvaluateConfig, _evaluate, arguments)
+    run_command("evaluate", EvaluateConfig, _evaluate, with_data_of_run(arguments))
     return 0
 
 

@@ -20,8 +20,8 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit.
 
-    0: all well, 1: not all images or data are, 2: bad input, 130: interrupted, 143: terminated, its state
-    saved.
+    0: all well, 1: not all images or data are, 2: bad input, 3: data that no useful model comes of, 130:
+    interrupted, 143: terminated, its state saved.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a caption may hold letters that the terminal has not

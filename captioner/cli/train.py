@@ -8,20 +8,38 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from captioner.config.compose import run_command
+from captioner.config.paths import as_they_stand
+from captioner.config.places import absolute
+from captioner.config.run_data import folder_to_resume
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.system.atomic_files import make_own_folder
 from captioner.system.outputs import refuse_existing, refuse_input
 from captioner.system.signals import Stopped
 
+if TYPE_CHECKING:
+    from captioner.training.launched import Job
+    from captioner.training.ranks import Ranks
+
 
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration and train, once or for every combination of a multirun."""
+    folder = folder_to_resume(arguments)
+    if folder is not None:
+        from captioner.training.launched import Job, check_launched, launched
+        from captioner.training.saved_config import resumed_config
+
+        ranks, given = launched(), as_they_stand("train", arguments)
+        job = Job(given)
+        check_launched(ranks, job, multirun=False, named=True)
+        _train_in(folder, resumed_config(folder, given), True, ranks, job)
+        return 0
     run_command("train", TrainConfig, _train, arguments)
     return 0
 
@@ -29,18 +47,14 @@ def run(arguments: Sequence[str]) -> int:
 def _train(config: TrainConfig) -> None:
     # not before the configuration is known to be right: torch alone takes seconds
     from captioner.checkpoint.pretrained import model_path
-    from captioner.system.device import keep_memory
     from captioner.training.adaptation import is_model_file
     from captioner.training.launched import Job, check_launched, launched
-    from captioner.training.loop import train
-    from captioner.training.run_folder import MODEL_FILE
     from captioner.training.saved_config import adapted_config, continued_config, resumed_config
 
     ranks, given = launched(), HydraConfig.get().overrides.task
     job, named = Job(given), _is_named(config)
     multirun = HydraConfig.get().mode == RunMode.MULTIRUN
     check_launched(ranks, job, multirun, named or config.resume is not None)
-    keep_memory()
     folder = Path(config.resume) if config.resume is not None else _run_folder(config)
     restarted = config.resume is None and job.began(folder, ranks.first)
     resume = restarted or config.resume is not None
@@ -55,6 +69,16 @@ def _train(config: TrainConfig) -> None:
         config = (adapted_config if alone else continued_config)(config, start, given)
     if not resume and not named and ranks.first:
         folder = make_own_folder(folder, "output")  # another run may have begun in the same second
+    _train_in(folder, config if resume else absolute(config), resume, ranks, job)
+
+
+def _train_in(folder: Path, config: TrainConfig, resume: bool, ranks: Ranks, job: Job) -> None:
+    """Train in a run folder, and tell how to go on where a signal stops it."""
+    from captioner.system.device import keep_memory
+    from captioner.training.loop import train
+    from captioner.training.run_folder import MODEL_FILE
+
+    keep_memory()
     try:
         train(config, folder, resume, ranks=ranks, mark=job.mark)
     except Stopped as stopped:

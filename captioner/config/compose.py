@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -105,9 +106,19 @@ def readable(error: Exception) -> str:
         parent = cause.parent_node
         if isinstance(parent, DictConfig) and cause.key not in parent:
             group, _, name = key.rpartition(".")
-            return str(no_such_key(name, [str(k) for k in parent if k != "hydra"], group))
+            return str(no_such_key(name, [str(k) for k in parent if k != "hydra"], group)) + _kinds_with(
+                group, name
+            )
         return f"{key}: {str(cause).splitlines()[0]}"
     return " ".join(str(error).split())
+
+
+def _kinds_with(group: str, name: str) -> str:
+    """The choices of a group that have a key, for the end of a line about a choice that lacks it."""
+    kinds = [
+        kind for kind, schema in SCHEMAS.get(group, {}).items() if name in {f.name for f in fields(schema)}
+    ]
+    return f"; {group}={' or '.join(kinds)} has it, choose that first" if kinds else ""
 
 
 def _file_without_schema(group: str, name: str) -> str:

@@ -43,13 +43,13 @@ def as_they_stand(command: str, arguments: Sequence[str]) -> list[str]:
     ``A,B`` of a multirun. Each path of a list ``[A,B]`` is quoted by itself.
     """
     several = any(re.fullmatch("-m|--m[a-z]*", argument) for argument in arguments)
-    quoted = []
+    plain = []
     for argument in arguments:
         key, equals, typed = argument.partition("=")
         if equals and key.lstrip("+") in path_keys(command) and not (several and SWEEPS.search(typed)):
             argument = f"{key}={_quoted(typed)}"
-        quoted.append(argument)
-    return quoted
+        plain.append(argument)
+    return plain
 
 
 def at_home(config: C) -> C:
@@ -65,8 +65,13 @@ def _quoted(typed: str) -> str:
         return typed
     if re.fullmatch(r"\[[^'\"]*\]", typed) and not os.path.lexists(os.path.expanduser(typed)):
         return f"[{','.join(_quoted(path.strip()) for path in typed[1:-1].split(','))}]"
+    return quoted(typed)
+
+
+def quoted(text: str) -> str:
+    """Text in Hydra's grammar, in which nothing of it means anything."""
     # backslashes count as escapes before a quote alone
-    escaped = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), typed)
+    escaped = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
     return f"'{escaped}'"
 
 

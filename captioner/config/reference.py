@@ -26,7 +26,7 @@ Choose a part by its name, change a value by its key, or train every combination
   captioner train phase=self_critical init=RUN           train its model further, on CIDEr-D""",
     "evaluate": """\
   captioner evaluate checkpoint=model.safetensors data=flickr8k data.root=DIR output=scores
-  captioner evaluate checkpoint=RUN split=val search.beam_size=5 grounding=true
+  captioner evaluate checkpoint=RUN split=val grounding=true    on the data of the run, unless data= is given
   captioner evaluate 'checkpoint=[A,B,C]'                an ensemble""",
     "compare": """\
 Every cell is trained with every seed, once at the configured hidden size and once at the one that gives its
@@ -41,7 +41,8 @@ the spread between seeds. The same command resumes where it stopped; finished ru
 Every key of captioner train can be set too, except cell, training.seed and resume.""",
     "check": """\
 Reads every caption and every image of a dataset: unreadable images, leaks between splits, duplicates,
-unknown words. Exit status: 0 if training would go through, 1 if it would stop, 2 for a wrong command line.
+unknown words. Exit status: 0 if training would go through, 1 if it would stop, 2 for a wrong command line,
+3 if training would go through and the model be useless.
 
   captioner check data=table data.train=train.csv data.val=val.csv output=report.json""",
 }

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from captioner.config.data import DataConfig
 from captioner.data.formats.coco import load_coco
-from captioner.data.formats.files import Faults
+from captioner.data.formats.files import INCOMPLETE, Fault, Faults, Notes
 from captioner.data.formats.flickr8k import load_flickr8k
 from captioner.data.formats.karpathy import load_karpathy
 from captioner.data.formats.table import load_table
 from captioner.data.records import Record
 from captioner.data.scenes.scenes import load_scenes
-from captioner.errors import choose
+from captioner.errors import CaptionerError, choose
 
-LOADERS: dict[str, Callable[[Any, str, Faults], list[Record]]] = {
-    "scenes": lambda config, split, _: load_scenes(config, split),
+LOADERS: dict[str, Callable[[Any, str, Faults, Notes], list[Record]]] = {
+    "scenes": lambda config, split, *_: load_scenes(config, split),
     "flickr8k": load_flickr8k,
     "karpathy": load_karpathy,
     "coco": load_coco,
@@ -35,14 +36,17 @@ def data_files(config: DataConfig) -> list[Path]:
     return [place for place in places if place.exists()]
 
 
-def load_split(config: DataConfig, split: str, faults: Faults = None) -> list[Record]:
+def load_split(
+    config: DataConfig, split: str, faults: Faults = None, notes: list[str] | None = None
+) -> list[Record]:
     """Read the captions of one split and find its images, which are not opened.
 
     Args:
         config: one of the data schemas; ``config.name`` selects the format.
         split: ``train``, ``val`` (also called ``dev``) or ``test``.
         faults: where to note what is wrong with single entries, which are then left out; None: it is
-            raised.
+            raised, unless it is what ``config.skip_incomplete`` leaves out.
+        notes: where to tell, in lines, what was left out or decided without being asked.
 
     Returns:
         The records in the order of the files, at least one unless faults were noted; image ids are unique.
@@ -50,5 +54,31 @@ def load_split(config: DataConfig, split: str, faults: Faults = None) -> list[Re
     Raises:
         CaptionerError: the format or split is unknown, or a file is missing or malformed.
     """
-    load = choose(LOADERS, config.name, "data.name")
-    return load(config, choose(SPLITS, split, "split"), faults)
+    load, name = choose(LOADERS, config.name, "data.name"), choose(SPLITS, split, "split")
+    if faults is not None or not skips_incomplete(config):
+        return load(config, name, faults, notes)
+    found: list[CaptionerError] = []
+    records = load(config, name, found, notes)
+    left_out: Counter[str] = Counter()
+    for fault in found:
+        if not is_incomplete(fault):
+            raise fault
+        assert isinstance(fault, Fault)
+        left_out[fault.kind] += 1
+    if not records:
+        reason = f" ({found[0]})" if found else ""
+        raise CaptionerError(f"data.skip_incomplete: nothing is left of the {name} split{reason}")
+    if left_out and notes is not None:
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in left_out.most_common())
+        notes.append(f"data.skip_incomplete: left out of the {name} split: {counts}")
+    return records
+
+
+def skips_incomplete(config: DataConfig) -> bool:
+    """Whether entries of which a part is missing are to be left out."""
+    return bool(getattr(config, "skip_incomplete", False))
+
+
+def is_incomplete(fault: CaptionerError) -> bool:
+    """Whether what is wrong with an entry is that a part of it is missing."""
+    return isinstance(fault, Fault) and fault.kind in INCOMPLETE

@@ -80,7 +80,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     check(config)
     check_sources(config)
     use_compiler(config.run.compile)
-    records, captions = _captions_of_files(config, load_split(config.data, config.split))
+    notes: list[str] = []
+    records, captions = _captions_of_files(config, load_split(config.data, config.split, notes=notes))
 
     def captioned(key: str, model: Any) -> Captioned:
         if key in captions:
@@ -99,7 +100,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     return Evaluation(
         scored.scores,
         scored.missing,
-        scored.protocol,
+        scored.protocol | {"data_notes": notes},
         [{"image_id": record.image_id, "caption": text} for record, text in zip(records, ours.texts)],
         ours.grounding,
         {name: spans[name] for name in scored.scores if name in spans},

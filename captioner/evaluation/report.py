@@ -87,6 +87,7 @@ def as_table(evaluation: Evaluation) -> str:
     ]
     lines += [f"{name:<10}      -  ({way})" for name, way in evaluation.missing.items()]
     lines.append(protocol_line(evaluation.protocol))
+    lines += evaluation.protocol.get("data_notes", ())
     lines += _sameness([str(entry["caption"]) for entry in evaluation.captions])
     if spans:
         lines.append(f"x to y: {OVER_IMAGES}")

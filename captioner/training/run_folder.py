@@ -19,6 +19,7 @@ import torch
 from omegaconf import OmegaConf
 
 from captioner.checkpoint.file import Checkpoint, save_checkpoint
+from captioner.config.saved import CONFIG_FILE
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.system.atomic_files import make_folder, remove_unfinished, write_whole
@@ -29,7 +30,6 @@ from captioner.training.state import TrainingState, snapshot
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-CONFIG_FILE = "config.yaml"
 RESUME_FILE = "resume.pt"
 MODEL_FILE = "model.safetensors"
 METRICS_FILE = "metrics.jsonl"  # the same to the byte for every run of the same seed

@@ -23,7 +23,7 @@ from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import build_encoder
 from captioner.training.adaptation import Start, start_from, start_with
 from captioner.training.self_critical import check_self_critical
-from captioner.training.trained_on import check_same
+from captioner.training.trained_on import check_same, check_same_batches
 from captioner.training.word_vectors import start_embedding
 from captioner.vocabulary import Vocabulary
 
@@ -36,7 +36,8 @@ class Setup:
         train: with mirror images if ``training.flip`` is positive.
         references: those of the validation split.
         new_words, told: how many words the vocabulary has gained, and a line about them, or about those that
-            start from word vectors.
+            start from word vectors; lines about what was left out of the data, or divided, come before it.
+        notes: those lines.
     """
 
     model: Captioner
@@ -46,6 +47,7 @@ class Setup:
     references: References
     new_words: int = 0
     told: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | None = None) -> Setup:
@@ -64,9 +66,11 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
     def encoded(records: list[Record], title: str) -> Split:
         return encode_split(model.encoder, config.encoder, records, config.run, device, title)
 
-    train, val = load_split(config.data, "train"), load_split(config.data, "val")
+    notes: list[str] = []
+    train, val = (load_split(config.data, split, notes=notes) for split in ("train", "val"))
     if saved is not None and "data" in saved:  # states of before do not know their data
         check_same(saved["data"], train, val, config.vocabulary if config.init is None else None)
+        check_same_batches(saved, config.training)
         start = start_with(config, saved)
     elif config.init is not None:
         start = start_from(config, config.init, train)
@@ -94,7 +98,9 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
     captioned = CaptionedSplit.build(
         photos, vocabulary, config.training.max_caption_length, mirror_images, mosaics
     )
-    return Setup(model, vocabulary, captioned, val_split, References(val, vocabulary), new_words, told)
+    told = "\n".join([*notes, *[told] * bool(told)])
+    references = References(val, vocabulary)
+    return Setup(model, vocabulary, captioned, val_split, references, new_words, told, tuple(notes))
 
 
 def check_training(config: TrainConfig) -> None:

@@ -1,4 +1,4 @@
-"""What a run is trained on, as its state keeps it: its words, and every image's name, size and captions.
+"""What a run is trained on, as its state keeps it: its words, and every image's name, bytes and captions.
 
 Weights, optimizer and the place within an epoch mean something else with other data. A run therefore goes on
 with the words that it began with, and only if its images and captions are still the same. Where the files
@@ -17,11 +17,14 @@ import torch
 from torch import Tensor
 
 from captioner.config.data import VocabularyConfig
+from captioner.config.training import TrainingConfig
 from captioner.data.records import Record
 from captioner.data.words import count_vocabulary
 from captioner.errors import CaptionerError
 from captioner.vocabulary import SPECIALS, Vocabulary
 
+BATCHES = ("seed", "batch_size", "captions_per_image", "flip", "crop", "mosaics")
+SAMPLE = 4096  # bytes at the beginning, in the middle and at the end of a photo: reading all of it takes long
 SPLITS = {"train": "training", "val": "validation"}
 WHAT_TO_DO = "give the run its own data back, or start another one from its model with init=RUN"
 
@@ -43,6 +46,7 @@ def trained_on(
                 "names": list(map(_name, records)),
                 "captions": _digests(records),
                 "bytes": _bytes(records),
+                "content": _contents(records),
             }
             for split, records in (("train", train), ("val", val))
         },
@@ -64,7 +68,7 @@ def check_same(
     for split, records in (("train", train), ("val", val)):
         try:
             known, before = kept["words"], kept["splits"][split]
-            difference = _difference(before["names"], before["captions"], before["bytes"], records)
+            difference = _difference(before, records)
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             raise CaptionerError(f"resume: the state's record of its data is damaged ({reason})") from error
@@ -73,6 +77,31 @@ def check_same(
             if split == "train" and counted is not None:
                 words = _changed_words(known, count_vocabulary(records, counted).words[len(SPECIALS) :])
             raise CaptionerError(f"resume: the {SPLITS[split]} split {difference}{words}; {WHAT_TO_DO}")
+
+
+def batches_of(options: TrainingConfig) -> dict[str, Any]:
+    """What decides which images and captions the steps of an epoch see."""
+    return {key: getattr(options, key) for key in BATCHES}
+
+
+def check_same_batches(saved: dict[str, Any], options: TrainingConfig) -> None:
+    """Refuse to end an epoch with other batches than it began with; a new epoch may have others.
+
+    Args:
+        saved: a run's state, whose ``data`` has what :func:`batches_of` gave.
+
+    Raises:
+        CaptionerError: names the first value that differs.
+    """
+    kept, sums = saved["data"].get("batches", {}), saved.get("progress", {}).get("sums", {})
+    if not sums.get("images"):
+        return
+    for key, value in batches_of(options).items():
+        if kept.get(key, value) != value:
+            raise CaptionerError(
+                f"resume: training.{key}={value} cannot end an epoch that began with {kept[key]}, of which "
+                f"{sums['images']:,} images are done; resume without it, and change it after an epoch"
+            )
 
 
 def digest_of(*splits: Sequence[Record]) -> str:
@@ -92,8 +121,9 @@ def check_words(known: Vocabulary, present: Vocabulary) -> None:
         raise CaptionerError(f"resume: the vocabulary is not that of the run's model{words}; {WHAT_TO_DO}")
 
 
-def _difference(names: Sequence[str], captions: Tensor, sizes: Tensor, records: Sequence[Record]) -> str:
+def _difference(before: dict[str, Any], records: Sequence[Record]) -> str:
     """What is not as it was, for after "the split"; empty if nothing is."""
+    names, captions, sizes = before["names"], before["captions"], before["bytes"]
     present = list(map(_name, records))
     if names != present:
         had, has = set(names), set(present)
@@ -114,6 +144,8 @@ def _difference(names: Sequence[str], captions: Tensor, sizes: Tensor, records: 
     other = (sizes != _bytes(records)).nonzero()
     if len(other):
         return f"has another photo than before under the name {present[int(other[0])]!r}, of another size"
+    if "content" in before and len(other := (before["content"] != _contents(records)).nonzero()):
+        return f"has another photo than before under the name {present[int(other[0])]!r}, of the same size"
     return ""
 
 
@@ -143,6 +175,25 @@ def _digests(records: Sequence[Record]) -> Tensor:
 def _bytes(records: Sequence[Record]) -> Tensor:
     """Of every image's file, ``(images,)`` of int64: the same on every disk, and known without reading it."""
     return torch.tensor([_size(record) for record in records], dtype=torch.int64)
+
+
+def _contents(records: Sequence[Record]) -> Tensor:
+    """Of some bytes of every image's file, ``(images,)`` of int64: other photos differ there."""
+    return torch.tensor([_content(record) for record in records], dtype=torch.int64)
+
+
+def _content(record: Record) -> int:
+    if not isinstance(record.source, Path):
+        return 0
+    digest, size = blake2b(digest_size=8), _size(record)
+    try:
+        with open(record.source, "rb", buffering=0) as file:
+            for place in sorted({0, max(0, size // 2), max(0, size - SAMPLE)}):
+                file.seek(place)
+                digest.update(file.read(SAMPLE))
+    except OSError:  # whoever reads the photo tells why
+        return -1
+    return int.from_bytes(digest.digest(), "little", signed=True)
 
 
 def _size(record: Record) -> int:

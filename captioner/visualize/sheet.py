@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from captioner.data.photos.written import MARK
 from captioner.errors import CaptionerError
 from captioner.system.atomic_files import whole_file
-from captioner.visualize.fonts import installed_fonts
+from captioner.visualize.fonts import fonts_for
 
 DPI = 150
 INK, FAINT = "#1a1a1a", "#6f6f6f"
@@ -42,7 +42,7 @@ def write(
         text,
         size=points,
         color=colour,
-        family=installed_fonts(),
+        family=fonts_for(text),
         linespacing=1.25,
         parse_math=False,
         usetex=False,

@@ -508,3 +508,25 @@ def test_photo_that_is_shown_is_decoded_once(
     assert view.photo is not None and max(view.photo.size) == longest
     width, height = (round(side * longest / max(size)) for side in upright)
     assert abs(view.photo.width - width) <= 1 and abs(view.photo.height - height) <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "white"),
+    [
+        (np.array([[0, 3913]], np.uint16), "4095"),
+        (np.array([[7, 900]], np.uint16), "1023"),
+        (np.array([[20.0, 35.5]], np.float32), "35.5"),
+        (np.array([[0, 100_000]], np.int32), "100000"),
+    ],
+)
+def test_value_that_is_taken_for_white_is_told_once(
+    values: np.ndarray, white: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("captioner.data.photos.depth._told", [])
+    for sure in (np.array([[0, 65535]], np.uint16), np.array([[0.0, 1.0]], np.float32)):
+        load_image(encoded(Image.fromarray(sure), "TIFF"))
+    assert capsys.readouterr().err == ""
+    for _ in range(3):
+        load_image(encoded(Image.fromarray(values), "TIFF"))
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and f"{white} is taken" in told

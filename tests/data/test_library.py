@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from support.dng import dng
 
 from captioner.cli.main import main
 from captioner.data.photos import formats
-from captioner.data.photos.find import EXCLUDED, HIDDEN, Finder
+from captioner.data.photos.find import EXCLUDED, HIDDEN, LINK, Finder
 from captioner.data.photos.image import load_image
 from captioner.errors import CaptionerError
 
@@ -200,6 +201,81 @@ def test_paths_may_end_with_a_zero_byte(tmp_path: Path, monkeypatch: pytest.Monk
     stream = io.TextIOWrapper(io.BytesIO(bytes(path) + b"\0" + b"other.jpg\0"))
     monkeypatch.setattr(sys, "stdin", stream)
     assert list(Finder(null_separated=True).find(["-"])) == [path, Path("other.jpg")]
+
+
+@pytest.mark.parametrize(
+    "name", ["IMG_1", "a.jpg_large", "b.jpeg~", "c.png!d", "12.30.45", "no. 7 (b)", "d.jpg-orig"]
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
+def test_photo_whose_name_does_not_say_so_is_found(tmp_path: Path, name: str, kind: str) -> None:
+    photo().save(tmp_path / name, kind)
+    assert names(Finder(), tmp_path) == [name] and is_photo(load_image(tmp_path / name), 90)
+
+
+@pytest.mark.parametrize(
+    "name", ["clip.mov", "page.html", "x.psd", "notes", "e.jpg_large", "IMG_2", "12.30.46"]
+)
+def test_other_file_whose_name_says_nothing_is_counted(tmp_path: Path, name: str) -> None:
+    photo().save(tmp_path / "a.jpg")
+    believed = name in ("clip.mov", "page.html", "x.psd")
+    (tmp_path / name).write_bytes((tmp_path / "a.jpg").read_bytes() if believed else b"no photo")
+    finder = Finder()
+    assert names(finder, tmp_path) == ["a.jpg"] and sum(finder.left_out.values()) == 1
+
+
+def test_pipe_without_an_ending_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.jpg").touch()
+    finder = Finder()
+    assert names(finder, tmp_path) == ["a.jpg"] and finder.left_out == {"without an ending": 1}
+
+
+@pytest.fixture
+def albums(tmp_path: Path) -> Path:
+    """A folder beside another one, each with a photo and a folder with a photo."""
+    for name in ("own/a.jpg", "own/sub/b.jpg", "other/c.jpg", "other/sub/d.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path / "own"
+
+
+OWN = ["a.jpg", "sub/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("links", "more", "left_out"),
+    [
+        ({"link": "../other"}, ["link/c.jpg", "link/sub/d.jpg"], 0),
+        ({"one": "../other", "two": "../other"}, ["one/c.jpg", "one/sub/d.jpg"], 1),
+        ({"part": "../other/sub", "whole": "../other"}, ["part/d.jpg"], 1),
+        ({"up": ".."}, [], 1),
+        ({"self": "."}, [], 1),
+        ({"sub/again": "."}, [], 1),
+        ({"twin": "sub"}, [], 1),
+        ({"link": "../other", "../other/back": "../own"}, ["link/c.jpg", "link/sub/d.jpg"], 1),
+        ({"link": "../other", "../other/round": "../other"}, ["link/c.jpg", "link/sub/d.jpg"], 1),
+    ],
+)
+def test_linked_folders_are_searched_once(
+    albums: Path, links: dict[str, str], more: list[str], left_out: int
+) -> None:
+    for name, target in links.items():
+        (albums / name).symlink_to(target)
+    finder = Finder()
+    assert sorted(names(finder, albums)) == sorted([*OWN, *more])
+    assert finder.left_out == ({LINK: left_out} if left_out else {})
+
+
+def test_link_to_nothing_is_counted(albums: Path) -> None:
+    (albums / "gone").symlink_to("nowhere")
+    finder = Finder()
+    assert sorted(names(finder, albums)) == OWN and finder.left_out == {"without an ending": 1}
+
+
+def test_linked_folder_is_left_out_when_it_is_the_output_or_excluded(albums: Path) -> None:
+    (albums / "link").symlink_to("../other")
+    for finder in (Finder(outputs=[albums.parent / "other"]), Finder(exclude=["link"])):
+        assert sorted(names(finder, albums)) == OWN and sum(finder.left_out.values()) > 0
 
 
 # --- what is made of damage, colours and values ------------------------------------------------------------

@@ -138,6 +138,46 @@ def test_photo_replaced_under_its_name_is_named(copy: Path, split: str) -> None:
     assert f"another photo than before under the name '{split}4.png'" in refused(copy)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_photo_replaced_by_one_of_its_size_is_named(copy: Path, split: str, place: str) -> None:
+    path = copy / "data" / f"{split}6.png"
+    before = path.read_bytes()
+    at = {"first": 40, "middle": len(before) // 2, "last": len(before) - 20}[place]
+    path.write_bytes(before[:at] + bytes([before[at] ^ 255]) + before[at + 1 :])
+    assert f"another photo than before under the name '{split}6.png', of the same size" in refused(copy)
+
+
+@pytest.mark.parametrize(
+    "training", [{"batch_size": 2}, {"seed": 7}, {"captions_per_image": 1}, {"crop": 0.5}, {"flip": 0.5}]
+)
+def test_epoch_ends_with_the_batches_that_it_began_with(copy: Path, training: dict[str, object]) -> None:
+    state = load_resume_state(copy / "run" / "resume.pt")
+    state["progress"]["sums"] |= {"images": 8, "steps": 2}
+    save_resume_state(state, copy / "run" / "resume.pt")
+    ((key, value),) = training.items()
+    before = kept(copy / "run")
+    with pytest.raises(CaptionerError) as caught:
+        train(config(copy, **training), copy / "run", resume=True, report=tiny.silent)
+    assert f"resume: training.{key}={value} cannot end an epoch that began with " in str(caught.value)
+    assert "of which 8 images are done" in str(caught.value) and kept(copy / "run") == before
+
+
+def test_next_epoch_may_have_other_batches(copy: Path) -> None:
+    train(config(copy, epochs=2, batch_size=8, seed=3), copy / "run", resume=True, report=tiny.silent)
+    assert load_resume_state(copy / "run" / "resume.pt")["data"]["batches"]["batch_size"] == 8
+
+
+def test_state_that_knows_no_bytes_but_sizes_goes_on(copy: Path) -> None:
+    state = load_resume_state(copy / "run" / "resume.pt")
+    for split in state["data"]["splits"].values():
+        del split["content"]
+    del state["data"]["batches"]
+    save_resume_state(state, copy / "run" / "resume.pt")
+    train(config(copy, epochs=2), copy / "run", resume=True, report=tiny.silent)
+    assert "content" in load_resume_state(copy / "run" / "resume.pt")["data"]["splits"]["val"]
+
+
 def test_data_may_move(copy: Path, begun: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     moved.mkdir()

@@ -15,8 +15,9 @@ from captioner.config.data import DataConfig, VocabularyConfig
 from captioner.config.declare import check
 from captioner.data.doctor.inspection import Reading, read_images
 from captioner.data.doctor.summary import SplitSummary, summary
+from captioner.data.doctor.usefulness import foreign_words, useless_captions, useless_images, useless_words
 from captioner.data.formats.files import MALFORMED, SPLIT, Fault
-from captioner.data.load import load_split
+from captioner.data.load import is_incomplete, load_split, skips_incomplete
 from captioner.data.records import Record
 from captioner.data.words import count_vocabulary
 from captioner.errors import CaptionerError
@@ -33,12 +34,14 @@ class Finding(NamedTuple):
 
     Attributes:
         fatal: training would stop at it.
+        useless: training would not, but what it makes would be of no use.
     """
 
     kind: str
     split: str
     line: str
     fatal: bool
+    useless: bool = False
 
 
 @dataclass
@@ -50,17 +53,24 @@ class Diagnosis:
         absent: splits that training can do without, with the reason why they are not there.
         vocabulary: how many words training would know, the special ones aside.
         findings: what is wrong, the worst first.
+        notes: what reading decided by itself, such as which images validate.
     """
 
     splits: dict[str, SplitSummary] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     vocabulary: int = 0
     findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def trainable(self) -> bool:
         """Whether training on this data would go through."""
         return not any(finding.fatal for finding in self.findings)
+
+    @property
+    def useless(self) -> bool:
+        """Whether what training makes of this data would be of no use."""
+        return any(finding.useless for finding in self.findings)
 
 
 def examine(
@@ -90,7 +100,8 @@ def examine(
             readings[split] = read_images(of_split, workers, f"reading {split}", progress)
             diagnosis.findings += _in_split(split, of_split, readings[split])
     diagnosis.findings += _same_images(records, readings)
-    diagnosis.findings.sort(key=lambda finding: (not finding.fatal, finding.kind != LEAK))
+    diagnosis.findings += _useless(data, vocabulary, max_caption_length, records, readings, diagnosis)
+    diagnosis.findings.sort(key=lambda found: (not found.fatal, not found.useless, found.kind != LEAK))
     return diagnosis
 
 
@@ -98,7 +109,9 @@ def _read(data: DataConfig, split: str, diagnosis: Diagnosis) -> list[Record]:
     faults: list[CaptionerError] = []
     records: list[Record] = []
     try:
-        records = load_split(data, split, faults)
+        records = load_split(data, split, faults, diagnosis.notes)
+        if not records and faults and skips_incomplete(data):
+            load_split(data, split)  # says that nothing is left
     except CaptionerError as error:
         if split not in TRAINING and not faults:
             diagnosis.absent[split] = str(error)
@@ -108,7 +121,8 @@ def _read(data: DataConfig, split: str, diagnosis: Diagnosis) -> list[Record]:
     for fault in faults:
         kind = fault.kind if isinstance(fault, Fault) else MALFORMED
         if str(fault) not in told:
-            diagnosis.findings.append(Finding(kind, split, str(fault), split in TRAINING))
+            fatal = split in TRAINING and not (skips_incomplete(data) and is_incomplete(fault))
+            diagnosis.findings.append(Finding(kind, split, str(fault), fatal))
     return records
 
 
@@ -122,6 +136,28 @@ def _vocabulary(train: Sequence[Record], config: VocabularyConfig, diagnosis: Di
     known = set(built.words[len(SPECIALS) :])
     diagnosis.vocabulary = len(known)
     return known
+
+
+def _useless(
+    data: DataConfig,
+    vocabulary: VocabularyConfig,
+    longest: int,
+    records: dict[str, list[Record]],
+    readings: dict[str, list[Reading]],
+    diagnosis: Diagnosis,
+) -> Iterator[Finding]:
+    """What would make a model useless, where there is something to train on."""
+    train, counted = records["train"], diagnosis.splits
+    if not train or not diagnosis.vocabulary:
+        return
+    found = [("train", *told) for told in useless_words(train, counted["train"], vocabulary)]
+    if not found and "val" in counted and diagnosis.trainable:
+        found += [("val", *told) for told in foreign_words(counted["val"], "val")]
+    about = useless_captions(train, counted["train"], data, vocabulary.unit, longest)
+    found += [("train", *told) for told in about]
+    digests = [reading.digest for reading in readings["train"]]
+    found += [("train", *told) for told in useless_images(train, digests)]
+    yield from (Finding(kind, split, line, fatal=False, useless=True) for split, kind, line in found)
 
 
 def _in_split(split: str, records: Sequence[Record], readings: Sequence[Reading]) -> Iterator[Finding]:

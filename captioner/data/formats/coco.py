@@ -13,6 +13,7 @@ from captioner.data.formats.files import (
     Fault,
     Faults,
     ImageFolder,
+    Notes,
     clean_caption,
     entry,
     file_of,
@@ -23,8 +24,11 @@ from captioner.data.records import Record
 from captioner.errors import CaptionerError
 
 
-def load_coco(config: CocoConfig, split: str, faults: Faults = None) -> list[Record]:
+def load_coco(config: CocoConfig, split: str, faults: Faults = None, notes: Notes = None) -> list[Record]:
     """The records of a split, in the order of the file's images.
+
+    Captions that are marked as rejected (VizWiz, Gurari et al. 2020), and images that have no others, are
+    left out unless ``config.rejected``.
 
     Raises:
         CaptionerError: the split is not set, its file is not of this format, an image has no file
@@ -45,23 +49,36 @@ def load_coco(config: CocoConfig, split: str, faults: Faults = None) -> list[Rec
             if image_id in names:
                 raise Fault(TWICE, f"{place}: the image id {image_id!r} is in the file twice")
             names[image_id] = place, entry(image, "file_name", str, place)
+    rejected, left = 0, set[int | str]()
     for i, annotation in enumerate(entry(content, "annotations", list, str(path))):
         place = f"{path}: annotations[{i}]"
         with noted(faults):
             image_id = entry(annotation, "image_id", (int, str), place)
             if image_id not in names:
                 raise Fault(NO_IMAGE, f"{place}: 'images' has no image with id {image_id!r}")
+            if annotation.get("is_rejected") and not config.rejected:
+                rejected += 1
+                left.add(image_id)
+                continue
             caption = clean_caption(entry(annotation, "caption", str, place), place)
             captions.setdefault(image_id, []).append(caption)
 
     if not names:
         raise CaptionerError(f"{path}: 'images' is empty")
+    left -= set(captions)
+    if rejected and notes is not None:
+        none = f", and {len(left):,} images that have no other" if left else ""
+        notes.append(f"{path}: left out {rejected:,} rejected captions{none} (data.rejected=true keeps them)")
     records = []
     for image_id, (place, name) in names.items():
         with noted(faults):
+            if image_id in left:
+                continue
             if image_id not in captions:
                 raise Fault(NO_CAPTION, f"{place}: the image {name} has no caption")
             records.append(Record(image_id, folder.find(name, place), tuple(captions[image_id])))
+    if not records and not faults:
+        raise CaptionerError(f"{path}: every caption is rejected; data.rejected=true keeps them")
     return records
 
 

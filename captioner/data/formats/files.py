@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from captioner.data.formats.listed import looks_like_list
 from captioner.errors import CaptionerError, choose
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ JSON_NAMES = {dict: "an object", list: "a list", str: "a string", int: "a whole 
 MALFORMED, SPLIT = "malformed entries", "splits that cannot be read"
 NO_FILE, TWICE = "missing image files", "images that are listed twice"
 NO_CAPTION, EMPTY, NO_IMAGE = "images without caption", "empty captions", "captions without image"
+CUT_SHORT = "rows that are cut short"
+INCOMPLETE = (NO_FILE, NO_CAPTION, EMPTY, NO_IMAGE, CUT_SHORT)  # what data.skip_incomplete leaves out
 
 
 class Fault(CaptionerError):
@@ -39,6 +42,7 @@ class Fault(CaptionerError):
 
 
 Faults = list[CaptionerError] | None  # where faults are noted; None: they are raised
+Notes = list[str] | None  # where a reader tells what it decided by itself, in lines; None: nobody listens
 
 
 @contextmanager
@@ -76,11 +80,15 @@ def read_text(path: Path, key: str) -> str:
         raise CaptionerError(f"{path}:{line}: is not UTF-8 text, save the file as UTF-8") from None
 
 
+def text_lines(path: Path, key: str) -> list[str]:
+    """The lines of a text file, blank ones too, whatever their ends are."""
+    # Not splitlines(): it also splits at U+2028, which may stand inside a caption.
+    return read_text(path, key).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
 def read_lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
     """Every line that is not blank, stripped, after its place ``file:line``."""
-    text = read_text(path, key).replace("\r\n", "\n").replace("\r", "\n")
-    # Not splitlines(): it also splits at U+2028, which may stand inside a caption.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text_lines(path, key), start=1):
         if line := line.strip():
             yield f"{path}:{number}", line
 
@@ -131,8 +139,10 @@ def clean_caption(caption: str, place: str) -> str:
 
     Raises:
         CaptionerError: it holds no letter and no digit, so no word could be learnt from it, or half a
-            character, which no file could be written with.
+            character, which no file could be written with; or it is a list of captions.
     """
+    if looks_like_list(caption):
+        raise CaptionerError(f"{place}: {reprlib.repr(caption)} is not a caption, nor a list of them")
     if not any(map(str.isalnum, caption)):
         raise Fault(EMPTY, f"{place}: the caption {reprlib.repr(caption)} has no words")
     if any("\ud800" <= character <= "\udfff" for character in caption):
@@ -171,9 +181,10 @@ class ImageFolder:
         self.root = root
         self.key = key
         self._names: dict[Path, set[str]] = {}
+        self._endings: dict[Path, dict[str, list[str]]] = {}
 
     def find(self, name: str, place: str) -> Path:
-        """The path of the image file ``name``, which is mentioned at ``place``.
+        """The path of the image file ``name``, which is mentioned at ``place``, perhaps without its ending.
 
         Raises:
             CaptionerError: there is no such file.
@@ -182,11 +193,25 @@ class ImageFolder:
         try:
             # The second question is for file systems that don't mind upper and lower case.
             found = path.name in self._listing(path.parent) or path.is_file()
+            if not found and (ending := self._ending(path)):
+                return path.with_name(path.name + ending)
         except (OSError, ValueError):
             found = False
         if not found:
-            raise Fault(NO_FILE, f"{place}: there is no image file {str(path)!r} ({self.key})")
+            missing = f"{place}: there is no image file {str(path)!r} ({self.key})"
+            raise Fault(NO_FILE, f"{missing}; data.skip_incomplete=true leaves out what is missing")
         return path
+
+    def _ending(self, path: Path) -> str:
+        """What a name lacks to be that of the only file which begins with it and a dot; empty if nothing."""
+        if path.parent not in self._endings:
+            endings: dict[str, list[str]] = {}
+            for name in self._listing(path.parent):
+                stem, ending = os.path.splitext(name)
+                endings.setdefault(stem, []).append(ending)
+            self._endings[path.parent] = endings
+        found = self._endings[path.parent].get(path.name, ())
+        return found[0] if len(found) == 1 else ""
 
     def _listing(self, folder: Path) -> set[str]:
         if folder not in self._names:

@@ -1,25 +1,28 @@
-"""Flickr8k (Hodosh et al. 2013) in the files of its authors."""
+"""Flickr8k (Hodosh et al. 2013) in the files of its authors, in Kaggle's, and whatever has their form."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.config.data import Flickr8kConfig
+from captioner.data.formats.division import divided, told
 from captioner.data.formats.files import (
     NO_CAPTION,
     TWICE,
     Fault,
     Faults,
     ImageFolder,
-    clean_caption,
+    Notes,
     noted,
     read_lines,
 )
+from captioner.data.formats.token_file import read_captions
 from captioner.data.records import Record
-from captioner.errors import CaptionerError, choose
+from captioner.errors import CaptionerError
 
-CAPTIONS = "Flickr8k.token.txt"
+CAPTIONS = ("Flickr8k.token.txt", "captions.txt")  # the authors' and Kaggle's
 LISTS = {
     "train": "Flickr_8k.trainImages.txt",
     "val": "Flickr_8k.devImages.txt",
@@ -28,8 +31,12 @@ LISTS = {
 IMAGE_FOLDERS = ("images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset")  # the typo is theirs
 
 
-def load_flickr8k(config: Flickr8kConfig, split: str, faults: Faults = None) -> list[Record]:
+def load_flickr8k(
+    config: Flickr8kConfig, split: str, faults: Faults = None, notes: Notes = None
+) -> list[Record]:
     """The records of a split, in the order of its list; file names are the image ids.
+
+    Where there is no list at all, the images of the caption file are divided by ``data.split_seed``.
 
     Raises:
         CaptionerError: the split's list is missing, or an image in it has no file or no caption.
@@ -37,29 +44,64 @@ def load_flickr8k(config: Flickr8kConfig, split: str, faults: Faults = None) -> 
     root = Path(os.path.expanduser(config.root))
     if not root.is_dir():
         raise CaptionerError(f"data.root: there is no folder {root}")
-    names = _read_list(root, split, faults)
+    lists = _lists(root, config)
+    names = _read_list(root, lists, split, faults) if lists else None
     images = _image_folder(root, config.images)
-    captions = _read_captions(root / CAPTIONS, faults)
+    path = _caption_file(root, config.captions)
+    if names is None and split != "train" and faults is not None:
+        faults = []  # they are the training split's
+    captions, places = read_captions(path, "data.captions" if config.captions else "data.root", faults)
+    if names is not None:
+        known = _by_stem(list(captions))
+        return _records(
+            {known.get(name, name): at for name, at in names.items()}, captions, images, path, faults
+        )
+    if config.val_share + config.test_share >= 1:
+        shares = f"{config.val_share:g} and data.test_share {config.test_share:g}"
+        raise CaptionerError(f"data.val_share: {shares} leave nothing to train on")
+    shares_ = (config.split_seed, config.val_share, config.test_share)
+    splits = divided(_records(places, captions, images, path, faults), *shares_)
+    if notes is not None and split == "train":
+        notes.append(told(splits, f"{root} has no lists of splits", *shares_))
+    if split == "test" and not splits["test"]:
+        raise CaptionerError("data.test_share: 0 of the images are the test split")
+    return splits[split]
+
+
+def _records(
+    names: dict[str, str], captions: dict[str, list[str]], images: ImageFolder, path: Path, faults: Faults
+) -> list[Record]:
     records = []
     for name, place in names.items():
         with noted(faults):
-            if name not in captions:
-                raise Fault(NO_CAPTION, f"{place}: the image {name} has no caption in {CAPTIONS}")
+            if not captions.get(name):
+                raise Fault(NO_CAPTION, f"{place}: the image {name} has no caption in {path.name}")
             records.append(Record(name, images.find(name, place), tuple(captions[name])))
     return records
 
 
-def _read_list(root: Path, split: str, faults: Faults) -> dict[str, str]:
+def _lists(root: Path, config: Flickr8kConfig) -> dict[str, Path]:
+    """The lists that there are, or should be as they are named, by split."""
+    named = {"train": config.train, "val": config.val, "test": config.test}
+    lists = {}
+    for split, given in named.items():
+        if given is not None:
+            lists[split] = root / os.path.expanduser(given)
+        elif (root / LISTS[split]).is_file():
+            lists[split] = root / LISTS[split]
+    return lists
+
+
+def _read_list(root: Path, lists: dict[str, Path], split: str, faults: Faults) -> dict[str, str]:
     """The split's image names, each with the place where it stands."""
-    path = root / choose(LISTS, split, "split")
-    if not path.is_file():
-        there = [name for name, file in LISTS.items() if (root / file).is_file()]
+    if split not in lists:
         raise CaptionerError(
-            f"data.root: {root} has no split {split!r} ({path.name} is missing); "
-            f"splits there: {', '.join(there) or 'none'}"
+            f"data.{split}: no list of images is named, and {root} has no {LISTS[split]}; "
+            f"splits there: {', '.join(lists) or 'none'}"
         )
+    path = lists[split]
     names: dict[str, str] = {}
-    for place, name in read_lines(path, "data.root"):
+    for place, name in read_lines(path, f"data.{split}"):
         with noted(faults):
             if name in names:
                 raise Fault(TWICE, f"{place}: the image {name} is in the list twice")
@@ -69,23 +111,28 @@ def _read_list(root: Path, split: str, faults: Faults) -> dict[str, str]:
     return names
 
 
+def _by_stem(names: Sequence[str]) -> dict[str, str]:
+    """Names by what they are without their ending, where that is clear: some lists leave it out."""
+    whole = set(names)
+    stems: dict[str, list[str]] = {}
+    for name in names:
+        stems.setdefault(os.path.splitext(name)[0], []).append(name)
+    return {stem: of[0] for stem, of in stems.items() if len(of) == 1 and stem not in whole}
+
+
 def _image_folder(root: Path, given: str | None) -> ImageFolder:
     if given is not None:
-        return ImageFolder(root / given, "data.images")
+        return ImageFolder(root / os.path.expanduser(given), "data.images")
     for name in IMAGE_FOLDERS:
         if (root / name).is_dir():
             return ImageFolder(root / name, "data.images")
     raise CaptionerError(f"data.images: name the image folder; {root} has none of {', '.join(IMAGE_FOLDERS)}")
 
 
-def _read_captions(path: Path, faults: Faults) -> dict[str, list[str]]:
-    """The captions of every image, in the order of the file."""
-    captions: dict[str, list[str]] = {}
-    for place, line in read_lines(path, "data.root"):
-        with noted(faults):
-            key, tab, caption = line.partition("\t")
-            name, mark, _ = key.rpartition("#")
-            if not (tab and mark):
-                raise CaptionerError(f"{place}: is not of the form name#number<TAB>caption")
-            captions.setdefault(name, []).append(clean_caption(caption, place))
-    return captions
+def _caption_file(root: Path, given: str | None) -> Path:
+    if given is not None:
+        return root / os.path.expanduser(given)
+    for name in CAPTIONS:
+        if os.path.lexists(root / name):
+            return root / name
+    raise CaptionerError(f"data.captions: name the caption file; {root} has none of {', '.join(CAPTIONS)}")

@@ -13,6 +13,7 @@ from captioner.data.formats.files import (
     Fault,
     Faults,
     ImageFolder,
+    Notes,
     clean_caption,
     entry,
     noted,
@@ -24,7 +25,9 @@ from captioner.errors import CaptionerError, check_choice
 SPLITS = ("train", "restval", "val", "test")
 
 
-def load_karpathy(config: KarpathyConfig, split: str, faults: Faults = None) -> list[Record]:
+def load_karpathy(
+    config: KarpathyConfig, split: str, faults: Faults = None, notes: Notes = None
+) -> list[Record]:
     """The records of a split, in the order of the file.
 
     COCO's own number is the image id where the file gives it (``cocoid``), else the file name.

@@ -1,72 +1,67 @@
-"""Captions of one's own: a CSV or JSON Lines file with an image path and a caption in every row."""
+"""Captions of one's own: a table or a JSON file with an image path and a caption in every row."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from captioner.config.data import TableConfig
+from captioner.data.formats.delimited import Row, column, read_table
+from captioner.data.formats.division import divided, told
 from captioner.data.formats.files import (
     EMPTY,
     NO_CAPTION,
     Fault,
     Faults,
     ImageFolder,
+    Notes,
     clean_caption,
-    entry,
     file_of,
     noted,
-    parse_json,
-    read_lines,
-    read_text,
 )
+from captioner.data.formats.json_rows import read_json_lines, read_json_rows
+from captioner.data.formats.listed import listed_captions
 from captioner.data.records import Record
-from captioner.errors import CaptionerError, choose
+from captioner.errors import CaptionerError
 
-Row = tuple[str, str, list[str]]  # place (file:line), image path as written, captions
+Entry = tuple[str, str, list[str]]  # place (file:line), image path as written, captions
 MISSING = ("NaN", "nan", "NA", "N/A", "<NA>", "null", "NULL", "None")  # what programs write for no value
 
 
-def load_table(config: TableConfig, split: str, faults: Faults = None) -> list[Record]:
+def load_table(config: TableConfig, split: str, faults: Faults = None, notes: Notes = None) -> list[Record]:
     """The records of a split: rows of the same image are gathered, images in first-seen order.
 
-    Image paths, relative to ``data.root`` or absolute, are the image ids. With ``data.holdout``
-    and no file of the validation split, that is a share of the training split's images, chosen by their
-    paths alone.
+    Image paths, relative to ``data.root`` or absolute, are the image ids. A split without a file may be a
+    share of the training file's images; only their paths and ``data.split_seed`` decide which.
 
     Raises:
         CaptionerError: the split is not set, its file lacks a column or has a malformed row, or an
             image is missing.
     """
-    if config.holdout and config.val is None and split in ("train", "val"):
-        if split == "val" and faults is not None:
-            faults = []  # they are the training split's
-        held_out, rest = _divided(_load(config, "train", faults), config.holdout)
-        return held_out if split == "val" else rest
-    return _load(config, split, faults)
-
-
-def _divided(records: list[Record], share: float) -> tuple[list[Record], list[Record]]:
-    """The images that are held out, at least one of two, and the others."""
-    ranks = sorted(records, key=lambda record: hashlib.sha256(str(record.image_id).encode()).digest())
-    count = min(max(1, round(share * len(records))), max(0, len(records) - 1))
-    chosen = {record.image_id for record in ranks[:count]}
-    held_out = [record for record in records if record.image_id in chosen]
-    return held_out, [record for record in records if record.image_id not in chosen]
+    val = 0.0 if config.val is not None else config.val_share or config.holdout
+    test = 0.0 if config.test is not None else config.test_share
+    if not {"train": val or test, "val": val, "test": test}[split]:
+        return _load(config, split, faults)
+    if split != "train" and faults is not None:
+        faults = []  # they are the training split's
+    if val + test >= 1:
+        raise CaptionerError(
+            f"data.val_share: {val:g} and data.test_share {test:g} leave nothing to train on"
+        )
+    splits = divided(_load(config, "train", faults), config.split_seed, val, test)
+    if notes is not None and split == "train":
+        notes.append(told(splits, str(config.train), config.split_seed, val, test))
+    return splits[split]
 
 
 def _load(config: TableConfig, split: str, faults: Faults) -> list[Record]:
     path = _find_table(config, split)
-    read = choose(READERS, path.suffix.lower(), f"data.{split}: {path}")
     folder = ImageFolder(Path(os.path.expanduser(config.root)), "data.root")
     sources: dict[str, Path | None] = {}  # None: there is no such file
     captions: dict[str, list[str]] = {}
-    for parse in read(path, config, f"data.{split}"):
+    for parse in _reader(path, f"data.{split}")(path, config, f"data.{split}"):
         with noted(faults):
             place, image, texts = parse()
             image_id = Path(image).as_posix()  # so that ./a.jpg and a.jpg are one image
@@ -84,6 +79,10 @@ def _load(config: TableConfig, split: str, faults: Faults) -> list[Record]:
 def _find_table(config: TableConfig, split: str) -> Path:
     """The split's file, which may be given from the working directory or from ``data.root``."""
     files = {"train": config.train, "val": config.val, "test": config.test}
+    if files.get(split, "") is None and split != "train" and config.train is not None:
+        raise CaptionerError(
+            f"data.{split}: no file is set; give one, or data.{split}_share=0.1 for a tenth of data.train"
+        )
     given = Path(os.path.expanduser(file_of(files, split)))
     below = Path(os.path.expanduser(config.root)) / given
     for path in (given, below):
@@ -92,58 +91,79 @@ def _find_table(config: TableConfig, split: str) -> Path:
     raise CaptionerError(f"data.{split}: there is neither a file {given} nor {below}")
 
 
-def _csv_rows(path: Path, config: TableConfig, key: str) -> Iterator[Callable[[], Row]]:
-    text = io.StringIO(read_text(path, key), newline="")
-    rows = csv.reader(text, skipinitialspace=True, strict=True)
-    try:
-        columns = [column.strip() for column in next(rows, [])]
-        image = _column(columns, config.image_column, path, "data.image_column")
-        caption = _column(columns, config.caption_column, path, "data.caption_column")
-        for row in rows:
-            if row:
-                yield partial(_csv_row, row, f"{path}:{rows.line_num}", len(columns), image, caption)
-    except csv.Error as error:
-        raise CaptionerError(f"{path}:{rows.line_num}: is not valid CSV ({error})") from None
+def _table_rows(path: Path, config: TableConfig, key: str) -> Iterator[Callable[[], Entry]]:
+    names = caption_columns(config)
+    table = read_table(path, key, [config.image_column, *names])
+    image = column(table, config.image_column, "data.image_column")
+    captions = [column(table, name, "data.caption_column") for name in names]
+    for row in table.rows(image):
+        yield partial(table_entry, row, image, captions)
 
 
-def _csv_row(row: list[str], place: str, columns: int, image: int, caption: int) -> Row:
-    if len(row) != columns:
-        raise CaptionerError(
-            f"{place}: has {len(row)} fields, the header {columns} "
-            "(a caption with a comma must be in double quotes)"
-        )
-    if (text := row[caption].strip()) in MISSING:
-        raise Fault(EMPTY, f"{place}: the caption {text!r} stands for a missing value")
-    return place, row[image].strip(), [text]
+def table_entry(row: Row, image: int, captions: list[int]) -> Entry:
+    """A row's image and captions.
 
+    Args:
+        captions: columns; of several, some may be empty.
 
-def _column(columns: list[str], name: str, path: Path, key: str) -> int:
-    if name not in columns:
-        there = ", ".join(columns) or "none"
-        raise CaptionerError(f"{path}:1: has no column {name!r} ({key}); columns there: {there}")
-    if columns.count(name) > 1:
-        raise CaptionerError(f"{path}:1: has two columns {name!r} ({key})")
-    return columns.index(name)
-
-
-def _jsonl_rows(path: Path, config: TableConfig, key: str) -> Iterator[Callable[[], Row]]:
-    for place, line in read_lines(path, key):
-        yield partial(_json_row, line, place, config)
-
-
-def _json_row(line: str, place: str, config: TableConfig) -> Row:
-    row = parse_json(line, place)
-    image = entry(row, config.image_column, str, f"{place} (data.image_column)")
-    captions = entry(row, config.caption_column, (str, list), f"{place} (data.caption_column)")
-    texts = captions if isinstance(captions, list) else [captions]
+    Raises:
+        CaptionerError: a caption is missing or is a list that cannot be read, or the row is malformed.
+    """
+    if row.fault is not None:
+        raise row.fault
+    cells = [row.cells[place] for place in captions]
+    given = [cell for cell in cells if cell and cell not in MISSING]
+    if len(captions) == 1 and cells[0] in MISSING:
+        raise Fault(EMPTY, f"{row.place}: the caption {cells[0]!r} stands for a missing value")
+    if len(captions) > 1 and not given:
+        raise Fault(NO_CAPTION, f"{row.place}: every caption is empty")
+    texts = [text for cell in given or cells for text in _texts(cell)]
     if not texts:
-        raise Fault(NO_CAPTION, f"{place}: the list of captions is empty")
-    if not all(isinstance(text, str) for text in texts):
-        raise CaptionerError(f"{place}: a caption in the list is not a string")
-    return place, image, [str(text) for text in texts]
+        raise Fault(NO_CAPTION, f"{row.place}: the list of captions is empty")
+    return row.place, row.cells[image], texts
 
 
-READERS: dict[str, Callable[[Path, TableConfig, str], Iterator[Callable[[], Row]]]] = {
-    ".csv": _csv_rows,
-    ".jsonl": _jsonl_rows,
+def _texts(cell: str) -> list[str]:
+    """The captions in a cell: it, or those of the list that it is."""
+    listed = listed_captions(cell)
+    return [cell] if listed is None else listed
+
+
+def caption_columns(config: TableConfig) -> list[str]:
+    """The names of the columns with captions.
+
+    Raises:
+        CaptionerError: they are no names, or one is given twice.
+    """
+    given = config.caption_column
+    names = given if isinstance(given, list) else [given]
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise CaptionerError(
+            f"data.caption_column: {given!r} is neither the name of a column nor a list of different ones"
+        )
+    return [str(name) for name in names]
+
+
+def _json_rows(path: Path, config: TableConfig, key: str) -> Iterator[Callable[[], Entry]]:
+    return read_json_rows(path, key, config.image_column, caption_columns(config))
+
+
+def _json_lines(path: Path, config: TableConfig, key: str) -> Iterator[Callable[[], Entry]]:
+    return read_json_lines(path, key, config.image_column, caption_columns(config))
+
+
+Reader = Callable[[Path, TableConfig, str], Iterator[Callable[[], Entry]]]
+READERS: dict[str, Reader] = {
+    **dict.fromkeys((".csv", ".tsv", ".txt"), _table_rows),
+    **dict.fromkeys((".jsonl", ".ndjson"), _json_lines),
+    ".json": _json_rows,
 }
+
+
+def _reader(path: Path, key: str) -> Reader:
+    ending = path.suffix.lower()
+    if ending not in READERS:
+        raise CaptionerError(
+            f"{key}: {path} ends in none of {', '.join(READERS)}; save a spreadsheet as CSV (UTF-8)"
+        )
+    return READERS[ending]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from PIL import Image
 
 FULL = 65535
@@ -43,7 +45,23 @@ def brightened(image: Image.Image, declared: int | None) -> Image.Image:
     white = next(scale >> 8 for scale in scales if brightest <= scale >> 8)
     if white == 255 or not brightest or "transparency" in image.info:  # a colour that is told by its value
         return image
+    if not declared:
+        tell_guess(256 * white + 255)
     return image.point([min(255, round(level * 255 / white)) for level in range(256)] * 3)
+
+
+_told: list[float] = []
+
+
+def tell_guess(white: float) -> None:
+    """Say, of the first such image only, which value was taken for white where the file does not tell."""
+    if not _told and sys.stderr is not None:
+        _told.append(white)
+        print(
+            "captioner: an image has more than 8 bits and does not say which value is white: "
+            f"{white:g} is taken, as no pixel exceeds it (told once)",
+            file=sys.stderr,
+        )
 
 
 def _significant(image: Image.Image) -> int | None:

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from captioner.data.photos.formats import extensions, missing_plugin
+from captioner.data.photos.links import Links
+from captioner.data.photos.nameless import is_nameless_image
 from captioner.data.photos.written import Written
 from captioner.errors import CaptionerError, printable
 
 LONGEST_PATH = 2**16  # bytes
 HIDDEN, EXCLUDED = "hidden or in a trash folder", "excluded"
+LINK = "linked folders that are searched anyway"
 OUTPUT, FIGURE = "in the output folder", "drawn by captioner"
 # of NAS boxes, Windows, macOS archives and desktops; those that begin with a dot are hidden anyway
 TRASH = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found"}
@@ -50,9 +53,10 @@ class Finder:
     def find(self, paths: Iterable[str]) -> Iterator[Path]:
         """Expand what a user typed into image paths, in order and one at a time.
 
-        - A folder stands for every file below it that has an image's extension, sorted; links to
-          folders are not followed, hidden files, trash and thumbnail folders are left out, and what the
-          command wrote. Folders in it that cannot be listed are passed on at its end.
+        - A folder stands for every file below it that has an image's extension, or no known one and an
+          image's first bytes, sorted. Links to folders are followed, unless what they lead to is searched
+          anyway. Hidden files, trash and thumbnail folders are left out, and what the command wrote. Folders
+          in it that cannot be listed are passed on at its end.
         - A pattern such as ``photos/**/*.jpg`` stands for such files among those it matches, sorted. A folder
           of the name comes first: ``holiday [2019]/*.jpg`` looks into that one.
         - ``-`` stands for the paths on standard input, one per line.
@@ -99,20 +103,25 @@ class Finder:
 
     def _walk(self, folder: str, closed: list[str], written: Written) -> Iterator[str]:
         """The files below a folder; folders that cannot be listed are added to ``closed``."""
-        for parent, folders, files in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
+        links = Links(folder)
+        walk = os.walk(folder, onerror=lambda error: closed.append(error.filename), followlinks=True)
+        for parent, folders, files in walk:
             if not self.recursive:
                 folders.clear()
+            folders.sort()
             for name in list(folders):
                 path = os.path.join(parent, name)
                 kind = HIDDEN if _is_hidden(name) else EXCLUDED if self._is_excluded(path) else None
                 if kind is not None:
                     folders.remove(name)
                     self.left_out[kind] += sum(len(below) for _, _, below in os.walk(path))
+                elif links.leads_back(path):
+                    folders.remove(name)
+                    self.left_out[LINK] += 1
                 elif written.holds(path):
                     folders.remove(name)
                     images = sum(_is_image(file) for _, _, below in os.walk(path) for file in below)
                     self.left_out[OUTPUT] += images
-            folders.sort()
             for name in sorted(files):
                 if _is_hidden(name):
                     self.left_out[HIDDEN] += 1
@@ -130,7 +139,7 @@ class Finder:
                 self.left_out[EXCLUDED] += 1
             elif written.is_figure(candidate):
                 self.left_out[FIGURE] += 1
-            elif _is_image(candidate):
+            elif _is_image(candidate) or is_nameless_image(candidate):
                 found = True
                 yield Path(candidate)
             else:

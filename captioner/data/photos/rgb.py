@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from captioner.data.photos.depth import FULL, SCALES
+from captioner.data.photos.depth import FULL, SCALES, tell_guess
 
 STRIP = 2**20  # pixels that are converted at a time
 
@@ -59,6 +59,8 @@ def _eight_bit(image: Image.Image, declared: int | None) -> Callable[[Image.Imag
         black, usual = min(0, darkest), (255, *SCALES) if image.mode == "I" else SCALES
         scales = (declared, FULL) if declared else usual
         white = next((scale for scale in scales if brightest <= scale), brightest)
+    if not declared and (black, white) not in ((0, 1), (0, 255), (0, FULL)):
+        tell_guess(white)
     white = max(white, black + 1e-6)  # an image of one colour
 
     def scaled(strip: Image.Image) -> Image.Image:

@@ -21,6 +21,8 @@ from captioner.checkpoint.file import load_checkpoint
 from captioner.config.compose import compose_plain
 from captioner.config.declare import check
 from captioner.config.model import CellConfig
+from captioner.config.paths import path_keys
+from captioner.config.saved import CONFIG_FILE
 from captioner.config.schema import SCHEMAS, CompareConfig, TrainConfig
 from captioner.config.strict import from_plain
 from captioner.data.load import load_split
@@ -40,7 +42,7 @@ from captioner.training.comparison.gradient_reach import STEPS, gradient_reach
 from captioner.training.comparison.likelihood import mean_nll
 from captioner.training.comparison.results import BASELINE, Row, numbers_of_images
 from captioner.training.loop import train
-from captioner.training.run_folder import CONFIG_FILE, MODEL_FILE, RESUME_FILE, TIMINGS_FILE
+from captioner.training.run_folder import MODEL_FILE, RESUME_FILE, TIMINGS_FILE
 from captioner.training.setup import Setup
 from captioner.training.trained_on import digest_of
 
@@ -136,7 +138,12 @@ def finished_row(run: Run) -> Row | None:
         return None
     saved = OmegaConf.to_container(OmegaConf.load(file))
     here, there = _settings(asdict(run.config)), _settings(saved)
+    places = {
+        key for key in path_keys("compare") if key.startswith("data.") and isinstance(here.get(key), str)
+    }
     for key in here:
+        if key in places:  # its digest decides, below
+            continue
         if here[key] != there.get(key, here[key]):
             raise CaptionerError(
                 f"output: {run.folder} was trained with {key}={there[key]}, not {here[key]}; "
