@@ -18,6 +18,7 @@ from captioner.cli.output.sidecars import SIDECARS
 from captioner.cli.output.stream import Stream, stream
 from captioner.cli.parsing import Parser
 from captioner.cli.photos import Photos, photo_parser
+from captioner.cli.shards import add_shards, caption_shards, has_shards
 from captioner.errors import CaptionerError
 from captioner.system.outputs import is_stream, refuse_input
 
@@ -30,19 +31,22 @@ def parser() -> Parser:
     written = parser.add_argument_group("what is written")
     written.add_argument(
         "--format",
-        choices=(*CAPTION_FORMATS, *SIDECARS),
+        choices=(*CAPTION_FORMATS, *SIDECARS, "parquet"),
         help="text: path, tab, caption; jsonl; json and csv: also for exiftool's -json= and -csv=; txt: "
         "photo.txt beside each photo; xmp: photo.jpg.xmp beside it, for photo managers (default: as "
-        "--output ends, else text)",
+        "--output ends, else text); of shards: jsonl (default) or parquet",
     )
     written.add_argument(
-        "--output", metavar="FILE", type=os.path.expanduser, help="write one file, rather than print"
+        "--output",
+        metavar="FILE",
+        type=os.path.expanduser,
+        help="write one file, rather than print; of shards: a folder",
     )
     written.add_argument(
         "--resume", action="store_true", help="continue a stopped command, or add new images to a file"
     )
     written.add_argument(
-        "--retry-errors", action="store_true", help="with --resume: read failed images again"
+        "--retry-errors", action="store_true", help="with --resume, or of shards: read failed images again"
     )
     written.add_argument("--overwrite", action="store_true", help="replace what exists")
     written.add_argument(
@@ -54,12 +58,23 @@ def parser() -> Parser:
         "--language-tag", default="en", metavar="TAG", help="of XMP descriptions (default: %(default)s)"
     )
     add_wording(written)
+    add_shards(
+        parser.add_argument_group(
+            "shards",
+            "WebDataset tars, lists of paths (.txt) and Parquet files, by path, pattern such as "
+            "'{00000..00099}.tar', or address such as s3://; with --shards or --ray folders too. Each has an "
+            "output, of records with key, place, caption, words, log_prob, or error; those that exist are "
+            "left out, so the same command continues. captioner merge joins them. See docs/scale.md.",
+        )
+    )
     return parser
 
 
 def run(arguments: Sequence[str]) -> int:
     """Print or write one caption per image, in order; 1 if an image could not be captioned."""
     options = parser().parse_args(arguments)
+    if has_shards(options):
+        return caption_shards(options)
     _check(options)
     return _caption(options)
 
@@ -68,6 +83,8 @@ def _check(options: Namespace) -> None:
     """Settle the format, and refuse what does not go together, before anything is read."""
     ending = Path(options.output or "").suffix.lower().lstrip(".")
     by_ending = {e: name for name, format in CAPTION_FORMATS.items() for e in format.endings}
+    if options.format == "parquet":
+        raise CaptionerError("--format: parquet is for shards, that is with tars, lists, --shards or --ray")
     if options.format in SIDECARS and options.output is not None:
         raise CaptionerError(f"--output: --format {options.format} writes beside each photo")
     if ending and ending not in by_ending and _is_photo(ending):

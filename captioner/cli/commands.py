@@ -9,6 +9,7 @@ COMMANDS = {
     "average": "make one model of several that were trained on from the same start",
     "compare": "train every recurrent cell alike, several times, and compare them",
     "caption": "caption images, folders of them, or paths on standard input",
+    "merge": "join the captions of shards into one file, in order",
     "attend": "draw where the model looked for every word: figures, animations, or a page",
     "info": "tell what a model file holds",
     "serve": "a web page to drop photos on, and a JSON endpoint",

@@ -1,0 +1,106 @@
+"""Shards on Ray: what a killed image, actor or driver costs. For ``bash scripts/test.sh --ray``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.shards import HANGS, KILLS, SETTINGS, STUB, jpeg, make_tars, seen
+
+from captioner.bulk.job import Job, remaining
+from captioner.bulk.manifest import claim, manifest_of
+from captioner.bulk.merge import merge
+from captioner.bulk.on_ray import run_on_ray
+from captioner.bulk.outputs import read_records
+from captioner.bulk.shards import plan
+from captioner.data.photos.find import Finder
+
+pytest.importorskip("ray", reason="ray is missing: bash scripts/test.sh --ray installs it")
+pytestmark = pytest.mark.ray
+
+SHARDS, ACTORS = 6, 2
+
+
+def job_in(folder: Path, stalled: float = 60.0) -> Job:
+    """A job over the tars of a folder, with the stub for a model."""
+    output = folder / "out"
+    shards, listing = plan([f"{folder}/*.tar"], 4000, output, Finder())
+    manifest = manifest_of(SETTINGS, "jsonl", shards)
+    claim(output, manifest, listing)
+    return Job(output, manifest, SETTINGS, command=STUB, stalled=stalled)
+
+
+def answers(folder: Path) -> list[tuple[str, str | None]]:
+    merge(folder / "out", folder / "all.jsonl")
+    return [(record["key"], record.get("caption")) for record in read_records(folder / "all.jsonl")]
+
+
+def wanted(images: dict[str, bytes], broken: set[str]) -> list[tuple[str, str | None]]:
+    return [(key, None if key in broken else seen(data)) for key, data in images.items()]
+
+
+def actors() -> list[int]:
+    """The processes of actors of the cluster that this process started."""
+    parents, names = {}, {}
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit():
+                status = (folder / "stat").read_text().rpartition(")")[2].split()
+                parents[int(folder.name)] = int(status[1])
+                names[int(folder.name)] = (folder / "cmdline").read_text()
+        except OSError:
+            continue
+
+    def is_ours(pid: int) -> bool:
+        return pid == os.getpid() or (pid in parents and is_ours(parents[pid]))
+
+    return [pid for pid, name in names.items() if name.startswith("ray::MapWorker(") and is_ours(pid)]
+
+
+def test_image_that_kills_costs_itself_and_a_finished_job_ends(tmp_path: Path) -> None:
+    images = make_tars(tmp_path, SHARDS, n000002=jpeg(2, KILLS), n000009=b"broken")
+    job = job_in(tmp_path)
+    done = list(run_on_ray(job, remaining(job), "local", ACTORS))
+    assert sum(shard.images for shard in done) == len(images)
+    assert sum(shard.failed for shard in done) == 2
+    assert answers(tmp_path) == wanted(images, {"n000002", "n000009"})
+    assert remaining(job) == []
+    assert list(run_on_ray(job, range(SHARDS), "local", ACTORS)) == []  # on a cluster too
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_actor_that_is_killed_or_stopped_costs_no_record(tmp_path: Path, number: int) -> None:
+    images = make_tars(tmp_path, SHARDS, n000002=jpeg(2, HANGS))
+    job = job_in(tmp_path, stalled=20.0)
+    done = []
+    for shard in run_on_ray(job, remaining(job), "local", 1, patience=8.0):
+        if not done:
+            (actor,) = actors()
+            os.kill(actor, number)
+        done.append(shard)
+    assert answers(tmp_path) == wanted(images, {"n000002"})
+
+
+def test_driver_that_is_killed_costs_the_shards_under_way(tmp_path: Path) -> None:
+    images = make_tars(tmp_path, SHARDS)
+    script = f"""
+from pathlib import Path
+from bulk.test_ray import job_in, remaining, run_on_ray
+job = job_in(Path({str(tmp_path)!r}))
+for done in run_on_ray(job, remaining(job), "local", {ACTORS}):
+    print(done.shard, flush=True)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    driver = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE)
+    assert driver.stdout is not None and driver.stdout.readline()
+    driver.kill()
+    driver.wait()
+    job = job_in(tmp_path)
+    left = remaining(job)
+    assert len(left) < SHARDS
+    list(run_on_ray(job, left, "local", ACTORS))
+    assert answers(tmp_path) == wanted(images, set())
