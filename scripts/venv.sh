@@ -4,12 +4,12 @@ venv="$PWD/.venv"
 if [ ! -x "$venv/bin/python" ]; then
     for python in python3 python3.13 python3.12 python3.11 python3.10 python; do
         if command -v "$python" >/dev/null &&
-            "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
             break
         fi
         python=""
     done
-    [ -n "$python" ] || { echo "Python 3.10 or later is needed" >&2; exit 2; }
+    [ -n "$python" ] || { echo "Python 3.10, 3.11, 3.12 or 3.13 is needed" >&2; exit 2; }
     "$python" -m venv "$venv"
 fi
 stamp="$venv/installed$1"

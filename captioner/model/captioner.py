@@ -13,7 +13,7 @@ from captioner.model.rows import Captions
 
 
 class Captioner(nn.Module):
-    """Encoder and decoder: tensors in, tensors out; pixels and words are ``captioning``'s business."""
+    """Encoder and decoder: tensors in, tensors out; pixels and words are ``predictor``'s business."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
