@@ -24,7 +24,7 @@ ROWS = (  # lowest first: folders, and files of the top; those on one row do not
     {"caption", "checkpoint", "decoding", "features"},
     {"visualize"},
     {"evaluation", "predictor"},
-    {"__init__", "bulk", "training", "web"},
+    {"__init__", "bulk", "export", "training", "web"},
     {"cli"},
     {"__main__"},
 )

@@ -11,6 +11,7 @@ COMMANDS = {
     "caption": "caption images, folders of them, or paths on standard input",
     "merge": "join the captions of shards into one file, in order",
     "attend": "draw where the model looked for every word: figures, animations, or a page",
+    "export": "write a model for where it is to run: ONNX, torch.export, or a page that captions by itself",
     "info": "tell what a model file holds",
     "serve": "a web page to drop photos on, and a JSON endpoint",
     "scenes": "write generated scenes with captions, to try things out on",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,30 @@ def whole_file(path: Path, key: str = "output") -> Iterator[BinaryIO]:
             _sync_folder(path.parent)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise CaptionerError(f"{key}: cannot write {path} ({error.strerror or error})") from error
+
+
+@contextmanager
+def whole_folder(path: Path, key: str = "output") -> Iterator[Path]:
+    """A folder to write into, which takes the name ``path`` at the end of the block, with all that is in it.
+
+    Raises:
+        CaptionerError: ``path`` exists, which is refused before the block too, or cannot be written.
+    """
+    if os.path.lexists(path):
+        raise CaptionerError(f"{key}: {path} exists; name a folder that does not")
+    make_folder(path.parent, key)
+    try:
+        temporary = Path(tempfile.mkdtemp(UNFINISHED, f".{path.name[: MOST_OF_A_NAME // 4]}.", path.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            os.rename(temporary, path)  # fails where somebody else's folder with files stands there by now
+            _sync_folder(path.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
     except OSError as error:
         raise CaptionerError(f"{key}: cannot write {path} ({error.strerror or error})") from error

@@ -103,7 +103,9 @@ def test_file_that_exists_is_left_unless_it_may_be_replaced(
 def test_every_command_is_walked() -> None:
     from captioner.cli.main import COMMANDS
 
-    assert set(commands(Path())) == set(COMMANDS) - {"serve", "completion", "info", "merge"}  # in tests/bulk/
+    # export never replaces anything; merge is walked in tests/bulk/
+    others = {"serve", "completion", "info", "merge", "export"}
+    assert set(commands(Path())) == set(COMMANDS) - others
 
 
 # --- an input by any name ------------------------------------------------------------------------------

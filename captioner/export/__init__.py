@@ -1,0 +1,1 @@
+"""``captioner export``: a model as programs that run without this package."""
