@@ -15,9 +15,7 @@ from tqdm import tqdm
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.config.schema import TrainConfig
-from captioner.config.search import SEARCHED_TOGETHER
 from captioner.errors import CaptionerError
-from captioner.evaluation.captions import caption_split
 from captioner.features.batches import epoch_batches
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast
@@ -43,6 +41,7 @@ from captioner.training.run_folder import (
 from captioner.training.setup import Setup, check_training, prepare
 from captioner.training.state import TrainingState, as_checkpoint, build_state, restore
 from captioner.training.trained_on import check_words
+from captioner.training.validation import validate
 
 Report = Callable[[str], None]
 
@@ -214,34 +213,6 @@ def train_epoch(
         **sums.means(),
         "learning_rate": state.optimizer.param_groups[0]["lr"],
     }
-
-
-def validate(
-    config: TrainConfig,
-    setup: Setup,
-    state: TrainingState,
-    after_batch: Callable[[], None] = lambda: None,
-) -> dict[str, float]:
-    """Scores of free-running captions of the validation split, never teacher-forced.
-
-    Restores the random state, so that a run stopped here can be saved.
-    """
-    ranks, size = state.ranks, SEARCHED_TOGETHER
-    ranks.as_first(state.kept)
-    devices = [state.device] if state.device.type == "cuda" else []
-    with autocast(state.device, config.training.precision), torch.random.fork_rng(devices):
-        hypotheses = caption_split(
-            state.kept,
-            ranks.share(setup.val, size),
-            config.search,
-            state.device,
-            size,
-            progress=config.run.progress,
-            after_batch=after_batch,
-        )
-    ranks.wait_for_batches(len(setup.val), size, after_batch)
-    hypotheses = ranks.gathered(hypotheses)
-    return ranks.from_first(setup.references.scores(hypotheses) if ranks.first else {})
 
 
 def begin_with(config: TrainConfig, setup: Setup, state: TrainingState, saver: Saver) -> None:

@@ -19,6 +19,7 @@ from captioner.evaluation.grounding import grid_pointing as module
 from captioner.evaluation.grounding.mosaics import (
     GridPointing,
     QuadrantWord,
+    alone,
     quadrant_drops,
     quadrants,
     summarize_mosaics,
@@ -86,7 +87,8 @@ def pointed(monkeypatch: pytest.MonkeyPatch, look: Look, images: int = IMAGES) -
     model: Any = SimpleNamespace(encoder=Pixels(), decoder=None)
     split: Any = SimpleNamespace(records=records)
     subject = Subject(model, split, vocabulary, Preprocess(SIDE, "squash"), torch.device("cpu"))
-    return module.grid_pointing(subject, 250, 0)
+    alone: Any = [SimpleNamespace(words=(index[f"{number}th"],)) for number in range(images)]
+    return module.grid_pointing(subject, alone, 250, 0)
 
 
 def test_maps_in_the_right_quadrant_score_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +97,7 @@ def test_maps_in_the_right_quadrant_score_everything(monkeypatch: pytest.MonkeyP
     assert (found.mosaics, found.words) == (IMAGES // 4, IMAGES // 4)  # neither "a" nor "thing" tells
     assert found.peak.model == found.mass.model == found.needed == 1.0
     assert found.peak.interval == found.mass.interval == (1.0, 1.0)
-    assert (found.own, found.others) == (1.0, 0.0)
+    assert (found.own, found.others, found.alone) == (1.0, 0.0, 1.0)
     assert found.mass.uniform == 0.25 and found.mass.position == pytest.approx(0.25)
 
 
@@ -155,6 +157,13 @@ def test_telling_words_are_content_words_of_exactly_one() -> None:
     records = [Record(i, lambda: Image.new("RGB", (1, 1)), captions) for i, captions in enumerate(said)]
     words = ["a", "dog", "with", "girl", "runs", "fast", "the", "kite", "flies", "boats"]
     assert telling_words(words, records) == [(1, 0), (5, 0), (7, 2), (9, 3)]
+
+
+def test_alone_is_the_share_of_telling_words_that_the_image_itself_can_have_given() -> None:
+    said = [("A dog runs",), ("a girl runs",), ("a kite",), ("boats",)]
+    four = [Record(i, lambda: Image.new("RGB", (1, 1)), captions) for i, captions in enumerate(said)]
+    assert alone([four], [[["a", "dog"], ["a", "kite"], ["kite"], ["boats", "dog"]]]) == 3 / 5
+    assert alone([four], [[["runs"], [], ["a"], ["flies"]]]) is None
 
 
 def test_quadrants_share_the_cells_in_the_middle() -> None:

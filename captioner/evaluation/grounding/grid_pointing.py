@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
 from tqdm import tqdm
 
 from captioner.data.photos.mosaics import draw_mosaics, mosaic_of
+from captioner.decoding.hypotheses import Hypothesis
 from captioner.decoding.replay import replay
 from captioner.decoding.search import search
 from captioner.evaluation.grounding.deletion import log_prob_drops
 from captioner.evaluation.grounding.mosaics import (
     GridPointing,
     QuadrantWord,
+    alone,
     quadrant_drops,
     summarize_mosaics,
     telling_words,
@@ -26,17 +29,21 @@ from captioner.system.terminal import no_bar
 
 
 @torch.inference_mode()
-def grid_pointing(subject: Subject, most: int, seed: int) -> GridPointing | None:
+def grid_pointing(
+    subject: Subject, hypotheses: Sequence[Hypothesis], most: int, seed: int
+) -> GridPointing | None:
     """Whether the maps of the model's captions of mosaics stand on the images that their words are of.
 
     Args:
+        hypotheses: the model's captions of the images by themselves.
         most: mosaics, at most; no image is shown twice.
 
     Returns:
         None where no word tells: the split has fewer than four images, or its words are characters.
     """
     records, vocabulary, model = subject.split.records, subject.vocabulary, subject.model
-    shown = [[records[i] for i in four] for four in draw_mosaics(len(records), most, seed)]
+    numbers = draw_mosaics(len(records), most, seed)
+    shown = [[records[i] for i in four] for four in numbers]
     if vocabulary.unit != "word" or not shown:
         return None
     drawn = [mosaic_of(four, subject.preprocess) for four in shown]
@@ -54,4 +61,7 @@ def grid_pointing(subject: Subject, most: int, seed: int) -> GridPointing | None
             for place, quadrant in telling_words(text, shown[number]):
                 alpha = steps[place].step.alpha[number - first].float().cpu()
                 found.append(QuadrantWord(number, quadrant, alpha, drops[number - first, place]))
-    return summarize_mosaics(found, subject.grid, len(shown)) if found else None
+    if not found:
+        return None
+    said = [[[vocabulary.words[i] for i in hypotheses[n].words] for n in four] for four in numbers]
+    return replace(summarize_mosaics(found, subject.grid, len(shown)), alone=alone(shown, said))

@@ -65,6 +65,10 @@ class GridPointing:
             deleted, and when another's are.
         needed: share of the words for which deleting their own quadrant costs most; by chance a quarter.
         needed_interval: its 95 % bootstrap interval over mosaics.
+        alone: what ``peak`` and ``mass`` would be for maps that never leave the image described. In the
+            model's caption of each image by itself, it is the share of the words in one image's references
+            alone that are in that image's: the others are wrong, or right and in another's references.
+            None where no word counts.
     """
 
     mosaics: int
@@ -75,6 +79,7 @@ class GridPointing:
     others: float
     needed: float
     needed_interval: tuple[float, float]
+    alone: float | None = None
 
 
 def telling_words(words: Sequence[str], records: Sequence[Record]) -> list[tuple[int, int]]:
@@ -109,6 +114,17 @@ def quadrant_drops(
         deleted = whole.to(at.word.device).expand(len(at.word), -1, -1)
         found.append(drops(at, deleted).cpu().double())
     return torch.stack(found, dim=1) if found else torch.zeros(0, 0, len(QUADRANTS))
+
+
+def alone(shown: Sequence[Sequence[Record]], captions: Sequence[Sequence[Sequence[str]]]) -> float | None:
+    """See :attr:`GridPointing.alone`, of the images of mosaics and the words said of each by itself."""
+    own = [
+        holder == quadrant
+        for four, said in zip(shown, captions)
+        for quadrant, words in enumerate(said)
+        for _, holder in telling_words(words, four)
+    ]
+    return sum(own) / len(own) if own else None
 
 
 def summarize_mosaics(words: Sequence[QuadrantWord], grid: tuple[int, int], mosaics: int) -> GridPointing:

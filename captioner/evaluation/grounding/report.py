@@ -88,7 +88,7 @@ def attention_report(
         _mean([apart(m) for m in maps]),
         _deletion(subject, [h.words for h in hypotheses], deletion_images, deletion_seed),
         deletion_seed,
-        grid_pointing(subject, mosaics, deletion_seed),
+        grid_pointing(subject, hypotheses, mosaics, deletion_seed),
         _field(subject),
     )
 

@@ -56,6 +56,8 @@ def _mosaic_lines(found: GridPointing) -> list[str]:
     for name, share in (("peak", found.peak), ("mass", found.mass)):
         values = (share.model, *share.interval, share.uniform, share.shuffled, share.position)
         lines.append(_row(name, map(_percent, values)))
+    if found.alone is not None:
+        lines.append(f"maps that never left the image described would have {_percent(found.alone)}")
     low, high = map(_percent, found.needed_interval)
     lines.append(
         f"deleting it costs the word {found.own:.3f}, deleting another {found.others:.3f}; its own costs "
