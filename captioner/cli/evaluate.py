@@ -8,6 +8,7 @@ from pathlib import Path
 from captioner.config.compose import run_command
 from captioner.config.run_data import with_data_of_run
 from captioner.config.schema import EvaluateConfig
+from captioner.config.sources import check_sources
 from captioner.system.atomic_files import make_folder
 from captioner.system.outputs import refuse_existing, refuse_input
 
@@ -22,16 +23,16 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _evaluate(config: EvaluateConfig) -> None:
+    check_sources(config)
     # not before the configuration is known to be right: torch alone takes seconds
     from captioner.data.load import data_files
     from captioner.evaluation.evaluate import evaluate
     from captioner.evaluation.grounding.figure import save_grounding_figure
     from captioner.evaluation.report import FILES, as_table, save_evaluation
-    from captioner.evaluation.sources import check_sources, files_of
+    from captioner.evaluation.sources import files_of
     from captioner.system.device import keep_memory
 
     keep_memory()
-    check_sources(config)
     if config.output is not None:
         outputs = [
             Path(config.output) / name

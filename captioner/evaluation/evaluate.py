@@ -8,6 +8,7 @@ from typing import Any
 
 from captioner.config.declare import check
 from captioner.config.schema import EvaluateConfig
+from captioner.config.sources import check_sources
 from captioner.data.load import load_split
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
@@ -15,7 +16,7 @@ from captioner.evaluation.captioned import Captioned, by_model, from_file
 from captioner.evaluation.grounding.report import AttentionReport
 from captioner.evaluation.predictions import captions_by_record
 from captioner.evaluation.references import References
-from captioner.evaluation.sources import check_sources, files_of
+from captioner.evaluation.sources import files_of
 from captioner.kernels.compiler import use_compiler
 from captioner.metrics.bootstrap import Difference, Interval, differences, intervals
 from captioner.metrics.coco import coco_scores
