@@ -131,7 +131,9 @@ class Encoder(nn.Module):
         """The trunk's output to annotations ``(images, locations, features)``, row after row."""
         if self.first_trained == 0:
             features = self._normalize(features)
-        lone = [m for m in self._lone if m.training] if len(features) == 1 else []
+        lone = [module for module in self._lone if module.training]
+        if lone and len(features) > 1:
+            lone = []
         for module in lone:
             module.eval()  # one value has no variance: the statistics so far take their place
         features = self.stages[self.first_trained :](features)

@@ -149,7 +149,7 @@ def test_run_is_resumed_with_a_cache_of_any_name(tmp_path: Path) -> None:
     write_config(tiny.config(tmp_path), tmp_path)
     overrides = as_they_stand("train", ["run.cache=it's 1", "training.epochs=7", "training.save_minutes=2"])
     config = resumed_config(tmp_path, overrides)
-    assert (config.run.cache, config.training.epochs) == ("it's 1", 7)
+    assert (config.run.cache, config.training.epochs) == (str(Path.cwd() / "it's 1"), 7)
 
 
 # --- home -----------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_runs_begun_in_one_second_get_folders_of_their_own(
 
     folders: list[str] = []
     monkeypatch.setattr(
-        "captioner.training.loop.train", lambda _, folder, resume: folders.append(str(folder))
+        "captioner.training.loop.train", lambda _, folder, resume, **__: folders.append(str(folder))
     )
     monkeypatch.setattr("captioner.cli.train.datetime", Stopwatch)
     monkeypatch.chdir(tmp_path)

@@ -82,7 +82,9 @@ def test_page_says_and_shows_what_captioner_does(
         drawn(browser, "0")
         assert [word.text for word in words(browser)] == list(expected[-1].words)
         shown = browser.execute_script(
-            "return JSON.parse(sessionStorage.getItem(Object.keys(sessionStorage)[3]))"
+            "const of = (key) => Number(key.match(/[0-9]+$/)[0]);"  # keys have no order
+            "const keys = Object.keys(sessionStorage).sort((a, b) => of(a) - of(b));"
+            "return JSON.parse(sessionStorage.getItem(keys.at(-1)))"
         )
         ours = entry(expected[-1])
         for key in ("log_prob", "probabilities", "betas", "top", "scores"):

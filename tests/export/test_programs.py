@@ -191,7 +191,7 @@ def test_narrow_weights_are_rounded_by_half_a_step_at_most() -> None:
     from captioner.export.onnx_programs import OPSET, onnx_run
 
     weight = torch.randn(300, 256)
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, None]) for name in "xy")
     node = helper.make_node("MatMul", ["x", "weight"], ["y"])
     graph = helper.make_graph(
         [node], "product", [x], [y], [numpy_helper.from_array(weight.numpy(), "weight")]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,7 @@ def group(
     size: int, work: Callable[[Ranks], Any], folder: Path, seconds: float = 300
 ) -> tuple[list[Any], list[int | None]]:
     """What each rank's work returned, where it did, and its exit status."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     processes = []
     for rank in range(size):
 
@@ -40,6 +40,15 @@ def group(
             os.kill(process, signal.SIGKILL)
     files = [folder / f"{size}-{rank}.pt" for rank in range(size)]
     return [torch.load(f, weights_only=False) if f.exists() else None for f in files], statuses
+
+
+def free_port() -> int:
+    """One below those that the system gives to connections, which could take it before the job listens."""
+    while True:
+        port = random.randint(20_000, 30_000)
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 def furthest(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> float:

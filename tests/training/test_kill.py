@@ -28,7 +28,7 @@ from captioner.features.split import Split
 from captioner.system.atomic_files import write_whole
 from captioner.system.locks import owned
 from captioner.system.signals import Stop, Stopped
-from captioner.training import loop, objective, run_folder
+from captioner.training import objective, run_folder, validation
 from captioner.training.loop import train
 from captioner.training.run_folder import load_resume_state
 
@@ -164,19 +164,19 @@ def test_signal_within_validation_saves_the_epochs_training(
 ) -> None:
     config = tiny.config(tmp_path, epochs=2)
     config.run.cache = str(whole.parent / "cache")
-    real = loop.caption_split
+    real = validation.caption_split
 
     def caption_split(*arguments: object, **options: object) -> object:
         os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "caption_split", caption_split)
+        patch.setattr(validation, "caption_split", caption_split)
         with pytest.raises(Stopped) as caught:
             train(config, tmp_path / "run", report=tiny.silent)
     assert caught.value.status == 130
     with monkeypatch.context() as patch:  # the first epoch's training is not done again
-        patch.setattr(loop, "caption_split", nth(real, 1, Killed()))
+        patch.setattr(validation, "caption_split", nth(real, 1, Killed()))
         patch.setattr(objective, "caption_loss", lambda *_: pytest.fail("trained again"))
         interrupted(config, tmp_path / "run")
     goes_on(config, tmp_path / "run", whole)

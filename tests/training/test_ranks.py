@@ -29,11 +29,11 @@ from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.decoding import search
 from captioner.errors import CaptionerError
-from captioner.features import captioned, split
+from captioner.features import batches, captioned, split
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.look import HardLook
 from captioner.system.signals import Stop, Stopped
-from captioner.training import adaptation, loop, setup
+from captioner.training import adaptation, setup, validation
 from captioner.training.launched import Job, check_launched, launched
 from captioner.training.loop import train, train_epoch
 from captioner.training.ranks import ALONE, Ranks
@@ -82,6 +82,7 @@ def cases(folder: Path) -> dict[str, TrainConfig]:
     found["multiplicative"].attention.score = "multiplicative"
     found["whole encoder"] = config_of(folder)
     found["whole encoder"].encoder.fine_tune = True
+    found["mosaics"] = config_of(folder, mosaics=0.7, mosaic_guidance=0.5)
     found["self-critical"] = config_of(folder)
     found["self-critical"].phase = SelfCriticalConfig(samples=2, baseline="greedy", bleu_weight=1.0)
     return found
@@ -100,7 +101,7 @@ def in_double(patch: pytest.MonkeyPatch) -> None:
 
     for module in (adaptation, setup):
         patch.setattr(module, "build_model", build_double)
-    for module in (captioned, split):
+    for module in (batches, captioned, split):
         patch.setattr(module, "gather", gather)
 
 
@@ -167,7 +168,7 @@ def work(folder: Path, ranks: Ranks, names: Sequence[str] = (), whole: bool = Tr
             without_chance(inner)
             chosen = {name: config for name, config in cases(folder).items() if not names or name in names}
             found["gradients"] = {name: gradients(config, ranks) for name, config in chosen.items()}
-        patch.setattr(loop, "SEARCHED_TOGETHER", 3)  # so that eight images are three batches
+        patch.setattr(validation, "SEARCHED_TOGETHER", 3)  # so that eight images are three batches
         if whole:
             train(run_of(folder), folder / f"whole{ranks.size}", report=tiny.silent, ranks=another(ranks))
         resumed = ranks.size != 2  # within the first epoch, then within the second
