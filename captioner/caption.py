@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,14 +30,16 @@ class Caption:
         frame: where in ``photo`` the square stands: left, top, right, bottom.
         beam: the other captions that the search finished, the best first.
         alternatives: for each word its most likely alternatives, usually including the word itself, the most
-            likely first; None too where hard attention draws its locations, and of an
-            ensemble.
+            likely first; None too where hard attention draws its locations.
         gates: how far each of the cell's gates opened at each word, the mean over its units, by the
-            gate's name; None too for a cell without gates, where hard attention draws, and of an ensemble.
+            gate's name, and over the members of an ensemble; None too for a cell without gates, where hard
+            attention draws, and of members whose gates differ.
         scores: what ranked this caption and then each of ``beam``: the log probability divided by the number
             of words, the end included, to the power of ``length_normalization``.
         unfamiliar: whether the confidence is so low that the photo must be unlike those that the model
             knows; never of a model that has no threshold, and of an ensemble.
+        grounding: how far this model's maps may be believed, as ``Checkpoint.grounding``; None too where it
+            was not measured, and of an ensemble.
     """
 
     text: str
@@ -53,6 +56,7 @@ class Caption:
     gates: dict[str, tuple[float, ...]] | None = None
     scores: tuple[float, ...] | None = None
     unfamiliar: bool = False
+    grounding: Mapping[str, float] | None = None
 
     def __str__(self) -> str:
         return self.text

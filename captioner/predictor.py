@@ -47,7 +47,8 @@ class ShownCaption(Caption):
 class Predictor:
     """A trained model that captions photos, or several that do it together.
 
-    Several models average their word probabilities; the attention shown is the first one's.
+    Several models average their word probabilities, and their attention too if they look at the same grid of
+    places; otherwise the attention shown is the first one's.
 
     Args:
         checkpoint: from :func:`captioner.checkpoint.file.load_checkpoint`.
@@ -64,9 +65,11 @@ class Predictor:
         self.model = self.models[0]
         self.vocabulary = checkpoint.vocabulary
         self.unfamiliar = None if others else checkpoint.unfamiliar
+        self.grounding = (not others and checkpoint.grounding) or None
         self.encoders = [model.encoder.folded() for model in self.models]
-        self.decoder = Ensemble([model.decoder for model in self.models])
         preprocesses = [Preprocess.of(member.config.encoder) for member in members]
+        places = {(model.encoder.grid, p.resize) for model, p in zip(self.models, preprocesses)}
+        self.decoder = Ensemble([model.decoder for model in self.models], one_grid=len(places) == 1)
         self.preprocess = preprocesses[0]
         # members with the same trunk and preprocessing share its work; a single one is spared the hashing
         trunks = [model.encoder.fingerprint() for model in self.models] if others else [""]
@@ -136,9 +139,9 @@ class Predictor:
                     features[trunk] = encoder.trunk(pixels.to(self.device))
                 annotations.append(encoder.tail(features[trunk]))
             found = search(self.decoder, annotations, options, attention)
-            if attention and len(self.models) == 1:
+            if attention:
                 best = [hypotheses[0].words for hypotheses in found]
-                explanations = explain(self.model.decoder, annotations[0], best, options)
+                explanations = explain(self.decoder.decoders, annotations, best, options)
         low = -math.inf if self.unfamiliar is None or options.strategy == "sample" else self.unfamiliar
         captions = map(self._as_caption, found, (views[0] for views in images), explanations)
         return (replace(c, unfamiliar=True) if c.confidence < low else c for c in captions)
@@ -169,6 +172,7 @@ class Predictor:
             frame=view.frame,
             beam=tuple((self.vocabulary.text(other.words), other.log_prob) for other in finished),
             scores=(best.score, *(other.score for other in finished)),
+            grounding=self.grounding,
         )
 
     def _words(self, indices: Iterable[int]) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def average(members: Sequence[Checkpoint], shares: Sequence[float] | None = None
             terms = [share / total * state[key].double() for share, state in zip(shares, states)]
             mean[key] = torch.stack(terms).sum(dim=0)
     first.model.load_state_dict(mean)
-    return replace(first, scores={}, protocol="", digest="")
+    return replace(first, scores={}, protocol="", digest="", grounding={})
 
 
 def _difference(one: Checkpoint, other: Checkpoint) -> str | None:

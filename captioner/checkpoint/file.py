@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 import unicodedata
@@ -43,6 +44,8 @@ class Checkpoint:
         notice: for who gets the file: what it was trained on, whose terms hold.
         unfamiliar: the confidence of a caption (mean log probability per word, beam search) below which
             its photo is taken to be unlike those that the model knows; None: not known.
+        grounding: how far its attention maps may be believed, as an evaluation measured it: the figures of
+            :func:`captioner.evaluation.grounding.kept.kept_figures`; empty where they were not measured.
     """
 
     model: Captioner
@@ -53,6 +56,7 @@ class Checkpoint:
     notice: str = ""
     unfamiliar: float | None = None
     protocol: str = ""
+    grounding: dict[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
@@ -78,6 +82,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, half: bool = False) -> N
             **({"notice": checkpoint.notice} if checkpoint.notice else {}),
             **({"protocol": checkpoint.protocol} if checkpoint.protocol else {}),
             **({} if checkpoint.unfamiliar is None else {"unfamiliar": checkpoint.unfamiliar}),
+            **({"grounding": checkpoint.grounding} if checkpoint.grounding else {}),
             "weights_sha256": fingerprint(state),
         },
         ensure_ascii=False,
@@ -120,6 +125,7 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
         vocabulary = Vocabulary([_word(word) for word in words], unit)
         notice, protocol = (_plain(header.get(key, "")) for key in ("notice", "protocol"))
         unfamiliar = None if header.get("unfamiliar") is None else float(header["unfamiliar"])
+        grounding = {_plain(key): _finite(value) for key, value in header.get("grounding", {}).items()}
         with torch.device("meta"):  # nothing is allocated for sizes that the file does not hold
             model = build_model(config, len(vocabulary), load_encoder_weights=False)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
@@ -152,7 +158,7 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
     model.encoder.stages.to(memory_format=torch.channels_last)
     digest = hashlib.sha256(data).hexdigest()
     return Checkpoint(
-        model.to(device).eval(), vocabulary, config, scores, digest, notice, unfamiliar, protocol
+        model.to(device).eval(), vocabulary, config, scores, digest, notice, unfamiliar, protocol, grounding
     )
 
 
@@ -218,6 +224,13 @@ def _word(word: Any) -> str:
 def _plain(text: Any) -> str:
     """Text without what would command a terminal."""
     return "".join(c for c in str(text) if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
+
+
+def _finite(value: Any) -> float:
+    """A number that a page can tell: JSON has neither NaN nor infinity."""
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"grounding: {number} is not a finite number")
+    return number
 
 
 def _sha256(text: str) -> str:

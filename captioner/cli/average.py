@@ -52,7 +52,8 @@ def parser() -> Parser:
         "--scores",
         metavar="DIR",
         type=home_path,
-        help="kept in the file: those of captioner evaluate output=DIR",
+        help="kept in the file: those of captioner evaluate output=DIR; with grounding=true also how far the "
+        "attention maps may be believed, which the pages then tell",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     return parser
@@ -64,17 +65,17 @@ def run(arguments: Sequence[str]) -> int:
     output = options.output
     refuse_input(output, [*options.models, *(Path(m) / MODEL_FILE for m in options.models)], "--output")
     refuse_existing([output], "--output", options.overwrite, "--overwrite")
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     from captioner.checkpoint.average import average
     from captioner.checkpoint.file import save_checkpoint
     from captioner.checkpoint.members import load_members
-    from captioner.evaluation.report import read_scores
+    from captioner.evaluation.report import read_measured
 
     members = load_members(options.models)
     kept = {key: value for key in ("notice", "unfamiliar") if (value := getattr(options, key)) is not None}
     if options.scores is not None:
-        kept["scores"], kept["protocol"] = read_scores(options.scores)
+        kept |= asdict(read_measured(options.scores))
     alone = len(members) == 1 and (options.half or kept)
     model = members[0] if alone else average(members, options.weights)
     save_checkpoint(replace(model, **kept), output, options.half)

@@ -70,6 +70,7 @@ def describe(model: str | None) -> dict[str, Any]:
         "vocabulary": {"unit": vocabulary.unit, "words": list(vocabulary.words[len(SPECIALS) :])},
         "scores": checkpoint.scores,
         "protocol": checkpoint.protocol or ("validation split, in training" if checkpoint.scores else ""),
+        "grounding": checkpoint.grounding,
         "unfamiliar": checkpoint.unfamiliar,
         "sha256": checkpoint.digest,
         "notice": checkpoint.notice,

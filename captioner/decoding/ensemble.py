@@ -31,11 +31,15 @@ class Ensemble:
     They may differ in encoder, grid, cell and width. An ensemble of one is its member.
 
     Args:
-        decoders: the members; where the ensemble looks is where the first one does.
+        decoders: the members.
+        one_grid: whether the annotations of all stand for the same places. Where the ensemble looks, and how
+            far its gate is open, is then the mean over the members (no gate unless all have one), otherwise
+            what it is for the first one.
     """
 
-    def __init__(self, decoders: Sequence[Decoder]) -> None:
+    def __init__(self, decoders: Sequence[Decoder], one_grid: bool = False) -> None:
         self.decoders = tuple(decoders)
+        self.one_grid = one_grid
 
     def begin(
         self, annotations: Sequence[Tensor], generator: torch.Generator | None = None
@@ -47,7 +51,7 @@ class Ensemble:
     def predict(
         self, words: Tensor, state: State, memory: Memories, rows: Rows
     ) -> tuple[Tensor, Step, State]:
-        """Log of the members' mean probability of every next word, and the first member's step."""
+        """Log of the members' mean probability of every next word, and where they looked."""
         predictions, start = [], 0
         following: State = ()
         for decoder, of_member in zip(self.decoders, memory.members):
@@ -59,4 +63,9 @@ class Ensemble:
         if len(predictions) > 1:
             log_probs = torch.stack([log_probs for log_probs, _ in predictions]).logsumexp(dim=0)
             log_probs -= math.log(len(predictions))
+        if len(predictions) > 1 and self.one_grid:
+            alphas, betas = zip(*((step.alpha.float(), step.beta) for _, step in predictions))
+            gates = [beta.float() for beta in betas if beta is not None]
+            beta = torch.stack(gates).mean(0) if len(gates) == len(betas) else None
+            step = step._replace(alpha=torch.stack(alphas).mean(0), beta=beta)
         return log_probs, step, following

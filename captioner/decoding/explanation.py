@@ -5,6 +5,7 @@ The search keeps none of this. It is found afterwards, by feeding the decoder th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,15 +36,21 @@ class Explanation:
 
 @torch.inference_mode()
 def explain(
-    decoder: Decoder,
-    annotations: Tensor,
+    decoders: Sequence[Decoder],
+    annotations: Sequence[Tensor],
     captions: Sequence[Sequence[int]],
     options: SearchConfig,
     count: int = 5,
 ) -> list[Explanation | None]:
-    """What the model considered at every word of one caption per image; for the arguments see :func:`replay`.
+    """What the model considered at every word of one caption per image, or what several did together.
+
+    Of several, the alternatives are those of their mean probability, and a gate's value is the mean over
+    them; they have none unless the gates of all have the same names.
 
     Args:
+        decoders: the model's, or the members' of an ensemble.
+        annotations: for each of them, as in :func:`replay`.
+        captions: as in :func:`replay`.
         options: those of the search, so that only words that it would have allowed are alternatives.
         count: how many alternatives a word has at most, the word itself included.
 
@@ -51,24 +58,22 @@ def explain(
         One explanation per caption; None for each where hard attention draws its locations, as the same draw
         does not come again.
     """
-    if decoder.attention.look.draws:
+    if any(decoder.attention.look.draws for decoder in decoders):
         return [None] * len(captions)
-    steps = list(replay(decoder, annotations, captions))
-    if not steps:
+    if not any(captions):
         return [Explanation((), {}) for _ in captions]
-    whole = Step.cat([moment.step for moment in steps])  # as each would read the large output layer anew
-    logits = decoder.logits(whole).float()
-    wx = decoder.cell.input_map(torch.cat([whole.embedding, whole.context], dim=-1))
-    states = zip(*(moment.state for moment in steps))
-    gates = decoder.cell.gate_values(wx, tuple(torch.cat(part) for part in states))
-
-    log_probs = logits.log_softmax(dim=-1).view(len(steps), len(captions), -1)
+    found = [_replayed(d, a, captions) for d, a in zip(decoders, annotations, strict=True)]
+    log_probs = torch.stack([of_words for of_words, _ in found]).logsumexp(0) - math.log(len(found))
     for t, step in enumerate(log_probs):
         said = torch.tensor([[*c, *[PAD] * t][:t] for c in captions], dtype=torch.long)
         allowed(step, said.to(step.device), t, options)
     best = log_probs.topk(min(count, log_probs.shape[-1]), dim=-1)
     words, values = best.indices.tolist(), best.values.tolist()
-    means = {name: gate.float().mean(dim=-1).view(len(steps), -1).T.tolist() for name, gate in gates.items()}
+    means = {}
+    if len({frozenset(gates) for _, gates in found}) == 1:
+        means = {
+            name: torch.stack([gates[name] for _, gates in found]).mean(0).tolist() for name in found[0][1]
+        }
 
     def explanation(i: int, length: int) -> Explanation:
         alternatives = (zip(words[t][i], values[t][i]) for t in range(length))
@@ -78,3 +83,17 @@ def explain(
         )
 
     return [explanation(i, len(caption)) for i, caption in enumerate(captions)]
+
+
+def _replayed(
+    decoder: Decoder, annotations: Tensor, captions: Sequence[Sequence[int]]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Log probabilities ``(steps, captions, vocabulary)``, and gates' means ``(captions, steps)``."""
+    steps = list(replay(decoder, annotations, captions))
+    whole = Step.cat([moment.step for moment in steps])  # as each would read the large output layer anew
+    log_probs = decoder.logits(whole).float().log_softmax(dim=-1)
+    wx = decoder.cell.input_map(torch.cat([whole.embedding, whole.context], dim=-1))
+    states = zip(*(moment.state for moment in steps))
+    gates = decoder.cell.gate_values(wx, tuple(torch.cat(part) for part in states))
+    means = {name: gate.float().mean(dim=-1).view(len(steps), -1).T for name, gate in gates.items()}
+    return log_probs.view(len(steps), len(captions), -1), means

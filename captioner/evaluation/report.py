@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from captioner.errors import CaptionerError
 from captioner.evaluation.evaluate import Against, Evaluation
+from captioner.evaluation.grounding.kept import kept_figures
 from captioner.evaluation.grounding.table import as_lines
 from captioner.metrics.bootstrap import RESAMPLES, Interval
 from captioner.metrics.table import SCORES
@@ -47,8 +48,23 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
     write_whole(folder / IMAGES_FILE, lines)
 
 
-def read_scores(folder: Path) -> tuple[dict[str, float], str]:
-    """The scores that :func:`save_evaluation` wrote into a folder, and how they were measured, in a line.
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluation found of a model, as its file keeps it.
+
+    Attributes:
+        scores: by name.
+        protocol: what they are of, and how they were measured, in a line.
+        grounding: how far the maps may be believed; empty if it was not measured.
+    """
+
+    scores: dict[str, float]
+    protocol: str
+    grounding: dict[str, float]
+
+
+def read_measured(folder: Path) -> Measured:
+    """Read what :func:`save_evaluation` wrote into a folder.
 
     Raises:
         CaptionerError: there are none.
@@ -56,7 +72,8 @@ def read_scores(folder: Path) -> tuple[dict[str, float], str]:
     path = folder / SCORES_FILE
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        return {str(k): float(v) for k, v in summary["scores"].items()}, protocol_line(summary["protocol"])
+        scores = {str(k): float(v) for k, v in summary["scores"].items()}
+        return Measured(scores, protocol_line(summary["protocol"]), kept_figures(summary.get("grounding")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CaptionerError(f"{path}: holds no scores of captioner evaluate ({error})") from error
 

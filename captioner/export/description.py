@@ -12,6 +12,7 @@ from captioner.data.photos.preprocess import Preprocess
 from captioner.export.parity import Parity
 from captioner.export.programs import Program, gate_names
 from captioner.version import __version__
+from captioner.visualize.trust import maps_note
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
 FILE = "model.json"
@@ -63,6 +64,8 @@ def describe(
         "gates": list(gate_names(model.decoder.cell)),
         "search": {name: getattr(SearchConfig(), name) for name in SEARCH},
         "unfamiliar": checkpoint.unfamiliar,
+        "grounding": checkpoint.grounding or None,
+        "maps_note": maps_note(checkpoint.grounding),
         "scores": checkpoint.scores,
         "protocol": checkpoint.protocol,
         "notice": checkpoint.notice,

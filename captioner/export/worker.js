@@ -78,6 +78,8 @@ function told([best, ...others], model) {
     alternatives: best.looks.map(({ considered }) => considered),
     beam: finished.map((other) => [text(other), other.total]),
     scores: [best, ...finished].map(({ score }) => score),
+    grounding: model.grounding,
+    maps_note: model.maps_note,
   };
 }
 

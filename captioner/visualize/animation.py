@@ -17,6 +17,7 @@ from captioner.visualize.fonts import font_file
 from captioner.visualize.kinds import ANIMATIONS
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
 from captioner.visualize.sheet import INK, picture_file
+from captioner.visualize.trust import FADED, quiet
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
@@ -47,8 +48,10 @@ def attention_frames(caption: Caption) -> list[Image.Image]:
     font = ImageFont.truetype(font_file(caption.text), TEXT)
     places = _set(caption, font, photo.width)
     bottom = photo.height + MARGIN + LINE * (1 + max((row for row, _ in places), default=0)) + MARGIN // 2
+    parts = [FADED if faint else 1.0 for faint in quiet(maps)]
+    maps_over = [overlay(photo, one, top, part) for one, part in zip(heat, parts)]
     frames = []
-    for current, image in enumerate([photo, *(overlay(photo, one, top) for one in heat)], start=-1):
+    for current, image in enumerate([photo, *maps_over], start=-1):
         frame = Image.new("RGB", (photo.width, bottom), PAPER)
         frame.paste(image)
         draw = ImageDraw.Draw(frame)

@@ -17,14 +17,17 @@ import numpy as np
 from matplotlib import colormaps
 
 from captioner.visualize.overlay import COLOURS, SPREAD, STRENGTH
+from captioner.visualize.trust import FADED, QUIET
 
 STYLES = ["visualize/page.css", "visualize/caption.css", "visualize/words.css"]
-SCRIPTS = [f"visualize/{name}.js" for name in ("painter", "elements", "drawing", "actions", "view")]
+SCRIPTS = [f"visualize/{name}.js" for name in ("painter", "elements", "trust", "drawing", "actions", "view")]
 HEAD = "visualize/head.html"
 LOOK = {  # what painter.js needs to draw attention as overlay.py does
     "colours": colormaps[COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex(),
     "spread": SPREAD,
     "strength": STRENGTH,
+    "quiet": QUIET,
+    "faded": FADED,
 }
 
 

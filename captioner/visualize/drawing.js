@@ -45,6 +45,7 @@ function drawFigure(entry, look, image) {
 
   const seen = canvasFor(frame, Math.max(frame[2] - frame[0], frame[3] - frame[1]) * scale);
   const painter = new Painter(seen, image, frame, grid, look);
+  const trust = trustOfWords(entry.attention, look);
   for (let i = 0; i < panels; i++) {
     const x = EDGE + (i % columns) * (CELL + SPACE);
     const y = head + Math.floor(i / columns) * (ABOVE + tall + BELOW) + ABOVE;
@@ -52,9 +53,9 @@ function drawFigure(entry, look, image) {
     context.drawImage(image, x, y, CELL, tall);
     context.globalAlpha = 1;
     if (!i) continue;
-    painter.paint(entry.attention[i - 1], entry.top);
+    painter.paint(entry.attention[i - 1], entry.top, trust[i - 1].strength);
     context.drawImage(seen, x + frame[0] * scale, y + frame[1] * scale, seen.width, seen.height);
-    write(words[i - 1], x, y - 12, `24px ${SHEET.serif}`, SHEET.ink, CELL);
+    write(words[i - 1], x, y - 12, `24px ${SHEET.serif}`, trust[i - 1].quiet ? SHEET.faint : SHEET.ink, CELL);
     const gate = entry.betas ? `    \u03b2 ${number(entry.betas[i - 1])}` : "";
     write(`p ${number(entry.probabilities[i - 1])}${gate}`, x, y + tall + 24, `16px ${SHEET.sans}`, SHEET.faint);
   }

@@ -16,14 +16,15 @@ from captioner.errors import check_choice, printable
 from captioner.visualize.kinds import FIGURES
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
 from captioner.visualize.places import LARGEST, MARGIN, PANEL, WORD, Places
-from captioner.visualize.sheet import DPI, FAINT, axes_at, save, sheet, write
+from captioner.visualize.sheet import DPI, FAINT, INK, axes_at, save, sheet, write
+from captioner.visualize.trust import FADED, maps_note, quiet
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
 
 
 # Lengths in inches.
-NAME_LINE, TITLE_LINE, TITLE_GAP = 0.28, 0.31, 0.12
+NAME_LINE, TITLE_LINE, TITLE_GAP, TRUST_LINE = 0.28, 0.31, 0.12, 0.2
 LEGEND, BAR_WIDTH, BAR_HEIGHT = 0.75, 2.4, 0.11
 
 TITLE_POINTS, WORD_POINTS, NOTE_POINTS = 16, 12.5, 9
@@ -35,7 +36,9 @@ def attention_figure(caption: Caption, name: str = "") -> Figure:
 
     The photo has its own resolution. Beside and below it each word stands above its heat map, which covers
     what the model saw of the photo, with the word's probability p given the words before it and the gate
-    beta where the model has one. All maps share one scale, in multiples of uniform attention.
+    beta where the model has one. All maps share one scale, in multiples of uniform attention; those that
+    are nearly the caption's mean map are faint. Below stands how far the model's maps may be believed, if the
+    model file tells.
 
     Args:
         name: what the photo is called; stands above the caption.
@@ -47,11 +50,13 @@ def attention_figure(caption: Caption, name: str = "") -> Figure:
     photo, frame = (caption.photo or square).convert("RGB"), caption.frame
     if caption.photo is None or frame is None:
         frame = (0, 0, *photo.size)
-    places = Places.of(photo.size, len(caption.words))
+    places, faint = Places.of(photo.size, len(caption.words)), quiet(maps)
     title = textwrap.wrap(caption.text, int(places.width * 72 / TITLE_POINTS / 0.58)) or ["(no words)"]
     title_top = MARGIN + (NAME_LINE if name else 0)
     head = title_top + len(title) * TITLE_LINE + TITLE_GAP
-    height = head + places.height + LEGEND + MARGIN
+    trust = _trust(caption, any(faint), int((places.width - 2 * MARGIN) * 72 / NOTE_POINTS / 0.55))
+    legend = head + places.height
+    height = legend + LEGEND + len(trust) * TRUST_LINE + MARGIN
     figure = sheet(places.width, height)
     write(figure, MARGIN, title_top, "\n".join(title), TITLE_POINTS, va="top")
     if name:
@@ -71,12 +76,14 @@ def attention_figure(caption: Caption, name: str = "") -> Figure:
     for i, (word, note) in enumerate(_labels(caption)):
         left, upper = places.of_word(i)
         image = pale.copy()
-        image.paste(overlay(small.crop(seen), heat[i], top), seen[:2])
+        image.paste(overlay(small.crop(seen), heat[i], top, FADED if faint[i] else 1), seen[:2])
         _draw(figure, image, (left, head + upper), places.panel)
         points = WORD_POINTS * min(1, 18 * places.column / PANEL / max(1, len(word)))
-        write(figure, left, head + upper - 0.09, word, points)
+        write(figure, left, head + upper - 0.09, word, points, FAINT if faint[i] else INK)
         write(figure, left, head + upper + places.panel[1] + 0.17, note, NOTE_POINTS, FAINT)
-    _draw_legend(figure, height - MARGIN - LEGEND + 0.2, top, gated=caption.betas is not None)
+    _draw_legend(figure, legend + 0.2, top, gated=caption.betas is not None)
+    if trust:
+        write(figure, MARGIN, legend + LEGEND + 0.05, "\n".join(trust), NOTE_POINTS, FAINT, va="top")
     return figure
 
 
@@ -131,6 +138,13 @@ def _labels(caption: Caption) -> list[tuple[str, str]]:
             note += f"    β {caption.betas[i]:.2f}"
         labels.append((word, note))
     return labels
+
+
+def _trust(caption: Caption, faint: bool, most: int) -> list[str]:
+    """How far the maps may be believed, in lines of at most so many characters."""
+    told = [maps_note(caption.grounding)] if caption.grounding else []
+    told += ["Faint: words whose maps are nearly the mean map of the caption, and so tell nothing."] * faint
+    return [line for text in told for line in textwrap.wrap(text, most)]
 
 
 def _draw_legend(figure: Figure, upper: float, top: float, gated: bool) -> None:

@@ -62,15 +62,16 @@ def top_of_scale(heat: Floats) -> float:
     return max(LOWEST_TOP, float(heat.max(initial=0)))
 
 
-def overlay(image: Image.Image, heat: Floats, top: float) -> Image.Image:
+def overlay(image: Image.Image, heat: Floats, top: float, part: float = 1) -> Image.Image:
     """The photo in grey under the colours of one heat map (height, width), of the map's size.
 
     Args:
         image: the photo, resized to the map.
         heat: what :func:`upsample` gives for one word.
         top: the heat that gets the brightest colour.
+        part: of the colours' strength, below 1 for a quiet map.
     """
     height, width = heat.shape
     grey = image.convert("L").resize((width, height), Image.Resampling.BICUBIC).convert("RGB")
     colours = Image.fromarray(colormaps[COLOURS](heat / top, bytes=True)[..., :3])
-    return Image.blend(grey, colours, STRENGTH)
+    return Image.blend(grey, colours, part * STRENGTH)

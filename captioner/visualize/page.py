@@ -20,6 +20,7 @@ from PIL import Image
 from captioner.visualize.document import LOOK, SCRIPTS, STYLES, document
 from captioner.visualize.overlay import maps_and_square, top_of_scale, upsample
 from captioner.visualize.sheet import picture_file
+from captioner.visualize.trust import maps_note
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
@@ -68,6 +69,8 @@ def entry(caption: Caption, name: str = "", pictures: bool = True) -> Entry:
         "scores": None if caption.scores is None else _short(caption.scores),
         "size": list(photo.size),
         "frame": list(frame),
+        "grounding": dict(caption.grounding) if caption.grounding else None,
+        "maps_note": maps_note(caption.grounding),
     }
     if pictures:
         thumbnail = photo.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC, frame)

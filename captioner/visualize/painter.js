@@ -26,6 +26,7 @@ class Painter {
   /** @param image the loaded photo; @param frame left, top, right, bottom of what the model saw of it. */
   constructor(canvas, image, frame, grid, look) {
     this.canvas = canvas;
+    this.strength = look.strength;
     this.tints = Float32Array.from(look.colours, (channel) => channel * look.strength);
     [this.rows, this.columns] = grid;
     const { width, height } = canvas;
@@ -44,9 +45,14 @@ class Painter {
     }
   }
 
-  /** @param attention one word's weights, row after row; @param top the heat of the brightest colour. */
-  paint(attention, top) {
-    const { rows, columns, down, across, base, tints } = this;
+  /**
+   * @param attention one word's weights, row after row; @param top the heat of the brightest colour.
+   * @param part of the colours' strength, below 1 for a quiet map.
+   */
+  paint(attention, top, part = 1) {
+    const { rows, columns, down, across, base, strength } = this;
+    const tints = part === 1 ? this.tints : this.tints.map((tint) => part * tint);
+    const bare = (1 - part * strength) / (1 - strength); // what the grey photo gains by it
     const { width, height } = this.canvas;
     const rgba = this.pixels.data;
     const wide = new Float32Array(rows * width); // upsampled along the rows alone
@@ -66,9 +72,10 @@ class Painter {
       }
       for (let x = 0; x < width; x++, i++) {
         const colour = 3 * Math.min(255, line[x] | 0);
-        rgba[4 * i] = base[i] + tints[colour];
-        rgba[4 * i + 1] = base[i] + tints[colour + 1];
-        rgba[4 * i + 2] = base[i] + tints[colour + 2];
+        const grey = bare * base[i];
+        rgba[4 * i] = grey + tints[colour];
+        rgba[4 * i + 1] = grey + tints[colour + 1];
+        rgba[4 * i + 2] = grey + tints[colour + 2];
       }
     }
     this.context.putImageData(this.pixels, 0, 0);
@@ -84,9 +91,12 @@ function canvasFor([left, top, right, bottom], side) {
   return canvas;
 }
 
+/** The cell of a word's highest attention. */
+const peakOf = (attention) => attention.indexOf(Math.max(...attention));
+
 /** Where in the frame a word's attention is highest, in words. */
 function whereabouts(attention, [rows, columns]) {
-  const peak = attention.indexOf(Math.max(...attention));
+  const peak = peakOf(attention);
   const third = (cell, cells) => Math.min(2, Math.floor((3 * (cell + 0.5)) / cells));
   const down = ["top", "", "bottom"][third(Math.floor(peak / columns), rows)];
   const across = ["left", "", "right"][third(peak % columns, columns)];

@@ -12,6 +12,8 @@ const MINIATURE = 128;
 /** @returns {{element: HTMLElement, stop: function}} stop ends what plays before the view is put away. */
 function captionView(entry, look) {
   const { words, attention, grid, frame, size } = entry;
+  const trust = trustOfWords(attention, look);
+  const field = new FieldSquare(grid, entry.grounding?.half);
   const glue = entry.text === words.join("") ? "" : " ";
   let selected = -1; // the word that stays, -1 for the photo as it is
   let pointed = -1; // the word under the pointer
@@ -26,7 +28,7 @@ function captionView(entry, look) {
   const longest = Math.max(frame[2] - frame[0], frame[3] - frame[1]);
   const canvas = canvasFor(frame, Math.min(CANVAS[1], Math.max(CANVAS[0], Math.round(longest))));
   canvas.setAttribute("role", "img");
-  const seen = make("div", { class: "seen" }, canvas);
+  const seen = make("div", { class: "seen" }, canvas, field.element);
   seen.style.left = `${(100 * frame[0]) / size[0]}%`;
   seen.style.top = `${(100 * frame[1]) / size[1]}%`;
   seen.style.width = `${(100 * (frame[2] - frame[0])) / size[0]}%`;
@@ -35,7 +37,7 @@ function captionView(entry, look) {
 
   // The caption
   const options = words.map((text, i) =>
-    make("span", { role: "option", class: "word", "data-word": String(i), "aria-selected": "false", tabindex: i ? "-1" : "0", "aria-label": label(i) }, text),
+    make("span", { role: "option", class: trust[i].quiet ? "word quiet" : "word", title: trust[i].why, "data-word": String(i), "aria-selected": "false", tabindex: i ? "-1" : "0", "aria-label": label(i) }, text),
   );
   const list = make(
     "div",
@@ -47,7 +49,8 @@ function captionView(entry, look) {
   // Play, and the scale
   const play = make("button", { type: "button", class: "play" });
   const clear = make("button", { type: "button", class: "clear" }, "Show the photo");
-  const controls = make("div", { class: "controls" }, play, clear, scaleBar(look, entry.top));
+  const controls = make("div", { class: "controls" }, play, clear, field.button, scaleBar(look, entry.top));
+  const note = entry.maps_note ? make("p", { class: "note maps" }, entry.maps_note) : null;
 
   // The word that is shown
   const facts = make("div", { class: "facts" });
@@ -72,7 +75,7 @@ function captionView(entry, look) {
   const element = make(
     "article",
     { class: "view" },
-    make("figure", {}, photo, make("figcaption", {}, list), controls, captionActions(entry, look, image)),
+    make("figure", {}, photo, make("figcaption", {}, list), controls, note, captionActions(entry, look, image)),
     aside,
     table,
     live,
@@ -85,13 +88,14 @@ function captionView(entry, look) {
   let painter = null;
   const ready = image.decode().then(() => {
     painter = new Painter(canvas, image, frame, grid, look);
-    words.forEach((_, i) => new Painter(miniatures[i], image, frame, grid, look).paint(attention[i], entry.top));
+    words.forEach((_, i) => new Painter(miniatures[i], image, frame, grid, look).paint(attention[i], entry.top, trust[i].strength));
     draw();
   });
 
   function draw() {
     cancelAnimationFrame(request);
     canvas.classList.toggle("on", shown >= 0);
+    field.draw(attention[shown] ?? null);
     canvas.setAttribute("aria-label", shown < 0 ? "No attention shown" : `Attention: ${place(shown)}`);
     if (!painter || shown < 0) {
       canvas.dataset.drawn = "";
@@ -106,7 +110,7 @@ function captionView(entry, look) {
       const part = still ? 1 : Math.min(1, Math.max(0, now - start) / FADE);
       drawn = part < 1 ? target.map((weight, i) => from[i] + part * (weight - from[i])) : target;
       const begun = performance.now();
-      painter.paint(drawn, entry.top);
+      painter.paint(drawn, entry.top, trust[shown].strength);
       effort = performance.now() - begun;
       canvas.dataset.drawn = part < 1 ? "" : String(shown);
       if (part < 1) request = requestAnimationFrame(step);
@@ -123,7 +127,7 @@ function captionView(entry, look) {
 
   function label(i) {
     const gate = entry.betas ? `, image gate ${number(entry.betas[i])}` : "";
-    return `${words[i]}, probability ${number(entry.probabilities[i])}${gate}`;
+    return `${words[i]}, probability ${number(entry.probabilities[i])}${gate}${trust[i].quiet ? ", its map tells nothing" : ""}`;
   }
 
   function tell() {
@@ -132,6 +136,7 @@ function captionView(entry, look) {
       rows.push(["probability", number(entry.probabilities[shown])]);
       if (entry.betas) rows.push(["image gate \u03b2", number(entry.betas[shown])]);
       rows.push(["attention", place(shown)]);
+      rows.push(["differs from mean map", `${percent(trust[shown].apart)}${trust[shown].quiet ? ", too little" : ""}`]);
     } else {
       rows.push(["log probability", number(entry.log_prob)]);
     }

@@ -44,6 +44,12 @@ ANSWER: dict[str, Json] = {  # in the order in which it comes
         "items": PER_WORD,
         "description": "each word's weights, row after row; they sum to 1",
     },
+    "grounding": {
+        "type": ["object", "null"],
+        "additionalProperties": NUMBER,
+        "description": "how far the model's maps may be believed, from its file; null if it was not measured",
+    },
+    "maps_note": {"type": "string", "description": "the same as a line for people"},
     "top": NUMBER
     | {"description": "what the brightest colour stands for, in multiples of uniform attention"},
     "gates": {

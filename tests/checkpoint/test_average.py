@@ -40,13 +40,13 @@ def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     ids=["alike", "weighted", "one"],
 )
 def test_soup_is_the_weighted_mean(shares: list[float] | None, parts: tuple[float, ...]) -> None:
-    members = [member(seed, scores={"BLEU-4": 0.5}) for seed in range(3)]
+    members = [member(seed, scores={"BLEU-4": 0.5}, grounding={"peak": 0.5}) for seed in range(3)]
     one, two, three = map(weights, members)
     mean = average(members, shares)
     a, b, c = parts
     for key, found in mean.model.state_dict().items():
         torch.testing.assert_close(found, (a * one[key] + b * two[key] + c * three[key]).to(found.dtype))
-    assert mean.scores == {}  # nobody has scored it
+    assert mean.scores == mean.grounding == {}  # nobody has scored it
 
 
 def test_command_writes_a_model_that_captions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

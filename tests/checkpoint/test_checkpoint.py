@@ -199,7 +199,8 @@ def test_config_without_a_part_is_refused(tmp_path: Path, part: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [(key, value) for key in ("config", "vocabulary") for value in (None, 3, "abc", [], {})]
-    + [("scores", None), ("scores", 3), ("scores", "abc")],
+    + [(key, value) for key in ("scores", "grounding") for value in (3, "abc", {"peak": "high"})]
+    + [("scores", None), ("grounding", {"half": float("nan")}), ("grounding", {"peak": float("inf")})],
 )
 def test_header_of_wrong_types_is_refused(tmp_path: Path, key: str, value: object) -> None:
     refusal(rewritten(tmp_path / "model.safetensors", lambda ours: ours.update({key: value})))

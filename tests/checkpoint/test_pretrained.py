@@ -121,12 +121,49 @@ def test_scores_and_threshold_are_kept(run: Callable[..., str], tmp_path: Path) 
     (tmp_path / "scores.json").write_text(json.dumps(scores))
     run(*arguments, "--unfamiliar", "0")
     facts = json.loads(run("info", path, "--json"))
-    assert facts["scores"] == {"CIDEr": 0.5} and facts["unfamiliar"] == 0
+    assert facts["scores"] == {"CIDEr": 0.5} and facts["unfamiliar"] == 0 and facts["grounding"] == {}
     assert facts["protocol"] == "scenes val: 8 images, 40 references, greedy"
     records = run(
         "caption", tiny_photo(tmp_path), "--checkpoint", path, "--format", "jsonl", "--device", "cpu"
     )
     assert json.loads(records)["unfamiliar"] is True  # as every caption is below 0
+
+
+def test_figures_of_the_maps_are_kept_and_told(run: Callable[..., str], tmp_path: Path) -> None:
+    protocol = {
+        "data": "scenes",
+        "split": "val",
+        "images": 8,
+        "references": 40,
+        "search": {"strategy": "greedy"},
+    }
+    field = {"own_cell": 0.1, "cell": 0.02, "half": 0.4, "most": 0.9, "images": 8}
+    summary = {"scores": {}, "protocol": protocol, "grounding": {"mosaics": None, "field": field}}
+    measured, again, plain = (tmp_path / f"{name}.safetensors" for name in ("measured", "again", "plain"))
+
+    def write(grounding: object) -> None:
+        (tmp_path / "scores.json").write_text(json.dumps(summary | {"grounding": grounding}))
+
+    write({"mosaics": None, "field": field})
+    run("average", tiny.model_file(), "--scores", tmp_path, "--output", measured, "--half")
+    run("average", measured, "--notice", "Another notice.", "--output", again)
+    del field["images"]
+    assert json.loads(run("info", again, "--json"))["grounding"] == field
+    assert "half 0.4, most 0.9" in run("info", again)
+    caption = captioner.load(again, "cpu").caption(tiny_photo(tmp_path))
+    assert caption.grounding == field
+    both = captioner.load([again, tiny.model_file()], "cpu").caption(tiny_photo(tmp_path))
+    assert both.grounding is None  # that of one member is not that of all
+    for wrong in (
+        {"mosaics": {"peak": 3}},
+        {"field": field | {"half": None}},
+        {"field": {"half": 0.5}},
+        "none",
+    ):
+        write(wrong)
+        with pytest.raises(SystemExit) as ended:
+            main(["average", str(tiny.model_file()), "--scores", str(tmp_path), "--output", str(plain)])
+        assert ended.value.code == 2 and not plain.exists()
 
 
 def tiny_photo(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from captioner.config.model import GRUConfig
 from captioner.config.schema import EvaluateConfig, RunConfig
 from captioner.config.search import SearchConfig
 from captioner.decoding.ensemble import Ensemble
+from captioner.decoding.replay import replay
 from captioner.decoding.search import search
 from captioner.errors import CaptionerError
 from captioner.evaluation.evaluate import evaluate
@@ -105,6 +107,25 @@ def test_attention_is_the_first_member_s(make_decoder, make_annotations) -> None
             torch.testing.assert_close(hypothesis.attention, alphas.float())
 
 
+def test_attention_over_one_grid_is_the_mean_of_the_members(make_decoder, make_annotations) -> None:
+    members = [make_decoder("lstm"), make_decoder("gru")]
+    looked_at = [make_annotations(images=3), make_annotations(images=3)]
+    found = search(Ensemble(members, one_grid=True), looked_at, EVERY[1], attention=True)
+    for i, hypotheses in enumerate(found):
+        for hypothesis in hypotheses:
+            alphas = [read(d, images[i], hypothesis.words).alphas for d, images in zip(members, looked_at)]
+            torch.testing.assert_close(hypothesis.attention, ((alphas[0] + alphas[1]) / 2).float())
+            steps = [list(replay(d, a[i : i + 1], [hypothesis.words])) for d, a in zip(members, looked_at)]
+            betas = torch.tensor([[moment.step.beta for moment in of_member] for of_member in steps])
+            torch.testing.assert_close(hypothesis.betas, betas.mean(0).float())
+
+
+def test_gate_that_one_member_lacks_is_not_told(make_decoder, make_annotations) -> None:
+    members = [make_decoder("lstm"), make_decoder("lstm", gate="none")]
+    found = search(Ensemble(members, one_grid=True), [make_annotations()] * 2, EVERY[0], attention=True)
+    assert all(hypotheses[0].betas is None for hypotheses in found)
+
+
 # --- files -------------------------------------------------------------------------------------------
 
 
@@ -129,6 +150,23 @@ def test_a_model_twice_captions_as_once() -> None:
         assert together.text == alone.text
         assert together.log_prob == pytest.approx(alone.log_prob, abs=1e-5)
         torch.testing.assert_close(torch.tensor(together.attention), torch.tensor(alone.attention))
+        assert together.betas == pytest.approx(alone.betas, abs=1e-5)
+        assert together.gates is not None and alone.gates is not None
+        assert together.gates == {name: pytest.approx(g, abs=1e-5) for name, g in alone.gates.items()}
+        firsts = [[step[0] for step in caption.alternatives or ()] for caption in (together, alone)]
+        assert [word for word, _ in firsts[0]] == [word for word, _ in firsts[1]]
+
+
+def test_maps_of_the_members_are_averaged_where_their_grids_are_the_same(tmp_path: Path) -> None:
+    first = load_checkpoint(tiny.model_file())
+    torch.manual_seed(0)
+    model = build_model(first.config, len(first.vocabulary))
+    save_checkpoint(replace(first, model=model), path := tmp_path / "other.safetensors")
+    predictor = captioner.load([tiny.model_file(), path], "cpu")
+    assert predictor.decoder.one_grid
+    first.config.encoder.resize = "squash" if first.config.encoder.resize == "crop" else "crop"
+    save_checkpoint(first, path)  # cells that stand for other parts of the photo
+    assert not captioner.load([tiny.model_file(), path], "cpu").decoder.one_grid
 
 
 def test_members_of_another_size_and_cell_caption_together(

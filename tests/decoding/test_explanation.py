@@ -77,7 +77,7 @@ def test_gates_of_the_variants_make_their_next_state(make_cell, name):
 def test_gates_of_a_caption_are_the_mean_of_each_over_the_units(make_decoder, make_annotations, name):
     decoder, annotations = make_decoder(name), make_annotations(images=3)
     captions = best(search(decoder, annotations, GREEDY))
-    explanations = explain(decoder, annotations, captions, GREEDY)
+    explanations = explain([decoder], [annotations], captions, GREEDY)
     for i, (caption, explanation) in enumerate(zip(captions, explanations)):
         assert explanation.gates.keys() == GATES[name]
         steps = list(replay(decoder, annotations[i : i + 1], [caption]))
@@ -137,7 +137,7 @@ def test_alternatives_are_the_likeliest_words_that_the_search_allows(
     decoder, annotations = make_decoder("gru"), make_annotations(images=4)
     options = SearchConfig("beam", beam_size=3, max_length=6, allow_unknown=allow_unknown)
     captions = best(search(decoder, annotations, options))
-    for i, explanation in enumerate(explain(decoder, annotations, captions, options, count=3)):
+    for i, explanation in enumerate(explain([decoder], [annotations], captions, options, count=3)):
         logits = read(decoder, annotations[i], [*captions[i], PAD]).logits
         assert len(explanation.alternatives) == len(captions[i])
         for t, considered in enumerate(explanation.alternatives):
@@ -148,11 +148,37 @@ def test_alternatives_are_the_likeliest_words_that_the_search_allows(
             assert [p for _, p in considered] == pytest.approx(expected.values.tolist(), abs=1e-5)
 
 
+def test_of_several_models_it_is_the_mean(make_decoder, make_annotations):
+    decoders = [make_decoder("gru"), make_decoder("gru-after")]
+    annotations = [make_annotations(images=3), make_annotations(images=3, locations=7)]
+    captions = best(search(decoders[0], annotations[0], GREEDY))
+    alone = [explain([d], [a], captions, GREEDY) for d, a in zip(decoders, annotations)]
+    for i, explanation in enumerate(explain(decoders, annotations, captions, GREEDY, count=3)):
+        logits = [read(d, a[i], [*captions[i], PAD]).logits for d, a in zip(decoders, annotations)]
+        for t, considered in enumerate(explanation.alternatives):
+            probabilities = (logits[0][t].softmax(0) + logits[1][t].softmax(0)) / 2
+            probabilities[[PAD, START, UNKNOWN] + [END] * (t == 0)] = 0
+            expected = probabilities.topk(3)
+            assert [word for word, _ in considered] == expected.indices.tolist()
+            found = torch.tensor([p for _, p in considered]).exp()
+            torch.testing.assert_close(found, expected.values.float(), atol=1e-5, rtol=1e-4)
+        for name, values in explanation.gates.items():
+            both = [torch.tensor(of_member[i].gates[name]) for of_member in alone]
+            assert values == pytest.approx(((both[0] + both[1]) / 2).tolist(), abs=1e-5)
+        assert explanation.gates.keys() == GATES["gru"]
+
+
+def test_gates_of_other_names_have_no_mean(make_decoder, make_annotations):
+    decoders, annotations = [make_decoder("lstm"), make_decoder("gru")], make_annotations(images=2)
+    explanations = explain(decoders, [annotations] * 2, [(4, 5), (5,)], GREEDY)
+    assert [explanation.gates for explanation in explanations] == [{}, {}]
+
+
 def test_greedy_takes_the_first_alternative(make_decoder, make_annotations):
     decoder, annotations = make_decoder(), make_annotations(images=6)
     options = SearchConfig("greedy", max_length=6, block_ngrams=2)
     found = search(decoder, annotations, options)
-    for (hypothesis,), explanation in zip(found, explain(decoder, annotations, best(found), options)):
+    for (hypothesis,), explanation in zip(found, explain([decoder], [annotations], best(found), options)):
         firsts = [considered[0] for considered in explanation.alternatives]
         assert [word for word, _ in firsts] == list(hypothesis.words)
         words = hypothesis.word_log_probs[: len(firsts)]
@@ -161,7 +187,7 @@ def test_greedy_takes_the_first_alternative(make_decoder, make_annotations):
 
 def test_words_that_may_not_be_said_are_no_alternatives(make_decoder, make_annotations):
     decoder, annotations = make_decoder(vocabulary=5), make_annotations(images=1)  # one word of its own
-    (explanation,) = explain(decoder, annotations, [(UNKNOWN + 1,) * 2], SearchConfig(), count=9)
+    (explanation,) = explain([decoder], [annotations], [(UNKNOWN + 1,) * 2], SearchConfig(), count=9)
     assert [{word for word, _ in considered} for considered in explanation.alternatives] == [
         {UNKNOWN + 1},
         {UNKNOWN + 1, END},
@@ -170,7 +196,7 @@ def test_words_that_may_not_be_said_are_no_alternatives(make_decoder, make_annot
 
 def test_drawn_locations_are_not_explained(make_decoder, make_annotations):
     decoder, annotations = make_decoder(attention="hard-sample"), make_annotations(images=2)
-    assert explain(decoder, annotations, [(4,), (5,)], GREEDY) == [None, None]
+    assert explain([decoder], [annotations], [(4,), (5,)], GREEDY) == [None, None]
 
 
 # --- captions -------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ import torch
 from PIL import Image, ImageDraw
 from support import tiny
 
+from captioner.checkpoint.file import load_checkpoint
+from captioner.cli.average import run as average
 from captioner.cli.evaluate import run
 from captioner.config.data import TableConfig
 from captioner.config.schema import EvaluateConfig, RunConfig
@@ -334,6 +336,19 @@ def test_command_prints_and_writes_the_report(
     assert all(
         len(deletion[key]) == len(deletion["shares"]) for key in ("attended", "random", "ratio", "interval")
     )
+    kept, named = tmp_path / "kept.safetensors", ["--scores", str(out), "--output"]
+    assert average([str(config.checkpoint), *named, str(kept)]) == 0
+    figures, mosaics, field = load_checkpoint(kept).grounding, written["mosaics"], written["field"]
+    low, high = mosaics["peak"]["interval"]
+    assert (figures["peak"], figures["peak_from"], figures["peak_to"]) == (
+        mosaics["peak"]["model"],
+        low,
+        high,
+    )
+    assert (figures["chance"], figures["alone"]) == (0.25, mosaics["alone"])
+    assert {name: figures[name] for name in field if name != "images"} == {
+        name: value for name, value in field.items() if name != "images"
+    }
     with Image.open(out / "grounding.png") as figure:
         assert figure.format == "PNG" and figure.width > 2 * figure.height
     run([*few, *where, "overwrite=true"])

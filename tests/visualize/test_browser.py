@@ -20,6 +20,7 @@ from support.chromium import ActionChains, By, Keys, WebDriverWait, drawn, pixel
 from captioner.caption import Caption
 from captioner.visualize.overlay import overlay, upsample
 from captioner.visualize.page import entry, notebook_html, save_page
+from captioner.visualize.trust import FADED, apart
 
 pytestmark = chromium.needed
 NAME = "<img src=x onerror=document.title='hacked'></script><b>photo</b>.jpg"
@@ -225,6 +226,51 @@ def test_caption_that_tells_little_has_a_page(opened: Opener) -> None:
         "probability"
     ]
     assert browser.find_elements(By.CSS_SELECTOR, "details, h1") == []
+
+
+def test_quiet_map_is_drawn_and_told_so(opened: Opener) -> None:
+    caption = caption_of("a dog runs")
+    assert caption.attention is not None
+    caption.attention[1] = (caption.attention[0] + caption.attention[2]) / 2  # which is the mean of all
+    browser = opened(caption)
+    assert ["quiet" in word.get_attribute("class") for word in words(browser)] == [False, True, False]
+    titles = [word.get_attribute("title") for word in words(browser)]
+    assert titles[0] == titles[2] == "" and "0 % of the attention differs" in titles[1]
+    values = entry(caption)
+    photo = Image.open(io.BytesIO(base64.b64decode(values["photo"].partition(",")[2])))
+    select(browser, 1)
+    heat = upsample(caption.attention, pixels(browser).shape[0])[1]
+    seen = photo.crop(tuple(map(round, values["frame"]))).resize(heat.shape)
+    expected = np.asarray(overlay(seen, heat, values["top"], FADED), int)
+    assert np.abs(pixels(browser) - expected).mean() < 1
+    for i, distance in enumerate(apart(caption.attention)):
+        select(browser, i)
+        assert f"{100 * distance:.0f} %" in browser.find_element(By.CSS_SELECTOR, "dl").text
+
+
+def test_square_around_the_highest_cell_is_what_it_sees(opened: Opener) -> None:
+    browser = opened(replace(caption_of("a dog runs"), grounding={"half": 0.5}))
+    button = browser.find_element(By.CSS_SELECTOR, ".sees")
+    square, seen = (browser.find_element(By.CSS_SELECTOR, name) for name in (".field", ".seen"))
+    select(browser, 2)
+    assert not square.is_displayed()
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    for i in (
+        2,
+        0,
+    ):  # the highest cells are in the middle, and at the upper edge: rows 3 and 0, columns 3 and 5
+        select(browser, i)
+        row, column = divmod(11 * i + 5, 8)
+        inside = [(max(0, c - 0.25), min(1, c + 0.25)) for c in ((column + 0.5) / 8, (row + 0.5) / 8)]
+        around, drawn_at = seen.rect, square.rect
+        for (low, high), start, length in zip(inside, ("x", "y"), ("width", "height")):
+            left = (drawn_at[start] - around[start]) / around[length]
+            assert left == pytest.approx(low, abs=0.01)
+            assert left + drawn_at[length] / around[length] == pytest.approx(high, abs=0.01)
+    browser.find_element(By.CSS_SELECTOR, ".clear").click()
+    assert not square.is_displayed()
+    assert not opened(caption_of("a dog")).find_elements(By.CSS_SELECTOR, ".sees")  # nobody measured it
 
 
 # --- safety ---------------------------------------------------------------------------------------
