@@ -11,6 +11,7 @@ PARTS = {
     "files": "captioning from files, and the annotation cache, against the bare encoder",
     "precision": "the loss curve of bf16 beside that of fp32",
     "growth": "time and memory of a step against locations, beam, vocabulary and batch",
+    "scale": "the arithmetic of large data: storage, core-hours, network, memory per image",
     "startup": "how long commands take to begin",
 }
 

@@ -2,15 +2,21 @@
 
 import precision
 import pytest
+import scale
 import textbook
 import torch
+from PIL import Image
 
-from captioner.config.model import SoftAttentionConfig
+from captioner.config.model import EncoderConfig, SoftAttentionConfig
 from captioner.config.search import SearchConfig
+from captioner.data.photos.preprocess import Preprocess
+from captioner.data.records import Record
 from captioner.decoding.search import search
+from captioner.features.cache import cached_features
 from captioner.kernels import linear
 from captioner.kernels.onednn import has_onednn
 from captioner.model.cells import CELLS
+from captioner.model.encoder import build_encoder
 from captioner.model.rows import Captions
 from captioner.training.loss import caption_loss
 from captioner.vocabulary import END
@@ -72,3 +78,23 @@ def test_emulated_bf16_is_exact_products_rounded():
         torch.testing.assert_close(product, exact.bfloat16())
     for product in added:
         torch.testing.assert_close(product, (exact + c.float()).bfloat16())
+
+
+@pytest.mark.slow
+def test_tables_of_large_data_are_those_of_the_script():
+    """``python benchmarks/scale.py`` prints them; what it measures on the spot is left out."""
+    networks = {name: scale.network(*given) for name, given in scale.ENCODERS.items()}
+    text = (scale.DOCS / "scale.md").read_text(encoding="utf-8")
+    assert scale.networks_table(networks) in text
+    assert scale.hours_table(scale.measured(), networks) in text
+    assert scale.network_table(networks) in text
+
+
+def test_storage_is_counted_as_the_cache_keeps_it(tmp_path):
+    encoder = build_encoder(EncoderConfig("small", None, 32, fine_tune="stage3"), load_weights=False)
+    record = Record("one", lambda: Image.new("RGB", (32, 32)), ("a",))
+    kept = cached_features(
+        encoder, Preprocess(32, "crop"), [record], tmp_path, torch.device("cpu"), progress=False
+    )
+    paper = scale.network("small", "torchvision", 32, "stage3")
+    assert (paper.shape, paper.stored) == (kept.shape[1:], kept.nbytes)

@@ -59,6 +59,9 @@ class TrainingConfig:
     epochs: int = value(10, "passes over the training images", low=1)
     seed: int = value(0, "of weights, batches and sampling", low=0, high=LARGEST_SEED)
     batch_size: int = value(32, "images per step", low=1, high=LARGEST_BATCH)
+    accumulate: int = value(
+        1, "parts in which a step works on its batch, for less memory", low=1, high=LARGEST_BATCH
+    )
     captions_per_image: int | None = value(None, "drawn anew in each epoch; null: all", low=1)
     warmup: float = value(0.05, "share of all steps in which the learning rate rises", low=0, high=1)
     schedule: str = value(

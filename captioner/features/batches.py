@@ -17,14 +17,16 @@ from captioner.model.rows import Captions
 
 
 class Batch(NamedTuple):
-    """A batch, or one rank's share of it.
+    """A step's batch, or a part of it: of one rank's share, if there are several, and of ``parts`` in turn.
 
     Attributes:
         features: the trunk's output for the images.
         captions: theirs.
         images: which of the split's records they are; none of mosaics.
-        all_images, all_captions: how many the batch has, over all ranks; a mosaic stands for four images.
-        stand_in: no caption fell to this rank, so it has an image of another's, which must not count.
+        all_images, all_captions: how many the batch has, over all ranks and parts; a mosaic stands for four
+            images.
+        stand_in: no caption fell to this part, so it has an image of another's, which must not count.
+        last: whether no part of the same batch comes after it.
     """
 
     features: Tensor
@@ -33,6 +35,7 @@ class Batch(NamedTuple):
     all_images: int
     all_captions: int
     stand_in: bool = False
+    last: bool = True
 
 
 def epoch_batches(
@@ -47,6 +50,7 @@ def epoch_batches(
     mosaics: float = 0.0,
     rank: int = 0,
     ranks: int = 1,
+    parts: int = 1,
 ) -> Iterator[Batch]:
     """One pass over the photos in an order that only seed and epoch decide.
 
@@ -58,6 +62,8 @@ def epoch_batches(
         crop: the least share of a feature map's rows, and of its columns, that is seen; see :func:`windows`.
         mosaics: share of the batches that are of mosaics instead, as many as show ``size`` photos.
         rank, ranks: whose share of every batch, of how many. What is drawn does not depend on them.
+        parts: in how many parts, one after another, that share is given; nor on these. A part that would have
+            no caption on any rank is left out, so all ranks have as many.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(split.photos), generator=generator).tolist()
@@ -78,23 +84,19 @@ def epoch_batches(
         if split.mosaics is not None and own.random() < mosaics:
             shown = split.mosaics.draw(math.ceil(len(numbers) / PHOTOS), own)
             captions, quadrants = split.mosaics.captions(shown, split.captions, captions_per_image, own)
-        share = slice(len(shown) * rank // ranks, len(shown) * (rank + 1) // ranks)
-        stand_in = not any(captions[share]) and any(captions)
-        if stand_in:
-            someone = next(place for place, of_image in enumerate(captions) if of_image)
-            share = slice(someone, someone + 1)
         count = sum(map(len, captions))
-        if split.mosaics is not None and quadrants is not None:
-            features = gather(split.mosaics.split.features, shown[share])
-            packed = Captions.build(captions[share], quadrants[share])
-            yield Batch(features, packed, [], len(numbers), count, stand_in)
-            continue
-        features = split.features(numbers[share])
-        if crop < 1:
-            draw_window = random.Random(f"{seed} {epoch} {first}")
-            features = windows(features, crop, draw_window, before=share.start)
-        packed = Captions.build(captions[share])
-        yield Batch(features, packed, list(numbers[share]), len(numbers), count, stand_in)
+        for share, stand_in, last in _shares(captions, rank, ranks, parts):
+            if split.mosaics is not None and quadrants is not None:
+                features = gather(split.mosaics.split.features, shown[share])
+                packed = Captions.build(captions[share], quadrants[share])
+                yield Batch(features, packed, [], len(numbers), count, stand_in, last)
+                continue
+            features = split.features(numbers[share])
+            if crop < 1:
+                draw_window = random.Random(f"{seed} {epoch} {first}")
+                features = windows(features, crop, draw_window, before=share.start)
+            packed = Captions.build(captions[share])
+            yield Batch(features, packed, list(numbers[share]), len(numbers), count, stand_in, last)
 
 
 def windows(features: Tensor, least: float, draw: random.Random, before: int = 0) -> Tensor:
@@ -116,3 +118,22 @@ def windows(features: Tensor, least: float, draw: random.Random, before: int = 0
         for _ in range(before + len(features))
     ][before:]
     return torch.stack([one[:, y : y + height, x : x + width] for one, (y, x) in zip(features, corners)])
+
+
+def _shares(
+    captions: Sequence[list[list[int]]], rank: int, ranks: int, parts: int
+) -> Iterator[tuple[slice, bool, bool]]:
+    """The images of each part of a rank's share; whether they stand in for none; whether it is the last."""
+
+    def images(rank: int, part: int) -> slice:
+        place, pieces = rank * parts + part, ranks * parts
+        return slice(len(captions) * place // pieces, len(captions) * (place + 1) // pieces)
+
+    described = [i for i in range(parts) if any(any(captions[images(r, i)]) for r in range(ranks))] or [0]
+    for part in described:
+        share, last = images(rank, part), part == described[-1]
+        stand_in = not any(captions[share]) and any(captions)
+        if stand_in:
+            someone = next(place for place, of_image in enumerate(captions) if of_image)
+            share = slice(someone, someone + 1)
+        yield share, stand_in, last

@@ -18,10 +18,10 @@ from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.features.batches import epoch_batches
 from captioner.kernels.compiler import use_compiler
-from captioner.kernels.precision import autocast
 from captioner.model.timm_networks import settled
 from captioner.system.signals import Stop, Stopped
 from captioner.system.terminal import no_bar
+from captioner.training.gradient import step_gradient
 from captioner.training.progress import Progress, Sums
 from captioner.training.ranks import ALONE, Ranks
 from captioner.training.rendezvous import joined
@@ -172,11 +172,12 @@ def train_epoch(
         mosaics=options.mosaics,
         rank=ranks.rank,
         ranks=ranks.size,
+        parts=options.accumulate,
     )
     steps = math.ceil((len(setup.train.photos) - sums.images) / options.batch_size)
     title = f"epoch {epoch + 1}/{options.epochs}"
     bar = tqdm(
-        batches,
+        range(steps),
         title,
         sums.steps + steps,
         initial=sums.steps,
@@ -185,12 +186,9 @@ def train_epoch(
         disable=no_bar(config.run.progress),
     )
     start = time.perf_counter()
-    for batch in bar:
+    for _ in bar:
         ranks.seed(options.seed, epoch, sums.images)
-        with autocast(state.device, options.precision):
-            loss = state.step(batch)
-        # of the captions of all ranks, whose gradients' mean, not their sum, is taken
-        (loss.total / (state.objective.captions(batch) / ranks.size)).backward()
+        loss, images = step_gradient(state, batches, options.precision)
         loss = ranks.summed(loss)
         norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf).item()
         if not math.isfinite(loss.total.item() + norm):
@@ -203,7 +201,7 @@ def train_epoch(
         state.schedule.step()
         if state.average is not None:
             state.average.update_parameters(model)
-        sums.add(loss, batch.all_images, norm, time.perf_counter() - start)
+        sums.add(loss, images, norm, time.perf_counter() - start)
         bar.set_postfix_str(f"{gain(sums.means())}, {sums.words / sums.seconds:,.0f} words/s", refresh=False)
         after_step()
         start = time.perf_counter()

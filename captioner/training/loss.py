@@ -33,6 +33,17 @@ class Loss(NamedTuple):
     captions: int
     reward: float | None = None
 
+    def plus(self, other: Loss) -> Loss:
+        """Over the captions of both."""
+        return Loss(
+            self.total + other.total,
+            self.nll + other.nll,
+            self.penalty + other.penalty,
+            self.words + other.words,
+            self.captions + other.captions,
+            None if self.reward is None or other.reward is None else self.reward + other.reward,
+        )
+
 
 def caption_loss(
     decoder: Decoder,

@@ -13,7 +13,7 @@ import os
 import random
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -104,6 +104,12 @@ class Ranks:
         with warnings.catch_warnings():  # the argument has another name from torch 2.14 on
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(objective, broadcast_buffers=buffers)
+
+    def reducing(self, step: nn.Module, last: bool) -> AbstractContextManager[None]:
+        """The context of a part of a batch: only with its last one are gradients reduced over all ranks."""
+        if isinstance(step, DistributedDataParallel) and not last:
+            return step.no_sync()
+        return nullcontext()
 
     def seed(self, seed: int, epoch: int, image: int) -> None:
         """Begin this rank's random stream of a step; one process alone has one stream for the whole run.

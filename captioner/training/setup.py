@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from captioner.config.declare import check
+from captioner.config.model import HardAttentionConfig
 from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.data.load import load_split
@@ -20,7 +21,7 @@ from captioner.features.captioned import CaptionedSplit
 from captioner.features.mosaics import Mosaics
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
-from captioner.model.encoder import build_encoder
+from captioner.model.encoder import Encoder, build_encoder
 from captioner.training.adaptation import Start, start_from, start_with
 from captioner.training.self_critical import check_self_critical
 from captioner.training.trained_on import check_same, check_same_batches
@@ -123,8 +124,33 @@ def check_training(config: TrainConfig) -> None:
             "training.batch_size: 1 is too few for an encoder whose trained BatchNorm sees one value of each "
             "channel per image; give at least 2, or a larger encoder.image_size"
         )
+    check_accumulate(config, encoder)
     if config.training.crop < 1 and not encoder.windowed:
         raise CaptionerError(
             f"training.crop: {config.training.crop} needs feature maps, and what {config.encoder.name} gives "
             "before its trained stages is none; give training.crop=1 or encoder.fine_tune=false"
+        )
+
+
+def check_accumulate(config: TrainConfig, encoder: Encoder) -> None:
+    """Refuse parts of a batch where what is computed for one of them depends on the others.
+
+    Raises:
+        CaptionerError: names the key, its value and what to give instead.
+    """
+    parts, size = config.training.accumulate, config.training.batch_size
+    if parts == 1:
+        return
+    key = f"training.accumulate: {parts}"
+    if parts > size:
+        raise CaptionerError(f"{key} parts need as many images; give at most training.batch_size={size}")
+    if isinstance(config.attention, HardAttentionConfig):
+        raise CaptionerError(
+            f"{key} parts cannot have hard attention's baseline, a mean over the whole batch that is needed "
+            "before any gradient; give training.accumulate=1 and a smaller batch_size, or attention=soft"
+        )
+    if encoder.trains_statistics:
+        raise CaptionerError(
+            f"{key} parts would each be normalized by themselves in the BatchNorm of an encoder that is "
+            "trained from scratch; give training.accumulate=1, encoder.weights or encoder.fine_tune=false"
         )

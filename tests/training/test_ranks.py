@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,129 +13,24 @@ import numpy as np
 import pytest
 import torch
 from support import tiny
+from support.gradients import agree, cases, config_of, gradients, in_double, without_chance
 from support.group import furthest, group
-from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
-from captioner.config.model import (
-    CoupledConfig,
-    GRUConfig,
-    HardAttentionConfig,
-    LSTMConfig,
-    PeepholeConfig,
-    VanillaConfig,
-)
 from captioner.config.schema import TrainConfig
-from captioner.config.training import SelfCriticalConfig
-from captioner.decoding import search
 from captioner.errors import CaptionerError
-from captioner.features import batches, captioned, split
-from captioner.model.captioner import Captioner, build_model
-from captioner.model.look import HardLook
+from captioner.features import split
 from captioner.system.signals import Stop, Stopped
-from captioner.training import adaptation, setup, validation
+from captioner.training import validation
 from captioner.training.launched import Job, check_launched, launched
-from captioner.training.loop import train, train_epoch
+from captioner.training.loop import train
 from captioner.training.ranks import ALONE, Ranks
 from captioner.training.rendezvous import joined
 from captioner.training.run_folder import load_resume_state, write_config
-from captioner.training.setup import prepare
-from captioner.training.state import build_state
 
 CPU = torch.device("cpu")
 SIZES = (2, 3)
-FEW = ("lstm 1", "hard", "whole encoder", "self-critical")  # of the cases; the others take longer
-Gradients = list[dict[str, Tensor]]  # one set a step, by parameter
-
-
-def config_of(folder: Path, images: int = 7, batch_size: int = 3, **training: Any) -> TrainConfig:
-    """A run without dropout, whose random stream is each rank's own; its last batch is a single image."""
-    values = {"flip": 0.5, "captions_per_image": 2, "clip_norm": 0.0, "batch_size": batch_size}
-    config = tiny.config(folder, **{**values, **training})
-    config.data = replace(config.data, train=images)
-    config.decoder.dropout = 0.0
-    config.encoder.fine_tune = "stage2"
-    return config
-
-
-def cases(folder: Path) -> dict[str, TrainConfig]:
-    """What the gradients are compared for."""
-    cells = (
-        VanillaConfig(),
-        LSTMConfig(),
-        PeepholeConfig(),
-        CoupledConfig(),
-        GRUConfig(),
-        GRUConfig(reset_after=True),
-    )
-    found = {}
-    for number, cell in enumerate(cells):
-        config = config_of(folder, crop=0.5)
-        config.cell, config.encoder.fine_tune = cell, False
-        found[f"{cell.name} {number}"] = config
-    for gate in ("none", "vector"):
-        found[f"gate {gate}"] = config_of(folder)
-        found[f"gate {gate}"].decoder.gate = gate
-    found["hard"] = config_of(folder)
-    found["hard"].attention = HardAttentionConfig(size=16, soft_start=0.0, reinforce_weight=1.0)
-    found["multiplicative"] = config_of(folder)
-    found["multiplicative"].attention.score = "multiplicative"
-    found["whole encoder"] = config_of(folder)
-    found["whole encoder"].encoder.fine_tune = True
-    found["mosaics"] = config_of(folder, mosaics=0.7, mosaic_guidance=0.5)
-    found["self-critical"] = config_of(folder)
-    found["self-critical"].phase = SelfCriticalConfig(samples=2, baseline="greedy", bleu_weight=1.0)
-    return found
-
-
-def in_double(patch: pytest.MonkeyPatch) -> None:
-    """Build models in float64: Adam makes whole steps of gradients that are nothing but rounding."""
-    exact = split.gather
-
-    def build_double(*given: Any, **named: Any) -> Captioner:
-        return build_model(*given, **named).double()
-
-    def gather(features: np.ndarray, rows: Sequence[int]) -> Tensor:
-        batch = exact(features, rows)
-        return batch if batch.dtype == torch.uint8 else batch.double()
-
-    for module in (adaptation, setup):
-        patch.setattr(module, "build_model", build_double)
-    for module in (batches, captioned, split):
-        patch.setattr(module, "gather", gather)
-
-
-def without_chance(patch: pytest.MonkeyPatch) -> None:
-    """Each rank draws from a stream of its own; here all take what no stream decides."""
-
-    def likeliest(weights: Tensor, *_: Any, **__: Any) -> Tensor:
-        return weights.argmax(-1, keepdim=True)
-
-    def second_best(log_probs: Tensor, *_: Any) -> Tensor:
-        return log_probs.topk(2).indices[:, 1]
-
-    patch.setattr(torch, "multinomial", likeliest)
-    patch.setattr(search, "_draw", second_best)
-    patch.setattr(HardLook, "expected", lambda _, images, device: torch.zeros(images, dtype=torch.bool))
-
-
-def gradients(config: TrainConfig, ranks: Ranks) -> Gradients:
-    """Those of every step of an epoch, in float64, of weights that stay as they are."""
-    torch.manual_seed(0)
-    config.optimizer.learning_rate = config.optimizer.encoder_learning_rate = 1e-12
-    prepared = prepare(config, CPU)
-    prepared.model.encoder.keep_statistics = True  # otherwise they are each rank's own
-    state = build_state(config, prepared, CPU, ranks)
-    state.objective.baseline = state.baseline.double()
-    found: Gradients = []
-
-    def keep(*_: object) -> None:
-        named = state.model.named_parameters()
-        found.append({name: p.grad.clone() for name, p in named if p.grad is not None})
-
-    state.optimizer.register_step_pre_hook(keep)
-    means = train_epoch(config, prepared, state)
-    told = {name: torch.tensor(means[name]).double() for name in ("train_nll", "gradient_norm")}
-    return [*found, told, {"baseline": state.objective.baseline.nan_to_num()}]
+FEW = ("lstm 1", "hard", "whole encoder", "self-critical", "parts")  # of the cases; the others take longer
 
 
 def run_of(folder: Path) -> TrainConfig:
@@ -167,7 +61,10 @@ def work(folder: Path, ranks: Ranks, names: Sequence[str] = (), whole: bool = Tr
         with patch.context() as inner, joined(ranks, CPU, Stop(again=False)):
             without_chance(inner)
             chosen = {name: config for name, config in cases(folder).items() if not names or name in names}
+            unreduced = Calls(DistributedDataParallel.no_sync)
+            inner.setattr(DistributedDataParallel, "no_sync", unreduced)
             found["gradients"] = {name: gradients(config, ranks) for name, config in chosen.items()}
+            found["unreduced"] = unreduced.count
         patch.setattr(validation, "SEARCHED_TOGETHER", 3)  # so that eight images are three batches
         if whole:
             train(run_of(folder), folder / f"whole{ranks.size}", report=tiny.silent, ranks=another(ranks))
@@ -179,6 +76,20 @@ def work(folder: Path, ranks: Ranks, names: Sequence[str] = (), whole: bool = Tr
         except Stopped as stopped:
             found["stopped"] = stopped.status
     return found
+
+
+class Calls:
+    """A method, and how often it was called."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method, self.count = method, 0
+
+    def __get__(self, owner: object, _: type) -> Callable[..., Any]:
+        def called() -> Any:
+            self.count += 1
+            return self.method(owner)
+
+        return called
 
 
 def another(ranks: Ranks) -> Ranks:
@@ -203,6 +114,11 @@ def test_two_processes_take_the_steps_of_one(pair: list[dict[str, Any]]) -> None
     assert [agree(one, other) for other in two] == [set(FEW)] * 2
 
 
+def test_gradients_are_reduced_once_a_step(pair: list[dict[str, Any]]) -> None:
+    """Three images in two parts on two ranks are four pieces, the last batch is one part."""
+    assert [result["unreduced"] for result in pair] == [2, 2, 0]
+
+
 def test_signal_to_one_of_two_stops_both(pair: list[dict[str, Any]]) -> None:
     assert [result.get("stopped") for result in pair] == [143, 143, None]
 
@@ -218,16 +134,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
         found[size] = results
     found[1] = [work(folder, ALONE)]
     return found
-
-
-def agree(one: dict[str, Gradients], other: dict[str, Gradients]) -> set[str]:
-    """The cases in which every step's gradients do."""
-    return {
-        name
-        for name, steps in one.items()
-        if len(steps) == 5  # three steps, what was told, the baseline
-        and all(furthest(*both) < 1e-9 for both in zip(steps, other[name], strict=True))
-    }
 
 
 @pytest.mark.slow
