@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 
 from captioner.config.compose import run_command
+from captioner.config.launching import launch_each
 from captioner.config.schema import CompareConfig
 from captioner.errors import CaptionerError
+
+if TYPE_CHECKING:
+    from captioner.training.comparison.runs import Run
 
 TAKEN = {  # what the comparison itself sets, with what to say instead
     "cell": "every cell takes its turn; cells=[lstm,gru] names fewer",
@@ -37,4 +42,18 @@ def _compare(config: CompareConfig) -> None:
     if launched().several:
         raise CaptionerError("compare: its runs are trained one at a time; start it without torchrun")
     keep_memory()
-    compare(config, overrides)
+    basic = HydraConfig.get().launcher._target_.endswith(".BasicLauncher")
+    compare(config, overrides, None if basic else _launch)
+
+
+def _launch(runs: Sequence[Run], carry_out: Callable[[int], object]) -> None:
+    """Carry out the runs as jobs of the launcher that ``hydra/launcher`` names."""
+
+    def work(number: int) -> None:
+        from captioner.system.device import keep_memory
+
+        keep_memory()
+        carry_out(number)
+
+    jobs = [[f"cells=[{run.cell}]", f"seeds=[{run.config.training.seed}]"] for run in runs]
+    launch_each("compare", jobs, work)

@@ -8,28 +8,33 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config.declare import CONF
+from captioner.config.launching import outcome
 from captioner.config.paths import as_they_stand, at_home
 from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE
 from captioner.config.strict import from_plain
+from captioner.config.sweeper import Sweeper
 from captioner.errors import CaptionerError, no_such_choice, no_such_key
 
 C = TypeVar("C")
 
-# what Hydra's sweeper has for OmegaConf: it would write multirun.yaml, over whatever is there of that name
-SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-NO_SWEEP_FILE = SimpleNamespace(save=lambda config, file: None)
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # in whose place comes ours
+LAUNCHERS = {
+    name: f"hydra-{name.partition('_')[0]}-launcher"
+    for name in ("joblib", "submitit_slurm", "submitit_local")
+}
 
 
 def register_schemas() -> None:
@@ -55,24 +60,29 @@ def run_command(
         CaptionerError: an override names no key or choice, or has the wrong type; or what ``task`` raised.
     """
     register_schemas()
-    sweeper: Any = Plugins.instance().class_name_to_class[SWEEPER]
-    sweeper.sweep.__globals__["OmegaConf"] = NO_SWEEP_FILE
-    failures: list[Exception] = []
+    Plugins.instance().class_name_to_class[SWEEPER] = Sweeper
+    failures: list[BaseException] = []
+    typed, parent = [f"captioner {config_name}", *as_they_stand(config_name, arguments)], os.getpid()
 
-    def job(config: DictConfig) -> None:
-        # Hydra prints its own line about an exception that leaves a job
-        try:
+    def job(config: DictConfig) -> BaseException | None:
+        def work() -> None:
             task(at_home(from_plain(schema, OmegaConf.to_container(config, resolve=True))))
-        except Exception as error:
+
+        # Hydra prints its own line about an exception that leaves a job
+        error = outcome(parent, typed, work)
+        if error is not None and HydraConfig.get().mode != RunMode.MULTIRUN:
             failures.append(error)
+        return error
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us rather than being printed
-    argv, sys.argv = sys.argv, [f"captioner {config_name}", *as_they_stand(config_name, arguments)]
+    argv, sys.argv = sys.argv, typed
     try:
         hydra.main(config_path=f"pkg://{CONF}", config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last for cell=null
         raise CaptionerError(readable(error)) from error
     except OSError as error:  # Hydra makes a multirun's folder; the job's own errors are among failures
+        if error.filename is None:
+            raise
         what = f"cannot make the folder {error.filename} ({error.strerror or error})"
         raise CaptionerError(f"hydra.sweep.dir: {what}") from error
     finally:
@@ -95,6 +105,8 @@ def readable(error: Exception) -> str:
     """Hydra's and omegaconf's errors as one line with the choices, and the nearest of them."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher" and name in LAUNCHERS:
+            return f"{group}={name} is not installed: pip install {LAUNCHERS[name]}"
         return str(no_such_choice(name, error.options, group))
     if bare := re.match(r"In '(\w+)/([^']+)': ConfigKeyError", str(error)):
         return _file_without_schema(bare[1], bare[2])

@@ -19,6 +19,9 @@ class Stopped(KeyboardInterrupt):
         self.number = number
         self.status = 128 + number  # 130 for Ctrl-C, 143 for SIGTERM, as shells have it
 
+    def __reduce__(self) -> tuple[type[Stopped], tuple[int, str]]:
+        return type(self), (self.number, str(self))
+
 
 class Stop:
     """Within its block a signal is a request that :meth:`check` grants; a second one exits at once.

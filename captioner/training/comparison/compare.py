@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from captioner.config.schema import CompareConfig
@@ -14,17 +14,22 @@ from captioner.training.comparison.conclusion import conclusion
 from captioner.training.comparison.figure import save_comparison
 from captioner.training.comparison.report import TITLES, as_markdown, differences
 from captioner.training.comparison.results import Row, as_csv
-from captioner.training.comparison.runs import RUNS, carry_out, finished_row, plan
+from captioner.training.comparison.runs import RUNS, Run, carry_out, finished_row, plan
 from captioner.training.setup import check_training
 
 REPORTS = ("report.md", "cells.png", "runs.csv")
 
 
-def compare(config: CompareConfig, overrides: Sequence[str]) -> None:
+Launch = Callable[[Sequence[Run], Callable[[int], object]], None]
+
+
+def compare(config: CompareConfig, overrides: Sequence[str], launch: Launch | None = None) -> None:
     """Train what has not been trained, print a line per run, and write the report.
 
     Args:
         overrides: of the command line, which the report quotes.
+        launch: carries out runs in processes of their own, by calling the function for every number;
+            None: one after another, here.
 
     Raises:
         CaptionerError: the configuration or the data is wrong, or the folder holds something else.
@@ -39,12 +44,13 @@ def compare(config: CompareConfig, overrides: Sequence[str]) -> None:
     finished = [finished_row(run) for run in runs]
     left = finished.count(None)
     print(f"{len(runs)} runs, {len(runs) - left} of them finished", flush=True)
+    if launch is not None and left:
+        numbers = [number for number, row in enumerate(finished) if row is None]
+        _launched(runs, numbers, launch)
+        finished = [row or finished_row(run) for run, row in zip(runs, finished)]
     tables: dict[str, list[Row]] = {table: [] for table in config.equal}
-    for number, (run, row) in enumerate(zip(runs, finished), 1):
-        if row is None:
-            start = time.perf_counter()
-            row = carry_out(run)
-            print(f"[{number}/{len(runs)}] {_line(row, time.perf_counter() - start)}", flush=True)
+    for number, (run, row) in enumerate(zip(runs, finished)):
+        row = row or _carried_out(runs, number)
         for table in run.tables:
             tables[table].append(row)
     report, picture, values = (folder / name for name in REPORTS)
@@ -55,6 +61,18 @@ def compare(config: CompareConfig, overrides: Sequence[str]) -> None:
     for table, rows in tables.items():
         print(f"{TITLES[table]}: {conclusion(rows, found[table])}")
     print(f"written: {report}, {picture}, {values}")
+
+
+def _launched(runs: Sequence[Run], numbers: Sequence[int], launch: Launch) -> None:
+    """Carry out these of the runs; a function of its own, so that jobs are sent no more than they need."""
+    launch([runs[number] for number in numbers], lambda job: _carried_out(runs, numbers[job]))
+
+
+def _carried_out(runs: Sequence[Run], number: int) -> Row:
+    start = time.perf_counter()
+    row = carry_out(runs[number])
+    print(f"[{number + 1}/{len(runs)}] {_line(row, time.perf_counter() - start)}", flush=True)
+    return row
 
 
 def _line(row: Row, seconds: float) -> str:

@@ -165,9 +165,9 @@ def carry_out(run: Run) -> Row:
     """Train or resume, then measure and keep the result."""
     try:
         setup = train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
+        values, missing, images = measure(run.config, setup, run.folder)
     except CaptionerError as error:
         raise CaptionerError(f"{run.folder.name}: {error}") from error
-    values, missing, images = measure(run.config, setup, run.folder)
     width, seed = run.config.decoder.hidden_size, run.config.training.seed
     row = Row(run.cell, width, run.parameters, seed, values, missing, images)
     write_whole(run.folder / RESULT_FILE, json.dumps({**asdict(row), "data": run.data}, indent=1) + "\n")
