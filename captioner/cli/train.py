@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -40,6 +41,10 @@ def run(arguments: Sequence[str]) -> int:
         check_launched(ranks, job, multirun=False, named=True)
         _train_in(folder, resumed_config(folder, given), True, ranks, job)
         return 0
+    if os.environ.get("RANK") and {"-m", "--multirun"} & set(arguments):
+        from captioner.training.launched import Job, check_launched, launched
+
+        check_launched(launched(), Job(arguments), multirun=True, named=True)
     run_command("train", TrainConfig, _train, arguments)
     return 0
 
@@ -53,8 +58,7 @@ def _train(config: TrainConfig) -> None:
 
     ranks, given = launched(), HydraConfig.get().overrides.task
     job, named = Job(given), _is_named(config)
-    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
-    check_launched(ranks, job, multirun, named or config.resume is not None)
+    check_launched(ranks, job, False, named or config.resume is not None)
     folder = Path(config.resume) if config.resume is not None else _run_folder(config)
     restarted = config.resume is None and job.began(folder, ranks.first)
     resume = restarted or config.resume is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -193,7 +194,10 @@ def test_members_of_another_size_and_cell_caption_together(
     assert caption.word_log_probs == pytest.approx(wanted, abs=1e-4)
 
 
-def test_evaluation_of_a_model_twice_equals_its_own(tmp_path: Path, other_file: Path) -> None:
+def test_evaluation_of_a_model_twice_equals_its_own(
+    tmp_path: Path, other_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocoevalcap.meteor.meteor", None)  # Java takes seconds each time
     file = str(tiny.model_file())
     run = RunConfig("cpu", workers=0, cache=str(tmp_path), progress=False, compile=False)
 
