@@ -30,7 +30,7 @@ done
 captioner average "$folder/likelihood" "$folder/self_critical_0" "$folder/self_critical_1" --weights 1 2 2 \
     --half --output "$folder/rounded.safetensors" --overwrite
 captioner evaluate "checkpoint=$folder/rounded.safetensors" data=flickr8k "data.root=$data" split=dev \
-    "output=$folder/scores" overwrite=true
+    grounding=true "output=$folder/scores" overwrite=true
 captioner average "$folder/rounded.safetensors" --half --notice "$notice" --unfamiliar -1.06 \
     --scores "$folder/scores" --output "$folder/pretrained.safetensors" --overwrite
 python "$(dirname "$0")/measure_confidence.py" --root "$data" --checkpoint "$folder/pretrained.safetensors"
