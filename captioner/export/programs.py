@@ -170,5 +170,6 @@ def programs(model: Captioner) -> dict[str, Program]:
 
 def gate_names(cell: Cell) -> tuple[str, ...]:
     """The cell's gates, in the order of the step's ``gates``."""
-    wx, state = cell.input_map.bias[None], (cell.input_map.bias.new_zeros(1, cell.hidden_size),) * cell.states
+    weight = cell.input_map.weight
+    wx, state = weight.new_zeros(1, len(weight)), (weight.new_zeros(1, cell.hidden_size),) * cell.states
     return tuple(cell.gate_values(wx, state))

@@ -31,6 +31,9 @@ MODELS: tuple[Model, ...] = (
     ("coupled", "soft", {"score": "multiplicative"}),
     ("gru", "soft", {"gate": "none", "deep_output": False}),
     ("gru-after", "hard-argmax", {"score": "multiplicative", "input_dropout": 0.5}),
+    ("lstm", "soft", {"sees_word": True}),
+    ("lstm-norm", "soft", {}),
+    ("fgr", "soft", {}),
 )
 Make = Callable[..., Captioner]
 Traced = Callable[[Mapping[str, Program]], dict[str, Run]]
