@@ -92,8 +92,7 @@ def _replayed(
     steps = list(replay(decoder, annotations, captions))
     whole = Step.cat([moment.step for moment in steps])  # as each would read the large output layer anew
     log_probs = decoder.logits(whole).float().log_softmax(dim=-1)
-    wx = decoder.cell.input_map(torch.cat([whole.embedding, whole.context], dim=-1))
     states = zip(*(moment.state for moment in steps))
-    gates = decoder.cell.gate_values(wx, tuple(torch.cat(part) for part in states))
+    gates = decoder.gate_values(whole, tuple(torch.cat(part) for part in states))
     means = {name: gate.float().mean(dim=-1).view(len(steps), -1).T for name, gate in gates.items()}
     return log_probs.view(len(steps), len(captions), -1), means

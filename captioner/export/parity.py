@@ -90,7 +90,7 @@ def _step_differences(
     model: Captioner, exported: Exported, annotations: Tensor
 ) -> Iterator[tuple[str, float]]:
     """The largest differences at each of a few steps, by what differs."""
-    decoder, cell = model.decoder, model.decoder.cell
+    decoder = model.decoder
     memory, initial = decoder.begin(annotations)
     theirs, their_initial = exported.begin(annotations)
     rows = Rows.full(len(annotations), BRANCHES, annotations.device)
@@ -107,8 +107,7 @@ def _step_differences(
         yield "alpha", _largest([step.alpha], [named["alpha"]])
         if step.beta is not None:
             yield "beta", _largest([step.beta], [named["beta"]])
-        wx = cell.input_map(torch.cat([step.embedding, step.context], dim=-1))
-        gates = cell.gate_values(wx, before)
+        gates = decoder.gate_values(step, before)
         if gates:
             means = torch.stack([gate.mean(dim=-1) for gate in gates.values()], dim=-1)
             yield "gates", _largest([means], [named["gates"]])

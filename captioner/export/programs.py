@@ -99,14 +99,14 @@ class StepProgram(nn.Module):
     def forward(
         self, words: Tensor, image: Tensor, annotations: Tensor, keys: Tensor, *state: Tensor
     ) -> tuple[Tensor, ...]:
-        decoder, cell = self.decoder, self.decoder.cell
+        decoder = self.decoder
         memory: Any = Memory(PlainKeys(keys[image]), PlainValues(annotations[image]), F.linear)  # type: ignore[arg-type]
         rows: Any = OwnImage()
         log_probs, step, following = decoder.predict(words, state, memory, rows)
         found = [log_probs, step.alpha]
         if step.beta is not None:
             found.append(step.beta)
-        gates = cell.gate_values(cell.input_map(torch.cat([step.embedding, step.context], dim=-1)), state)
+        gates = decoder.gate_values(step, state)
         if gates:
             found.append(torch.stack([gate.mean(dim=-1) for gate in gates.values()], dim=-1))
         return *found, *following

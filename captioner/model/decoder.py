@@ -151,6 +151,11 @@ class Decoder(nn.Module):
             steps.append(step)
         return Unrolled(Step.cat(steps), captions.pack(captions.words), captions)
 
+    def gate_values(self, step: Step, state: State) -> dict[str, Tensor]:
+        """How far the cell's gates opened in a step, ``(rows, hidden_size)`` each; the state is that before."""
+        wx = self.cell.input_map(torch.cat([step.embedding, step.context], dim=-1))
+        return self.cell.gate_values(wx, state)
+
     def logits(self, step: Step, linear: Linear = F.linear) -> Tensor:
         """Word scores ``(rows, vocabulary)``: L_o deep(...) plus a bias."""
         return linear(self.deep(step, linear), self.word_output.weight, self.word_output.bias)

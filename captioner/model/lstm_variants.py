@@ -1,8 +1,9 @@
 """The LSTM with one part taken away or added, as Greff et al. (2017, arXiv 1503.04069) compare them.
 
 Each differs from :class:`captioner.model.cells.LSTMCell` in the one equation that it names; the paper's have
-peepholes besides. A gate that is absent takes its rows of W, U and b with it. Two variants of the paper are
-cells of their own: peepholes, and coupled input and forget gates.
+peepholes besides. A gate that is absent takes its rows of W, U and b with it; without an input gate they are
+those of :class:`captioner.model.cells.CoupledLSTMCell`. Two variants of the paper are cells of their own:
+peepholes, and coupled input and forget gates.
 """
 
 from __future__ import annotations
@@ -12,28 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from captioner.kernels.linear import Linear
-from captioner.model.cells import Cell, LSTMCell, State
+from captioner.model.cells import Cell, CoupledLSTMCell, LSTMCell, State
 
 
-class NoInputGateLSTM(Cell):
+class NoInputGateLSTM(CoupledLSTMCell):
     """NIG, without input gate: c = f c + g. The rows of W and U hold f, g, o in this order."""
-
-    gates = 3
-    states = 2
-
-    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
-        super().__init__(input_size, hidden_size)
-        nn.init.constant_(self.input_map.bias[:hidden_size], forget_bias)
 
     def recur(self, wx: Tensor, state: State, linear: Linear = F.linear) -> State:
         h, c = state
         f, g, o = (wx + linear(h, self.hidden_map)).chunk(3, dim=-1)
         c = torch.sigmoid(f) * c + torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
-
-    def gate_values(self, wx: Tensor, state: State) -> dict[str, Tensor]:
-        f, _, o = torch.sigmoid(wx + F.linear(state[0], self.hidden_map)).chunk(3, dim=-1)
-        return {"forget": f, "output": o}
 
 
 class NoForgetGateLSTM(Cell):

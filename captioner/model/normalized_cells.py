@@ -79,13 +79,10 @@ class LayerNormGRUCell(Cell):
     def recur(self, wx: Tensor, state: State, linear: Linear = F.linear) -> State:
         (h,) = state
         r, z = self._gates(wx, h, linear)
-        (_, to_n), (_, hidden_gain) = self._split(self.hidden_map), self._split(self.hidden_gain)
-        (_, of_n), (_, gain), (_, bias) = (
-            self._split(wx.T),
-            self._split(self.input_gain),
-            self._split(self.bias),
-        )
-        wx_n = layer_norm(of_n.T, gain, bias)
+        _, of_n = self._split(wx)
+        _, to_n = self._split(self.hidden_map, 0)
+        (_, hidden_gain), (_, gain), (_, bias) = map(self._split, self._vectors())
+        wx_n = layer_norm(of_n, gain, bias)
         if self.reset_after:
             n = torch.tanh(wx_n + r * layer_norm(linear(h, to_n), hidden_gain, self.candidate_bias))
         else:
@@ -93,19 +90,19 @@ class LayerNormGRUCell(Cell):
         return ((1 - z) * h + z * n,)
 
     def _gates(self, wx: Tensor, h: Tensor, linear: Linear = F.linear) -> tuple[Tensor, Tensor]:
-        (to_gates, _), (hidden_gain, _) = self._split(self.hidden_map), self._split(self.hidden_gain)
-        (of_gates, _), (gain, _), (bias, _) = (
-            self._split(wx.T),
-            self._split(self.input_gain),
-            self._split(self.bias),
-        )
+        of_gates, _ = self._split(wx)
+        to_gates, _ = self._split(self.hidden_map, 0)
+        (hidden_gain, _), (gain, _), (bias, _) = map(self._split, self._vectors())
         uh = layer_norm(linear(h, to_gates), hidden_gain)
-        r, z = torch.sigmoid(uh + layer_norm(of_gates.T, gain, bias)).chunk(2, dim=-1)
+        r, z = torch.sigmoid(uh + layer_norm(of_gates, gain, bias)).chunk(2, dim=-1)
         return r, z
 
-    def _split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows of r and z, and those of n."""
-        gates, n = rows.split((2 * self.hidden_size, self.hidden_size))
+    def _vectors(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.hidden_gain, self.input_gain, self.bias
+
+    def _split(self, blocks: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
+        """The blocks of r and z, and that of n."""
+        gates, n = blocks.split((2 * self.hidden_size, self.hidden_size), dim)
         return gates, n
 
     def gate_values(self, wx: Tensor, state: State) -> dict[str, Tensor]:
