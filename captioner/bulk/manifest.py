@@ -11,7 +11,7 @@ from typing import Any
 
 from captioner.bulk.caption import Settings
 from captioner.bulk.shards import FOUND, Shard
-from captioner.checkpoint.pretrained import model_path
+from captioner.checkpoint.pretrained import model_file
 from captioner.errors import CaptionerError
 from captioner.system.atomic_files import make_folder, write_whole
 from captioner.system.locks import owned
@@ -57,8 +57,7 @@ def digests(checkpoint: Sequence[str]) -> list[str]:
     """
     found = []
     for name in checkpoint:
-        path = model_path(name)
-        path = path / "model.safetensors" if path.is_dir() else path
+        path = model_file(name)
         try:
             found.append(hashlib.sha256(path.read_bytes()).hexdigest())
         except OSError as error:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from captioner.checkpoint.pretrained import model_path
+from captioner.checkpoint.pretrained import MODEL_FILE, model_path
 from captioner.config.model import ModelConfig
 from captioner.config.strict import from_plain
 from captioner.errors import CaptionerError
@@ -102,7 +102,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
     name = ascii(str(path))[1:-1]  # a name may hold a line's end
     try:
         if path.is_dir():
-            path, name = path / "model.safetensors", f"{name}/model.safetensors"
+            path, name = path / MODEL_FILE, f"{name}/{MODEL_FILE}"
         if not path.is_file():
             raise CaptionerError(f"checkpoint: there is no file {name}")
         with path.open("rb") as file:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 NAME = "pretrained"
 VARIABLE = "CAPTIONER_CHECKPOINT"
+MODEL_FILE = "model.safetensors"  # of a run folder
 
 
 def default_checkpoint() -> str:
@@ -20,3 +21,9 @@ def model_path(path: str | Path) -> Path:
     if str(path) == NAME and not Path(NAME).exists():
         return Path(str(files("captioner") / "checkpoint" / "pretrained.safetensors"))
     return Path(os.path.expanduser(path))
+
+
+def model_file(path: str | Path) -> Path:
+    """The file that ``path`` names, itself or by its run folder."""
+    found = model_path(path)
+    return found / MODEL_FILE if found.is_dir() else found

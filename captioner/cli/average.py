@@ -6,10 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioner.checkpoint.pretrained import MODEL_FILE
 from captioner.cli.parsing import Parser, home_path
 from captioner.system.outputs import refuse_existing, refuse_input
-
-MODEL_FILE = "model.safetensors"  # of a run folder
 
 
 def parser() -> Parser:

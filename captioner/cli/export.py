@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from captioner.cli.parsing import Parser, home_path
+from captioner.cli.parsing import Parser, add_model, home_path
 from captioner.errors import CaptionerError
 from captioner.export.narrow import WEIGHTS
 
@@ -24,13 +24,7 @@ def parser() -> Parser:
         "that photos and words need in model.json. They are compared with the model on photos before the "
         "folder appears. docs/export.md explains them.",
     )
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        nargs="?",
-        help="a model.safetensors, or its run folder (default: $CAPTIONER_CHECKPOINT, else the model that "
-        "comes with captioner)",
-    )
+    add_model(parser)
     parser.add_argument(
         "--format",
         choices=FORMATS,

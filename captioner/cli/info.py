@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from captioner.cli.parsing import Parser
+from captioner.cli.parsing import Parser, add_model
 
 WORDS = 12  # shown of a vocabulary
 
@@ -14,13 +14,7 @@ WORDS = 12  # shown of a vocabulary
 def parser() -> Parser:
     """The command's options."""
     parser = Parser("info", "Tell what a model file holds: network, vocabulary, scores, hash, notice.")
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        nargs="?",
-        help="a model.safetensors, or its run folder (default: $CAPTIONER_CHECKPOINT, else the model that "
-        "comes with captioner)",
-    )
+    add_model(parser)
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     return parser
 

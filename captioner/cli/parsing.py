@@ -56,6 +56,17 @@ def home_path(typed: str) -> Path:
     return Path(os.path.expanduser(typed))
 
 
+def add_model(parser: argparse._ActionsContainer) -> None:
+    """The argument MODEL, which may be left out."""
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="a model.safetensors, or its run folder (default: $CAPTIONER_CHECKPOINT, else the model that "
+        "comes with captioner)",
+    )
+
+
 def add_checkpoint(parser: argparse._ActionsContainer) -> None:
     """``--checkpoint``, which may be given several times."""
     parser.add_argument(

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
-from captioner.checkpoint.pretrained import default_checkpoint, model_path
+from captioner.checkpoint.pretrained import MODEL_FILE, default_checkpoint, model_path
 from captioner.cli.parsing import Parser, add_checkpoint, add_device
 from captioner.errors import CaptionerError, check_range
 
@@ -102,4 +102,4 @@ def parser() -> Parser:
 def _model_name(checkpoint: str) -> str:
     """The name of a model file, or of the run folder where it is called as all are."""
     path = Path(checkpoint).absolute()
-    return path.parent.name if path.name == "model.safetensors" else path.stem
+    return path.parent.name if path.name == MODEL_FILE else path.stem

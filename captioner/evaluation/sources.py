@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from captioner.checkpoint.pretrained import model_path
+from captioner.checkpoint.pretrained import MODEL_FILE, model_path
 from captioner.config.schema import EvaluateConfig
 from captioner.data.formats.predictions import RESULTS, predictions_file
 from captioner.errors import CaptionerError
-
-MODEL_FILE = "model.safetensors"
 
 
 def files_of(config: EvaluateConfig) -> dict[str, Path]:

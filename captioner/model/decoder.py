@@ -152,7 +152,7 @@ class Decoder(nn.Module):
         return Unrolled(Step.cat(steps), captions.pack(captions.words), captions)
 
     def gate_values(self, step: Step, state: State) -> dict[str, Tensor]:
-        """How far the cell's gates opened in a step, ``(rows, hidden_size)`` each; the state is that before."""
+        """How far the cell's gates opened in a step from ``state``, ``(rows, hidden_size)`` each."""
         wx = self.cell.input_map(torch.cat([step.embedding, step.context], dim=-1))
         return self.cell.gate_values(wx, state)
 

@@ -19,6 +19,7 @@ import torch
 from omegaconf import OmegaConf
 
 from captioner.checkpoint.file import Checkpoint, save_checkpoint
+from captioner.checkpoint.pretrained import MODEL_FILE
 from captioner.config.saved import CONFIG_FILE
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 RESUME_FILE = "resume.pt"
-MODEL_FILE = "model.safetensors"
 METRICS_FILE = "metrics.jsonl"  # the same to the byte for every run of the same seed
 TIMINGS_FILE = "timings.jsonl"
 FILES = (CONFIG_FILE, RESUME_FILE, MODEL_FILE, METRICS_FILE, TIMINGS_FILE)
