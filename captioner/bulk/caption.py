@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from captioner.bulk.kinds import LIST, TAR
 from captioner.bulk.places import absolute, is_url, parent, read_place
-from captioner.bulk.shards import LIST, TAR, Shard, read_lines
+from captioner.bulk.shards import Shard, read_lines
 from captioner.bulk.tables import rows
 from captioner.bulk.tars import members
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig

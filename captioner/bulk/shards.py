@@ -13,19 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from captioner.bulk.kinds import ENDINGS, LIST, TABLE, TAR, kind_of
 from captioner.bulk.places import absolute, expand, file_system, is_url, open_place
 from captioner.bulk.tables import count_rows
 from captioner.data.photos.find import Finder
 from captioner.data.photos.formats import extensions
 from captioner.errors import CaptionerError, printable
 
-SHARD_SIZE = 4000  # lines or rows
-TAR, LIST, TABLE = "tar", "list", "table"
-ENDINGS = {
-    TAR: (".tar", ".tar.gz", ".tgz"),
-    LIST: (".txt", ".lst", ".list"),
-    TABLE: (".parquet",),
-}
 FOUND = "found.txt"  # in the output folder: the images of folders
 
 
@@ -50,12 +44,6 @@ class Shard:
     count: int | None = None
     offset: int = 0
     digest: str = ""
-
-
-def kind_of(place: str) -> str | None:
-    """What kind of shards a file holds, by its name; None: an image or a folder."""
-    path = place.lower().partition("?")[0] if is_url(place) else place.lower()
-    return next((kind for kind, endings in ENDINGS.items() if path.endswith(endings)), None)
 
 
 def plan(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from captioner.bulk.kinds import SHARD_SIZE, kind_of
 from captioner.cli.options import from_flags
 from captioner.config.schema import MOST_WORKERS
 from captioner.config.search import SearchConfig
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from captioner.bulk.job import Done, Job
 
 SHARE = re.compile(r"(\d+)/(\d+)")
-ENDINGS = (".tar", ".tar.gz", ".tgz", ".txt", ".lst", ".list", ".parquet")
 FILES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet")
 NEEDLESS = ("resume", "overwrite", "write_metadata", "sentence", "null")  # flags for photos alone
 
@@ -45,7 +45,7 @@ def add_shards(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--shard-size",
         type=int,
-        default=4000,
+        default=SHARD_SIZE,
         metavar="N",
         help="lines of a list, rows of a Parquet file or images of a folder (default: %(default)s)",
     )
@@ -60,7 +60,7 @@ def has_shards(options: Namespace) -> bool:
     """Whether the command is about shards, by its options or since all its paths are such files."""
     if options.shards is not None or options.ray is not None:
         return True
-    return all(path.lower().endswith(ENDINGS) for path in options.paths)
+    return all(kind_of(path) is not None for path in options.paths)
 
 
 def caption_shards(options: Namespace) -> int:

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from captioner.config.compose import run_command
-from captioner.config.paths import as_they_stand
+from captioner.config.paths import as_they_stand, is_multirun
 from captioner.config.places import absolute
 from captioner.config.run_data import folder_to_resume
 from captioner.config.schema import TrainConfig
@@ -33,18 +33,14 @@ def run(arguments: Sequence[str]) -> int:
     """Compose the configuration and train, once or for every combination of a multirun."""
     folder = folder_to_resume(arguments)
     if folder is not None:
-        from captioner.training.launched import Job, check_launched, launched
         from captioner.training.saved_config import resumed_config
 
-        ranks, given = launched(), as_they_stand("train", arguments)
-        job = Job(given)
-        check_launched(ranks, job, multirun=False, named=True)
+        given = as_they_stand("train", arguments)
+        ranks, job = _started_by(given, named=True)
         _train_in(folder, resumed_config(folder, given), True, ranks, job)
         return 0
-    if os.environ.get("RANK") and {"-m", "--multirun"} & set(arguments):
-        from captioner.training.launched import Job, check_launched, launched
-
-        check_launched(launched(), Job(arguments), multirun=True, named=True)
+    if os.environ.get("RANK") and is_multirun(arguments):  # once, rather than for every run
+        _started_by(arguments, named=True, multirun=True)
     run_command("train", TrainConfig, _train, arguments)
     return 0
 
@@ -53,12 +49,11 @@ def _train(config: TrainConfig) -> None:
     # not before the configuration is known to be right: torch alone takes seconds
     from captioner.checkpoint.pretrained import model_path
     from captioner.training.adaptation import is_model_file
-    from captioner.training.launched import Job, check_launched, launched
     from captioner.training.saved_config import adapted_config, continued_config, resumed_config
 
-    ranks, given = launched(), HydraConfig.get().overrides.task
-    job, named = Job(given), _is_named(config)
-    check_launched(ranks, job, False, named or config.resume is not None)
+    given, named = HydraConfig.get().overrides.task, _is_named(config)
+    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    ranks, job = _started_by(given, named or config.resume is not None, multirun)
     folder = Path(config.resume) if config.resume is not None else _run_folder(config)
     restarted = config.resume is None and job.began(folder, ranks.first)
     resume = restarted or config.resume is not None
@@ -74,6 +69,15 @@ def _train(config: TrainConfig) -> None:
     if not resume and not named and ranks.first:
         folder = make_own_folder(folder, "output")  # another run may have begun in the same second
     _train_in(folder, config if resume else absolute(config), resume, ranks, job)
+
+
+def _started_by(given: Sequence[str], named: bool, multirun: bool = False) -> tuple[Ranks, Job]:
+    """This process among those of its launcher, and their job; for the arguments see ``check_launched``."""
+    from captioner.training.launched import Job, check_launched, launched
+
+    ranks, job = launched(), Job(given)
+    check_launched(ranks, job, multirun, named)
+    return ranks, job
 
 
 def _train_in(folder: Path, config: TrainConfig, resume: bool, ranks: Ranks, job: Job) -> None:

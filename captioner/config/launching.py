@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import active_children
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
@@ -199,10 +199,6 @@ def _end_with(parent: int) -> None:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)  # to save the run's state
-    _exit()
-
-
-def _exit() -> NoReturn:
     os._exit(128 + signal.SIGTERM)
 
 

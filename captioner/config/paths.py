@@ -36,13 +36,18 @@ def _path_keys(schema: type[Any]) -> Iterator[str]:
                 yield from (f"{of.name}.{key}" for key in _path_keys(kind))
 
 
+def is_multirun(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for several runs, in any of the forms that Hydra's parser takes."""
+    return any(re.fullmatch("-m|--m[a-z]*", argument) for argument in arguments)
+
+
 def as_they_stand(command: str, arguments: Sequence[str]) -> list[str]:
     """A command's arguments, with the paths among them quoted for Hydra's grammar.
 
     A value that Hydra takes for itself, or that is quoted already, stays as it is, and so do ``null``, and
     ``A,B`` of a multirun. Each path of a list ``[A,B]`` is quoted by itself.
     """
-    several = any(re.fullmatch("-m|--m[a-z]*", argument) for argument in arguments)
+    several = is_multirun(arguments)
     plain = []
     for argument in arguments:
         key, equals, typed = argument.partition("=")

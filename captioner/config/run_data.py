@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from captioner.config.paths import as_they_stand, quoted
+from captioner.config.paths import as_they_stand, is_multirun, quoted
 from captioner.config.saved import CONFIG_FILE, saved_config
 from captioner.errors import CaptionerError
 
@@ -69,8 +69,7 @@ def parsed(command: str, arguments: Sequence[str]) -> dict[str, Any]:
 def _path(command: str, key: str, arguments: Sequence[str]) -> str | None:
     """The path that a key is given, the last one; None if there is none, or there are several at once."""
     typed = [argument for argument in arguments if argument.startswith(f"{key}=")][-1:]
-    several = any(argument.startswith(("-m", "--m")) for argument in arguments)
-    if not typed or (several and ("," in typed[0] or "(" in typed[0])):
+    if not typed or (is_multirun(arguments) and ("," in typed[0] or "(" in typed[0])):
         return None
     value = parsed(command, typed)[key]
     return os.path.expanduser(value) if isinstance(value, str) and value else None
