@@ -24,7 +24,7 @@ from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import Encoder, build_encoder
 from captioner.training.adaptation import Start, start_from, start_with
 from captioner.training.self_critical import check_self_critical
-from captioner.training.trained_on import check_same, check_same_batches
+from captioner.training.trained_on import check_same, check_same_batches, splits_of, trained_on
 from captioner.training.word_vectors import start_embedding
 from captioner.vocabulary import Vocabulary
 
@@ -36,9 +36,9 @@ class Setup:
     Attributes:
         train: with mirror images if ``training.flip`` is positive.
         references: those of the validation split.
-        new_words, told: how many words the vocabulary has gained, and a line about them, or about those that
-            start from word vectors; lines about what was left out of the data, or divided, come before it.
-        notes: those lines.
+        data: what a state keeps of the data, and lines about what was left out of it, or divided.
+        new_words, told: how many words the vocabulary has gained, and those lines, then one about the words,
+            or about those that start from word vectors.
     """
 
     model: Captioner
@@ -46,9 +46,9 @@ class Setup:
     train: CaptionedSplit
     val: Split
     references: References
+    data: dict[str, Any]
     new_words: int = 0
     told: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | None = None) -> Setup:
@@ -69,8 +69,9 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
 
     notes: list[str] = []
     train, val = (load_split(config.data, split, notes=notes) for split in ("train", "val"))
+    splits = splits_of(train, val)
     if saved is not None and "data" in saved:  # states of before do not know their data
-        check_same(saved["data"], train, val, config.vocabulary if config.init is None else None)
+        check_same(saved["data"], splits, train, config.vocabulary if config.init is None else None)
         check_same_batches(saved, config.training)
         start = start_with(config, saved)
     elif config.init is not None:
@@ -101,7 +102,8 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
     )
     told = "\n".join([*notes, *[told] * bool(told)])
     references = References(val, vocabulary)
-    return Setup(model, vocabulary, captioned, val_split, references, new_words, told, tuple(notes))
+    data = trained_on(vocabulary, new_words, splits) | {"notes": notes}
+    return Setup(model, vocabulary, captioned, val_split, references, data, new_words, told)
 
 
 def check_training(config: TrainConfig) -> None:

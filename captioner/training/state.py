@@ -26,7 +26,7 @@ from captioner.training.progress import Progress, repeatable
 from captioner.training.ranks import ALONE, Ranks
 from captioner.training.self_critical import SelfCritical, caption_reward
 from captioner.training.setup import Setup
-from captioner.training.trained_on import batches_of, trained_on
+from captioner.training.trained_on import batches_of
 
 
 @dataclass
@@ -72,8 +72,7 @@ def build_state(
         reward = caption_reward(setup.train.records, setup.vocabulary, phase.bleu_weight)
         critic = SelfCritical(phase, config.search, setup.vocabulary.words, reward)
     average = averaged(model, options.average) if options.average else None
-    data = trained_on(setup.vocabulary, setup.new_words, setup.train.photos.records, setup.val.records)
-    data |= {"notes": list(setup.notes), "batches": batches_of(options)}
+    data = setup.data | {"batches": batches_of(options)}
     smoothing = options.label_smoothing
     guidance = config.training.mosaic_guidance
     objective = Objective(model, config.attention, smoothing, baseline, critic, ranks, guidance)

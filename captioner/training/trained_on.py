@@ -29,53 +29,58 @@ SPLITS = {"train": "training", "val": "validation"}
 WHAT_TO_DO = "give the run its own data back, or start another one from its model with init=RUN"
 
 
-def trained_on(
-    vocabulary: Vocabulary, new_words: int, train: Sequence[Record], val: Sequence[Record]
-) -> dict[str, Any]:
+def splits_of(train: Sequence[Record], val: Sequence[Record]) -> dict[str, Any]:
+    """What is kept of the images and captions; of every photo some bytes are read."""
+    return {
+        split: {
+            "names": list(map(_name, records)),
+            "captions": _digests(records),
+            "bytes": _bytes(records),
+            "content": _contents(records),
+        }
+        for split, records in (("train", train), ("val", val))
+    }
+
+
+def trained_on(vocabulary: Vocabulary, new_words: int, splits: dict[str, Any]) -> dict[str, Any]:
     """Plain values and tensors, small enough to be written at each save.
 
     Args:
         new_words: how many of the vocabulary's last words the model of ``init`` did not know.
+        splits: from :func:`splits_of`.
     """
-    return {
-        "words": list(vocabulary.words[len(SPECIALS) :]),
-        "unit": vocabulary.unit,
-        "new_words": new_words,
-        "splits": {
-            split: {
-                "names": list(map(_name, records)),
-                "captions": _digests(records),
-                "bytes": _bytes(records),
-                "content": _contents(records),
-            }
-            for split, records in (("train", train), ("val", val))
-        },
-    }
+    words = list(vocabulary.words[len(SPECIALS) :])
+    return {"words": words, "unit": vocabulary.unit, "new_words": new_words, "splits": splits}
 
 
 def check_same(
-    kept: dict[str, Any], train: Sequence[Record], val: Sequence[Record], counted: VocabularyConfig | None
+    kept: dict[str, Any],
+    splits: dict[str, Any],
+    train: Sequence[Record],
+    counted: VocabularyConfig | None,
 ) -> None:
     """Refuse other data than a run's own.
 
     Args:
         kept: from :func:`trained_on`.
-        counted: how the vocabulary was counted on the training split; None: it was not.
+        splits: what there is, from :func:`splits_of`.
+        train: the training split.
+        counted: how the vocabulary was counted on it; None: it was not.
 
     Raises:
         CaptionerError: names the first image that differs, in itself or its captions, and the first word.
     """
-    for split, records in (("train", train), ("val", val)):
+    for split, present in splits.items():
         try:
             known, before = kept["words"], kept["splits"][split]
-            difference = _difference(before, records)
+            difference = _difference(before, present)
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             raise CaptionerError(f"resume: the state's record of its data is damaged ({reason})") from error
         if difference:
             words = ""
             if split == "train" and counted is not None:
-                words = _changed_words(known, count_vocabulary(records, counted).words[len(SPECIALS) :])
+                words = _changed_words(known, count_vocabulary(train, counted).words[len(SPECIALS) :])
             raise CaptionerError(f"resume: the {SPLITS[split]} split {difference}{words}; {WHAT_TO_DO}")
 
 
@@ -121,10 +126,9 @@ def check_words(known: Vocabulary, present: Vocabulary) -> None:
         raise CaptionerError(f"resume: the vocabulary is not that of the run's model{words}; {WHAT_TO_DO}")
 
 
-def _difference(before: dict[str, Any], records: Sequence[Record]) -> str:
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """What is not as it was, for after "the split"; empty if nothing is."""
-    names, captions, sizes = before["names"], before["captions"], before["bytes"]
-    present = list(map(_name, records))
+    names, present = before["names"], now["names"]
     if names != present:
         had, has = set(names), set(present)
         missing = next((name for name in names if name not in has), None)
@@ -138,13 +142,13 @@ def _difference(before: dict[str, Any], records: Sequence[Record]) -> str:
             f"has its images in another order (number {place + 1:,} was {names[place]!r} "
             f"and is {present[place]!r})"
         )
-    other = (captions != _digests(records)).nonzero()
+    other = (before["captions"] != now["captions"]).nonzero()
     if len(other):
         return f"has other captions than before (the first are those of {present[int(other[0])]!r})"
-    other = (sizes != _bytes(records)).nonzero()
+    other = (before["bytes"] != now["bytes"]).nonzero()
     if len(other):
         return f"has another photo than before under the name {present[int(other[0])]!r}, of another size"
-    if "content" in before and len(other := (before["content"] != _contents(records)).nonzero()):
+    if "content" in before and len(other := (before["content"] != now["content"]).nonzero()):
         return f"has another photo than before under the name {present[int(other[0])]!r}, of the same size"
     return ""
 
