@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from captioner.features.captioned import CaptionedSplit
-from captioner.features.mosaics import PHOTOS, sampled
-from captioner.features.split import gather
+from captioner.features.mosaics import sampled
 from captioner.model.rows import Captions
 
 
@@ -76,27 +75,24 @@ def epoch_batches(
     for photo in order[:skip]:
         drawn(photo)  # so that the others get what they would have had
     for first in range(skip, len(order), size):
-        numbers, own_captions = zip(*map(drawn, order[first : first + size]))
-        captions: Sequence[list[list[int]]] = own_captions
-        own = random.Random(f"{seed} {epoch} {first} mosaics")
-        shown: Sequence[int] = numbers
-        quadrants = None
-        if split.mosaics is not None and own.random() < mosaics:
-            shown = split.mosaics.draw(math.ceil(len(numbers) / PHOTOS), own)
-            captions, quadrants = split.mosaics.captions(shown, split.captions, captions_per_image, own)
+        numbers, captions = map(list, zip(*map(drawn, order[first : first + size])))
+        seen, features_of, quadrants = numbers, split.features, None
+        if split.mosaics is not None:
+            own = random.Random(f"{seed} {epoch} {first} mosaics")
+            if own.random() < mosaics:
+                features_of = split.mosaics.features
+                seen, captions, quadrants = split.mosaics.draw(
+                    len(numbers), split.captions, captions_per_image, own
+                )
         count = sum(map(len, captions))
         for share, stand_in, last in _shares(captions, rank, ranks, parts):
-            if split.mosaics is not None and quadrants is not None:
-                features = gather(split.mosaics.split.features, shown[share])
-                packed = Captions.build(captions[share], quadrants[share])
-                yield Batch(features, packed, [], len(numbers), count, stand_in, last)
-                continue
-            features = split.features(numbers[share])
-            if crop < 1:
+            features = features_of(seen[share])
+            if crop < 1 and quadrants is None:
                 draw_window = random.Random(f"{seed} {epoch} {first}")
                 features = windows(features, crop, draw_window, before=share.start)
-            packed = Captions.build(captions[share])
-            yield Batch(features, packed, list(numbers[share]), len(numbers), count, stand_in, last)
+            packed = Captions.build(captions[share], None if quadrants is None else quadrants[share])
+            images = seen[share] if quadrants is None else []
+            yield Batch(features, packed, images, len(numbers), count, stand_in, last)
 
 
 def windows(features: Tensor, least: float, draw: random.Random, before: int = 0) -> Tensor:

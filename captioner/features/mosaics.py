@@ -6,17 +6,19 @@ What the frozen trunk makes of the mosaics is computed once, as it is for photos
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from captioner.data.photos.mosaics import draw_mosaics, mosaic_of
+from torch import Tensor
+
+from captioner.data.photos.mosaics import QUADRANTS, draw_mosaics, mosaic_of
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record, mirror_of
-from captioner.features.split import Split
+from captioner.features.split import Split, gather
 
 Encoded = list[list[list[int]]]  # the captions of every record, as word indices
-PHOTOS = 4  # of a mosaic, by quadrant: upper left, upper right, lower left, lower right
 ROUNDS = 4  # mosaics that hold each photo
 
 
@@ -58,25 +60,24 @@ class Mosaics:
                 members.append([len(records) + i for i in swapped] if mirrored else four)
         return cls(encoded(drawn), members) if drawn else None
 
-    def draw(self, count: int, draw: random.Random) -> list[int]:
-        """The numbers of some mosaics."""
-        return draw.sample(range(len(self.members)), min(count, len(self.members)))
-
-    def captions(
-        self, numbers: Sequence[int], of_records: Encoded, count: int | None, draw: random.Random
-    ) -> tuple[Encoded, list[list[int]]]:
-        """The captions of the photos of some mosaics, and the quadrant of each caption's photo.
+    def draw(
+        self, photos: int, of_records: Encoded, count: int | None, draw: random.Random
+    ) -> tuple[list[int], Encoded, list[list[int]]]:
+        """The numbers of as many mosaics as show so many photos, their captions, and each caption's quadrant.
 
         Args:
             of_records: all captions of each record.
             count: how many of a photo's captions are drawn; None: all.
         """
-        fours = [
-            [sampled(of_records[record], count, draw) for record in self.members[number]]
-            for number in numbers
-        ]
+        wanted = min(math.ceil(photos / len(QUADRANTS)), len(self.members))
+        numbers = draw.sample(range(len(self.members)), wanted)
+        fours = [[sampled(of_records[n], count, draw) for n in self.members[number]] for number in numbers]
         captions = [[caption for of_photo in four for caption in of_photo] for four in fours]
-        return captions, [[q for q, of_photo in enumerate(four) for _ in of_photo] for four in fours]
+        return numbers, captions, [[q for q, of_photo in enumerate(four) for _ in of_photo] for four in fours]
+
+    def features(self, numbers: Sequence[int]) -> Tensor:
+        """The encoder trunk's output for some mosaics, ``(mosaics, ...)``."""
+        return gather(self.split.features, numbers)
 
 
 def sampled(captions: list[list[int]], count: int | None, draw: random.Random) -> list[list[int]]:

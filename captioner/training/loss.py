@@ -80,9 +80,8 @@ def guided(loss: Loss, unrolled: Unrolled, weight: float) -> Loss:
     if quadrant is None or not weight:
         return loss
     side = math.isqrt(alpha.shape[-1])
-    own = quadrants((side, side)).to(alpha)[
-        torch.cat([quadrant[:count] for count in unrolled.captions.alive])
-    ]
+    of_word = torch.cat([quadrant[:count] for count in unrolled.captions.alive])
+    own = quadrants((side, side)).to(alpha)[of_word]
     missed = -(alpha * own).sum(-1).clamp_min(1e-6).log().sum()
     return loss._replace(total=loss.total + weight * missed)
 

@@ -12,9 +12,9 @@ import pytest
 from support.shards import SETTINGS, StubPredictor, jpeg, make_tar, make_tars, seen
 
 from captioner.bulk.caption import Settings, caption_shard
+from captioner.bulk.kinds import kind_of
 from captioner.bulk.outputs import read_records, write_records
 from captioner.bulk.places import expand
-from captioner.bulk.kinds import kind_of
 from captioner.bulk.shards import FOUND, Shard, plan
 from captioner.data.photos.find import Finder
 from captioner.errors import CaptionerError

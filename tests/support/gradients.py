@@ -25,7 +25,7 @@ from captioner.config.model import (
 from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.decoding import search
-from captioner.features import batches, captioned, split
+from captioner.features import captioned, mosaics, split
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.look import HardLook
 from captioner.training import adaptation, setup
@@ -92,7 +92,7 @@ def in_double(patch: pytest.MonkeyPatch) -> None:
 
     for module in (adaptation, setup):
         patch.setattr(module, "build_model", build_double)
-    for module in (batches, captioned, split):
+    for module in (captioned, mosaics, split):
         patch.setattr(module, "gather", gather)
 
 

@@ -18,7 +18,8 @@ QUADRANTS: tuple[Box, ...] = ((0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 
 def draw_mosaics(images: int, most: int, seed: int) -> list[list[int]]:
     """The numbers of the images of each mosaic, four different ones; no image is in two mosaics."""
     order = torch.randperm(images, generator=torch.Generator().manual_seed(seed)).tolist()
-    return [order[first : first + 4] for first in range(0, images - 3, 4)][:most]
+    four = len(QUADRANTS)
+    return [order[first : first + four] for first in range(0, images - four + 1, four)][:most]
 
 
 def mosaic_of(records: Sequence[Record], preprocess: Preprocess) -> Record:
