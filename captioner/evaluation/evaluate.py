@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from captioner.config.declare import check
@@ -82,11 +83,12 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     check_sources(config)
     use_compiler(config.run.compile)
     notes: list[str] = []
-    records, captions = _captions_of_files(config, load_split(config.data, config.split, notes=notes))
+    files = files_of(config)
+    records, captions = _captions_of_files(config, files, load_split(config.data, config.split, notes=notes))
 
     def captioned(key: str, model: Any) -> Captioned:
         if key in captions:
-            return from_file(files_of(config)[key], captions[key], config.unit)
+            return from_file(files[key], captions[key], config.unit)
         return by_model(config, model, records, grounding=config.grounding and key != "against")
 
     ours = captioned("predictions", config.checkpoint)
@@ -111,17 +113,17 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
 
 
 def _captions_of_files(
-    config: EvaluateConfig, records: list[Record]
+    config: EvaluateConfig, files: Mapping[str, Path], records: list[Record]
 ) -> tuple[list[Record], dict[str, list[str | None]]]:
     """The images that are scored, and their captions by the key of the configuration that names a file."""
     skip = config.unknown == "skip"
-    captions = {key: captions_by_record(records, path, key, skip) for key, path in files_of(config).items()}
+    captions = {key: captions_by_record(records, path, key, skip) for key, path in files.items()}
     lacking = [number for number, texts in enumerate(zip(*captions.values())) if None in texts]
     if lacking and config.missing == "refuse":
         number = lacking[0]
         key = next(key for key, texts in captions.items() if texts[number] is None)
         raise CaptionerError(
-            f"{key}: {files_of(config)[key]} has no caption of image {records[number].image_id!r}; "
+            f"{key}: {files[key]} has no caption of image {records[number].image_id!r}; "
             f"in all, {len(lacking):,} of {len(records):,} images lack one: missing=skip scores the others, "
             "missing=empty takes an empty caption"
         )
@@ -150,9 +152,11 @@ class _Scored:
         unit = captioned.vocabulary.unit
         coco = coco_scores(captioned.texts, [record.captions for record in records], unit)
         references = References(records, captioned.vocabulary)
+        statistics = references.statistics(captioned.words, evaluated())
+        found = {name: score for part in statistics for name, score in part.corpus().items()}
+        found |= references.scores_of(captioned.words, set(evaluated()) - set(found)) | dict(coco.values)
         rankable = len(records) > 1 and "CIDEr" not in coco.values
         own = references.statistics(captioned.words, [OWN_CIDER]) if rankable else []
-        found = {**references.scores_of(captioned.words, set(evaluated())), **coco.values}
         protocol = {
             "data": config.data.name,
             "split": config.split,
@@ -169,7 +173,7 @@ class _Scored:
             {name: found[name] for name in evaluated() if name in found},
             dict(coco.missing),
             protocol,
-            [*references.statistics(captioned.words, evaluated()), *coco.statistics, *own],
+            [*statistics, *coco.statistics, *own],
         )
 
 

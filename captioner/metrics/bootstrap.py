@@ -45,6 +45,11 @@ def interval(found: np.ndarray) -> Interval:
     return float(low), float(high)
 
 
+def leaves_out_zero(span: Interval) -> bool:
+    """Whether a difference with this interval is one that other images would be expected to show too."""
+    return not span[0] <= 0 <= span[1]
+
+
 @dataclass(frozen=True)
 class Difference:
     """How far one system's score is from another's on the same images.
@@ -59,8 +64,8 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval leaves out 0: a difference that other images would be expected to show too."""
-        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+        """Whether there is an interval, and it leaves out 0."""
+        return self.interval is not None and leaves_out_zero(self.interval)
 
 
 def resampled_scores(statistics: Sequence[Statistics]) -> dict[str, np.ndarray]:

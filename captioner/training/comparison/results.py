@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from captioner.metrics.bleu import bleu_of
-from captioner.metrics.bootstrap import Interval, resampled_scores
+from captioner.metrics.bootstrap import Interval, leaves_out_zero, resampled_scores
 from captioner.metrics.statistics import Statistics, mean_of
 
 BASELINE = "lstm"  # what every other cell is compared with
@@ -83,7 +83,7 @@ class Difference:
     @property
     def real(self) -> bool:
         """Whether it is larger than the spread, and the interval leaves out 0 if there is one."""
-        return bool(self.larger) and (self.interval is None or not self.interval[0] <= 0 <= self.interval[1])
+        return bool(self.larger) and (self.interval is None or leaves_out_zero(self.interval))
 
 
 Differences = dict[str, dict[str, Difference]]  # by cell and value
