@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from captioner.data.records import Record
+from captioner.errors import CaptionerError
 
 
 def divided(
@@ -31,6 +32,17 @@ def divided(
     for record in records:
         splits[split_of.get(record.image_id, "train")].append(record)
     return splits
+
+
+def check_shares(val_share: float, test_share: float) -> None:
+    """Refuse shares that leave nothing to train on.
+
+    Raises:
+        CaptionerError: names them.
+    """
+    if val_share + test_share >= 1:
+        shares = f"{val_share:g} and data.test_share {test_share:g}"
+        raise CaptionerError(f"data.val_share: {shares} leave nothing to train on")
 
 
 def told(splits: dict[str, list[Record]], where: str, seed: int, val_share: float, test_share: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.config.data import Flickr8kConfig
-from captioner.data.formats.division import divided, told
+from captioner.data.formats.division import check_shares, divided, told
 from captioner.data.formats.files import (
     NO_CAPTION,
     TWICE,
@@ -56,13 +56,11 @@ def load_flickr8k(
         return _records(
             {known.get(name, name): at for name, at in names.items()}, captions, images, path, faults
         )
-    if config.val_share + config.test_share >= 1:
-        shares = f"{config.val_share:g} and data.test_share {config.test_share:g}"
-        raise CaptionerError(f"data.val_share: {shares} leave nothing to train on")
-    shares_ = (config.split_seed, config.val_share, config.test_share)
-    splits = divided(_records(places, captions, images, path, faults), *shares_)
+    shares = (config.val_share, config.test_share)
+    check_shares(*shares)
+    splits = divided(_records(places, captions, images, path, faults), config.split_seed, *shares)
     if notes is not None and split == "train":
-        notes.append(told(splits, f"{root} has no lists of splits", *shares_))
+        notes.append(told(splits, f"{root} has no lists of splits", config.split_seed, *shares))
     if split == "test" and not splits["test"]:
         raise CaptionerError("data.test_share: 0 of the images are the test split")
     return splits[split]

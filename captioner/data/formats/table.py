@@ -9,7 +9,7 @@ from pathlib import Path
 
 from captioner.config.data import TableConfig
 from captioner.data.formats.delimited import Row, column, read_table
-from captioner.data.formats.division import divided, told
+from captioner.data.formats.division import check_shares, divided, told
 from captioner.data.formats.files import (
     EMPTY,
     NO_CAPTION,
@@ -46,10 +46,7 @@ def load_table(config: TableConfig, split: str, faults: Faults = None, notes: No
         return _load(config, split, faults)
     if split != "train" and faults is not None:
         faults = []  # they are the training split's
-    if val + test >= 1:
-        raise CaptionerError(
-            f"data.val_share: {val:g} and data.test_share {test:g} leave nothing to train on"
-        )
+    check_shares(val, test)
     splits = divided(_load(config, "train", faults), config.split_seed, val, test)
     if notes is not None and split == "train":
         notes.append(told(splits, str(config.train), config.split_seed, val, test))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from captioner.data.formats.delimited import column, header_of, read_table
+from captioner.data.formats.delimited import Row, column, header_of, read_table
 from captioner.data.formats.files import Faults, clean_caption, noted, read_lines
 from captioner.errors import CaptionerError
 
@@ -23,37 +25,48 @@ def read_captions(path: Path, key: str, faults: Faults) -> tuple[dict[str, list[
     """
     captions: dict[str, list[str]] = {}
     places: dict[str, str] = {}
-    for place, line in read_lines(path, key):
-        if not places and {IMAGE, CAPTION} <= set(header_of(line, ",")):
-            return _table(path, key, faults)
+    for place, parse in _entries(path, key):
         with noted(faults):
-            name, caption = _parts(line, place)
+            name, caption = parse()
             places.setdefault(name, place)
             captions.setdefault(name, [])
             captions[name].append(clean_caption(caption, place))
     return captions, places
 
 
-def _parts(line: str, place: str) -> tuple[str, str]:
+def _entries(path: Path, key: str) -> Iterator[tuple[str, Callable[[], tuple[str, str]]]]:
+    """The place of each entry, and what reads the image's name and the caption in it."""
+    begun = False  # with a line of the authors' form, after which there is no header
+    for place, line in read_lines(path, key):
+        if not begun and {IMAGE, CAPTION} <= set(header_of(line, ",")):
+            yield from _rows(path, key)
+            return
+        begun = begun or _parts(line) is not None
+        yield place, partial(_entry, line, place)
+
+
+def _entry(line: str, place: str) -> tuple[str, str]:
+    if (parts := _parts(line)) is None:
+        raise CaptionerError(f"{place}: is not of the form name#number<TAB>caption")
+    return parts
+
+
+def _parts(line: str) -> tuple[str, str] | None:
     key, tab, caption = line.partition("\t")
     if not tab and (spaced := SPACED.fullmatch(line)):
         key, tab, caption = spaced["key"], " ", spaced["caption"]
-    if tab and (parsed := KEY.fullmatch(key.strip())):
-        return parsed["name"], caption
-    raise CaptionerError(f"{place}: is not of the form name#number<TAB>caption")
+    parsed = KEY.fullmatch(key.strip()) if tab else None
+    return None if parsed is None else (parsed["name"], caption)
 
 
-def _table(path: Path, key: str, faults: Faults) -> tuple[dict[str, list[str]], dict[str, str]]:
-    captions: dict[str, list[str]] = {}
-    places: dict[str, str] = {}
+def _rows(path: Path, key: str) -> Iterator[tuple[str, Callable[[], tuple[str, str]]]]:
     table = read_table(path, key, (IMAGE, CAPTION))
     image, caption = (column(table, name, key) for name in (IMAGE, CAPTION))
     for row in table.rows(image):
-        with noted(faults):
-            if row.fault is not None:
-                raise row.fault
-            name = row.cells[image]
-            places.setdefault(name, row.place)
-            captions.setdefault(name, [])
-            captions[name].append(clean_caption(row.cells[caption], row.place))
-    return captions, places
+        yield row.place, partial(_cells, row, image, caption)
+
+
+def _cells(row: Row, image: int, caption: int) -> tuple[str, str]:
+    if row.fault is not None:
+        raise row.fault
+    return row.cells[image], row.cells[caption]
