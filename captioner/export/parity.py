@@ -40,11 +40,16 @@ class Parity:
     same: int
 
 
+def example_photos() -> dict[str, bytes]:
+    """The photos that come with captioner, by name."""
+    items = files("captioner").joinpath(PHOTOS).iterdir()
+    found = {item.name: item.read_bytes() for item in items if item.name.endswith(".jpg")}
+    return dict(sorted(found.items()))
+
+
 def photo_pixels(preprocess: Preprocess) -> Tensor:
     """The photos that come with captioner as a model sees them, ``(photos, 3, S, S)`` uint8."""
-    folder = files("captioner").joinpath(PHOTOS)
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".jpg"))
-    views = (preprocess.view(folder.joinpath(name).read_bytes()) for name in names)
+    views = map(preprocess.view, example_photos().values())
     return torch.stack([preprocess.pixels(view.square) for view in views])
 
 

@@ -12,7 +12,7 @@ from captioner.config.declare import declaration_of
 from captioner.config.search import SearchConfig
 from captioner.export.description import SEARCH
 from captioner.export.export import Files, Written, onnx_files, write_files
-from captioner.export.parity import PHOTOS
+from captioner.export.parity import example_photos
 from captioner.export.web_runtime import runtime_files
 from captioner.system.atomic_files import whole_folder
 from captioner.visualize.document import LOOK, SCRIPTS, STYLES, document
@@ -36,9 +36,9 @@ def export_web(checkpoint: Checkpoint, folder: Path, weights: str, package: Path
         made |= programs
         ours = files("captioner")
         made |= {name: ours.joinpath(f"export/{name}").read_bytes() for name in WORKER}
-        photos = sorted(p.name for p in ours.joinpath(PHOTOS).iterdir() if p.name.endswith(".jpg"))
-        made |= {f"examples/{name}": ours.joinpath(f"{PHOTOS}/{name}").read_bytes() for name in photos}
-        made["index.html"] = page(photos, checkpoint.digest or "model").encode()
+        photos = example_photos()
+        made |= {f"examples/{name}": photo for name, photo in photos.items()}
+        made["index.html"] = page(list(photos), checkpoint.digest or "model").encode()
         return write_files(made, temporary, folder, parity)
 
 
