@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from support.exits import exits
 from support.shards import HANGS, KILLS, SETTINGS, STUB, StubPredictor, jpeg, make_tars, seen
 
 from captioner.bulk import isolation
@@ -21,7 +22,6 @@ from captioner.bulk.caption import caption_shard
 from captioner.bulk.isolation import Isolated
 from captioner.bulk.job import Job
 from captioner.bulk.shards import Shard
-from captioner.cli.main import main
 from captioner.errors import CaptionerError
 
 Command = Callable[..., int]
@@ -32,14 +32,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """``captioner`` in its own folder, with a stub in this process; ``command.err`` is what it said."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Job, "isolated", lambda job, patience=None: InProcess(job.settings))
-
-    def status(*arguments: object) -> int:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        status.err = capsys.readouterr().err  # type: ignore[attr-defined]
-        return int(caught.value.code or 0)
-
-    return status
+    return exits(capsys)
 
 
 class InProcess(Isolated):

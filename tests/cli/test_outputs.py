@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import tiny
+from support.exits import exits
 
 from captioner.cli.main import main
 from captioner.system.outputs import file_id, free_name, refuse_input
@@ -20,14 +21,7 @@ Command = Callable[..., int]
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Command:
     """A command's exit status; what it said is in ``run.err``."""
-
-    def status(*arguments: object) -> int:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        status.err = capsys.readouterr().err  # type: ignore[attr-defined]
-        return int(caught.value.code or 0)
-
-    return status
+    return exits(capsys)
 
 
 @pytest.fixture
