@@ -81,6 +81,12 @@ class TrainingConfig:
     mosaic_guidance: float = value(
         0.5, "weight of -log of the attention's mass on the caption's own photo of a mosaic", low=0
     )
+    teachers: list[str] | None = value(
+        None,
+        "model files or run folders whose expectation of every word is learned beside it, with cross_entropy",
+        path=True,
+    )
+    teacher_weight: float = value(0.5, "of that in the likelihood, from 0 to 1", low=0, high=1)
     average: float = value(
         0.0, "decay of the weights' moving average, which is validated and kept; 0: none", low=0, high=0.99999
     )

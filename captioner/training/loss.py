@@ -52,6 +52,8 @@ def caption_loss(
     label_smoothing: float = 0.0,
     baseline: Tensor | None = None,
     mean: Callable[[Tensor], Tensor] = Tensor.mean,
+    expected: Tensor | None = None,
+    teacher_weight: float = 0.5,
 ) -> Loss:
     """The loss of a teacher-forced pass.
 
@@ -59,9 +61,12 @@ def caption_loss(
     then summed over captions, so that the mean over captions weighs them as the paper writes them,
     whatever the batch holds. With hard attention the REINFORCE term and the entropy bonus are added,
     and ``baseline``, the moving average of a caption's log likelihood (NaN: none yet), is updated in place
-    with the ``mean`` over the batch, which may have captions elsewhere too.
+    with the ``mean`` over the batch, which may have captions elsewhere too. ``expected``, distributions of
+    every word ``(words, vocabulary)``, takes ``teacher_weight`` of the likelihood's place.
     """
     total, nll = decoder.word_loss(unrolled, label_smoothing)
+    if expected is not None:
+        total = (1 - teacher_weight) * total + teacher_weight * cross_entropy(decoder, unrolled, expected)
     penalty = attention_penalty(unrolled)
     if attention.penalty:
         total = total + attention.penalty * penalty
@@ -69,6 +74,11 @@ def caption_loss(
         assert baseline is not None
         total = total + _reinforce(attention, unrolled, nll, baseline, mean)
     return Loss(total, nll.sum(), penalty.detach(), len(nll), len(unrolled.captions))
+
+
+def cross_entropy(decoder: Decoder, unrolled: Unrolled, expected: Tensor) -> Tensor:
+    """-sum_w q(w) log p(w), summed over words, where q is ``expected``, ``(words, vocabulary)``."""
+    return -(expected * at_least_float32(decoder.logits(unrolled.steps)).log_softmax(-1)).sum()
 
 
 def guided(loss: Loss, unrolled: Unrolled, weight: float) -> Loss:

@@ -19,6 +19,7 @@ from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.errors import CaptionerError
 from captioner.model.captioner import Captioner
+from captioner.training.distillation import Teachers
 from captioner.training.moving_average import averaged
 from captioner.training.objective import Objective
 from captioner.training.optimization import build_optimizer, build_schedule
@@ -72,10 +73,22 @@ def build_state(
         reward = caption_reward(setup.train.records, setup.vocabulary, phase.bleu_weight)
         critic = SelfCritical(phase, config.search, setup.vocabulary.words, reward)
     average = averaged(model, options.average) if options.average else None
-    data = setup.data | {"batches": batches_of(options)}
     smoothing = options.label_smoothing
-    guidance = config.training.mosaic_guidance
-    objective = Objective(model, config.attention, smoothing, baseline, critic, ranks, guidance)
+    teachers = None
+    if options.teachers and critic is None:
+        teachers = Teachers(options.teachers, model, setup.vocabulary, device)
+    data = setup.data | {"batches": batches_of(options), "teachers": teachers.digests if teachers else []}
+    objective = Objective(
+        model,
+        config.attention,
+        smoothing,
+        baseline,
+        critic,
+        ranks,
+        options.mosaic_guidance,
+        teachers,
+        options.teacher_weight,
+    )
     step = ranks.together(objective, buffers=trains_statistics)
     return TrainingState(
         model, optimizer, schedule, baseline, Progress(), device, objective, step, ranks, average, data
@@ -109,6 +122,8 @@ def snapshot(state: TrainingState) -> dict[str, Any]:
 
 def restore(state: TrainingState, saved: dict[str, Any]) -> None:
     """Put a run back where :func:`snapshot` found it."""
+    if saved.get("data", {}).get("teachers", []) != state.data.get("teachers", []):
+        raise CaptionerError("resume: training.teachers: the models are not those that the run began with")
     try:
         state.model.load_state_dict(saved["model"])
         if state.average is not None:
