@@ -37,7 +37,8 @@ def meteor_of(counts: np.ndarray, p: Parameters) -> np.ndarray:
 
     P and R are the matched share of the caption's and of the reference's words, where content words weigh
     delta and function words 1 - delta; F = P R / (alpha P + (1 - alpha) R). The words matched, m, stand in ch
-    chunks of the same order in both: METEOR = (1 - gamma (ch / m)^beta) F.
+    chunks of the same order in both: METEOR = (1 - gamma (ch / m)^beta) F. A caption that equals its
+    reference has no chunk.
 
     The counts are the caption's and the reference's words, their function words, for each kind of match the
     matched content words of both and the matched function words of both, chunks, and all matched words of
@@ -52,9 +53,7 @@ def meteor_of(counts: np.ndarray, p: Parameters) -> np.ndarray:
     shares = _over((np.array(p.weights)[:, None] * weighted).sum(-2), total)
     precision, recall = shares[..., 0], shares[..., 1]
     f = _over(precision * recall, p.alpha * precision + (1 - p.alpha) * recall)
-    equal = (matches == words).all(-1) & (chunks == 1)
-    fragments = np.where(equal, 0, _over(chunks, matches.mean(-1)))
-    return (1 - p.gamma * fragments**p.beta) * f
+    return (1 - p.gamma * _over(chunks, matches.mean(-1)) ** p.beta) * f
 
 
 def meteor_statistics(found: Meteor, english: bool) -> Statistics | None:
@@ -62,10 +61,13 @@ def meteor_statistics(found: Meteor, english: bool) -> Statistics | None:
     parameters = ENGLISH if english else OTHER
     if found.counts.shape[-1] != COUNTS:
         return None
-    corpus, images = meteor_of(found.counts.sum(0), parameters), meteor_of(found.counts, parameters)
+    counts = found.counts.copy()
+    equal = (counts[:, 21:23] == counts[:, 0:2]).all(-1) & (counts[:, 20] == 1)
+    counts[equal, 20] = 0  # the program counts one, and leaves it out of every sum
+    corpus, images = meteor_of(counts.sum(0), parameters), meteor_of(counts, parameters)
     if abs(corpus - found.corpus) > NEAR or np.abs(images - found.images).max() > NEAR:
         return None
-    return Statistics(found.counts, lambda sums: {"METEOR": meteor_of(sums, parameters)})
+    return Statistics(counts, lambda sums: {"METEOR": meteor_of(sums, parameters)})
 
 
 def _over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

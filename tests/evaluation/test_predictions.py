@@ -232,6 +232,7 @@ from captioner.metrics.coco import coco_scores
 words = "a the dog cat runs on grass man rides bike red big".split()
 random = np.random.default_rng(0)
 captions = [" ".join(random.choice(words, random.integers(1, 9))) for _ in range(80)]
+captions[0] = captions[20]  # which the program does not sum as the others
 found = coco_scores(captions[:20], [captions[i : i + 3] for i in range(20, 80, 3)])
 print(found.missing, [sorted(part.corpus()) for part in found.statistics])
 for part in found.statistics:
