@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, choose
 from captioner.model.timm_networks import timm_stages
-from captioner.model.weights import PRETRAINED, load_weights_into
+from captioner.model.weights import PRETRAINED, load_weights_into, patience
 
 Stages = OrderedDict[str, nn.Module]
 
@@ -49,7 +48,6 @@ TORCHVISION: dict[str, Callable[[nn.Module], Stages]] = {
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]  # what torchvision's weights were trained with
 IMAGENET_STD = [0.229, 0.224, 0.225]
-PATIENCE = 30.0  # seconds, for a server that says nothing
 
 
 class Coordinates(nn.Module):
@@ -128,10 +126,9 @@ def _with_imagenet_weights(name: str) -> nn.Module:
     """The network with the weights that torchvision downloads, or has downloaded before."""
     from torchvision.models import get_model, get_model_weights
 
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)  # torch gives a server for ever
     try:
-        network: nn.Module = get_model(name, weights="DEFAULT")
+        with patience():
+            network: nn.Module = get_model(name, weights="DEFAULT")
     except OSError as error:  # includes urllib's errors
         raise CaptionerError(
             f"encoder.weights: torchvision could not download the weights of {name} ({error}); "
@@ -145,6 +142,4 @@ def _with_imagenet_weights(name: str) -> nn.Module:
             f"encoder.weights: torchvision cannot read the weights of {name} ({reason}); "
             f"if there is a file {file}, delete it, or name another file instead"
         ) from error
-    finally:
-        socket.setdefaulttimeout(before)
     return network

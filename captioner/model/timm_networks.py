@@ -19,7 +19,7 @@ from captioner.errors import CaptionerError
 from captioner.model.lite_weights import LITE, lite_state, weights_file
 from captioner.model.padding import with_fixed_padding
 from captioner.model.transformer_stages import transformer_stages
-from captioner.model.weights import PRETRAINED, load_state_into, load_weights_into
+from captioner.model.weights import PRETRAINED, load_state_into, load_weights_into, patience
 
 Stages = OrderedDict[str, nn.Module]
 NEAR = 4  # names that an error suggests
@@ -85,12 +85,28 @@ def _create(name: str, **options: Any) -> nn.Module:
         found = f"; near: {', '.join(near)}" if near else ""
         raise CaptionerError(f"encoder.name: timm {timm.__version__} has no network {name!r}{found}")
     try:
-        network: nn.Module = timm.create_model(name, **options)
+        with patience():
+            network: nn.Module = timm.create_model(name, **options)
         return network
     except Exception as error:  # its own, the hub's and the network's
         what = "download the weights of" if options.get("pretrained") else "make"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CaptionerError(f"encoder: timm cannot {what} {name} ({reason})") from error
+        file = _downloaded(name) if options.get("pretrained") else None
+        mend = f"; if {file} is damaged, delete it" if file else ""
+        raise CaptionerError(f"encoder: timm cannot {what} {name} ({reason}){mend}") from error
+
+
+def _downloaded(name: str) -> str | None:
+    """The file in the hub's cache that a network's weights would be read from."""
+    from huggingface_hub import try_to_load_from_cache
+    from timm.models import get_pretrained_cfg
+
+    record = get_pretrained_cfg(name)
+    place = record.hf_hub_id if record else None
+    if not isinstance(place, str):
+        return None
+    found = (try_to_load_from_cache(place, file) for file in ("model.safetensors", "pytorch_model.bin"))
+    return next((file for file in found if isinstance(file, str)), None)
 
 
 def _is_transformer(network: nn.Module) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,19 @@ PRETRAINED = ("pretrained", "imagenet")  # the two words for the weights that a 
 PICKLED = (".pth", ".pt", ".bin", ".pth.tar")
 ENTRIES = ("state_dict", "model_state_dict", "model", "net")  # what training scripts often save it under
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")  # DataParallel's, torch.compile's, an attribute's
+PATIENCE = 30.0  # seconds, for a server that says nothing
 CLASSIFIERS = ("classifier.", "fc.", "head.")
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """A limit of time for a server that a library downloads weights from; torch gives it for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def load_weights_into(network: nn.Module, path: str) -> None:

@@ -232,3 +232,16 @@ def test_fingerprint_tells_paddings_apart() -> None:
     one, other = (encoder_of(name, image_size=64) for name in ("tf_efficientnet_lite0", "efficientnet_lite0"))
     other.load_state_dict(one.state_dict())
     assert one.fingerprint() != other.fingerprint()
+
+
+def test_a_damaged_file_of_the_hub_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    place = tmp_path / "models--timm--resnet18.a1_in1k"
+    for name, text in {"refs/main": "abc", "snapshots/abc/model.safetensors": "<html>"}.items():
+        (place / name).parent.mkdir(parents=True)
+        (place / name).write_text(text)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(CaptionerError, match=r"if .*snapshots/abc/model\.safetensors is damaged, delete it"):
+        encoder_of("resnet18", weights="pretrained")
