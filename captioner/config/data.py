@@ -45,7 +45,9 @@ class FilesConfig(DataConfig):
     """A dataset in files."""
 
     skip_incomplete: bool = value(
-        False, "leave out, and count, images without a file or caption, and captions without image or words"
+        False,
+        "leave out, and count, images without a file or caption or that cannot be decoded, and captions "
+        "without image or words",
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from captioner.config.data import DataConfig
 from captioner.data.formats.coco import load_coco
-from captioner.data.formats.files import INCOMPLETE, Fault, Faults, Notes
+from captioner.data.formats.files import INCOMPLETE, UNREADABLE, Fault, Faults, Notes
 from captioner.data.formats.flickr8k import load_flickr8k
 from captioner.data.formats.karpathy import load_karpathy
 from captioner.data.formats.table import load_table
+from captioner.data.photos.whole import undecodable
 from captioner.data.records import Record
 from captioner.data.scenes.scenes import load_scenes
 from captioner.errors import CaptionerError, choose
@@ -59,6 +60,9 @@ def load_split(
         return load(config, name, faults, notes)
     found: list[CaptionerError] = []
     records = load(config, name, found, notes)
+    damaged = undecodable([record.source for record in records])
+    records = [record for record, reason in zip(records, damaged) if reason is None]
+    found += [Fault(UNREADABLE, reason) for reason in damaged if reason is not None]
     left_out: Counter[str] = Counter()
     for fault in found:
         if not is_incomplete(fault):

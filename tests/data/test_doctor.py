@@ -19,6 +19,7 @@ from captioner.config.data import Flickr8kConfig, TableConfig, VocabularyConfig
 from captioner.data.doctor import examine as doctor
 from captioner.data.doctor.examine import Diagnosis, examine
 from captioner.data.doctor.summary import SplitSummary
+from captioner.data.formats.files import UNREADABLE
 from captioner.errors import CaptionerError
 from captioner.training.setup import prepare
 
@@ -87,7 +88,7 @@ def test_workers_find_the_same(data: TableConfig, tmp_path: Path, workers: int) 
     for name in ("a.png", "c.png"):
         (tmp_path / name).write_bytes(b"broken")
     diagnosis = examine(data, ONE, 50, workers)
-    assert [f.split for f in diagnosis.findings if f.kind == doctor.UNREADABLE] == ["train", "val"]
+    assert [f.split for f in diagnosis.findings if f.kind == UNREADABLE] == ["train", "val"]
 
 
 # --- what it finds, and what training does with the same data ---------------------------------------
@@ -130,8 +131,8 @@ def write(name: str, content: bytes) -> Callable[[Path], None]:
 
 
 CASES: dict[str, tuple[Callable[[Path], object], str, bool]] = {
-    "truncated image": (cut, doctor.UNREADABLE, True),
-    "zero-byte image": (empty, doctor.UNREADABLE, True),
+    "truncated image": (cut, UNREADABLE, True),
+    "zero-byte image": (empty, UNREADABLE, True),
     "folder for an image": (instead(Path.mkdir), "missing image files", True),
     "pipe for an image": (instead(os.mkfifo), "missing image files", True),
     "dangling link": (instead(lambda path: path.symlink_to("nowhere")), "missing image files", True),
@@ -149,7 +150,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str, bool]] = {
     "leak under one name": (row("val", image="a.png", caption="A dog."), doctor.LEAK, False),
     "copy in the split": (copy("a.png", "copy.png", "train"), doctor.DOUBLE, False),
     "caption twice": (row("train", image="a.png", caption="A dog."), doctor.REPEATED, False),
-    "broken test image": (instead(lambda path: path.touch(), "e.png"), doctor.UNREADABLE, False),
+    "broken test image": (instead(lambda path: path.touch(), "e.png"), UNREADABLE, False),
     "broken test row": (row("test", image="e.png"), "malformed entries", False),
 }
 
@@ -191,7 +192,7 @@ def test_all_faults_are_told_and_not_only_the_first(data: TableConfig, tmp_path:
     found = kinds(examine(data, ONE, 50))
     # the leak is a copy of the truncated file, as unreadable as that
     assert sorted(found) == sorted(
-        ["malformed entries", "empty captions", "missing image files", *[doctor.UNREADABLE] * 2, doctor.LEAK]
+        ["malformed entries", "empty captions", "missing image files", *[UNREADABLE] * 2, doctor.LEAK]
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from captioner.config.data import CocoConfig, DataConfig, Flickr8kConfig, KarpathyConfig, TableConfig
 from captioner.data.load import load_split
@@ -21,7 +22,7 @@ TEXTS = ["a dog, running", 'it\'s a "cat"', "deux chiens", 'a 5" ruler\\here']
 def images(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
+        Image.new("RGB", (1, 1)).save(folder / name, "PNG")
 
 
 def table(folder: Path, content: str, name: str = "x.csv", **more: object) -> TableConfig:
@@ -412,6 +413,19 @@ def test_what_is_missing_is_left_out_and_counted(
     records = load_split(config, "train", notes=notes)
     assert [str(record.image_id) for record in records] == kept
     assert notes == [f"data.skip_incomplete: left out of the train split: {left_out}"]
+
+
+def test_what_cannot_be_decoded_is_left_out_and_counted(tmp_path: Path) -> None:
+    """An empty file, a page of HTML, and a download that broke off."""
+    rows = "".join(f"{name}.jpg,One\n" for name in "abcd")
+    config, notes = table(tmp_path, f"image,caption\n{rows}", skip_incomplete=True), list[str]()
+    (tmp_path / "b.jpg").write_bytes(b"")
+    (tmp_path / "c.jpg").write_text("<html>")
+    whole = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(whole, "JPEG")
+    (tmp_path / "d.jpg").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
+    assert [record.image_id for record in load_split(config, "train", notes=notes)] == ["a.jpg"]
+    assert notes == ["data.skip_incomplete: left out of the train split: 3 unreadable images"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from captioner.config.declare import check
 from captioner.data.doctor.inspection import Reading, read_images
 from captioner.data.doctor.summary import SplitSummary, summary
 from captioner.data.doctor.usefulness import foreign_words, useless_captions, useless_images, useless_words
-from captioner.data.formats.files import MALFORMED, SPLIT, Fault
+from captioner.data.formats.files import MALFORMED, SPLIT, UNREADABLE, Fault
 from captioner.data.load import is_incomplete, load_split, skips_incomplete
 from captioner.data.records import Record
 from captioner.data.words import count_vocabulary
@@ -25,7 +25,7 @@ from captioner.vocabulary import SPECIALS
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("train", "val")  # what training reads
-UNREADABLE, NO_WORDS = "unreadable images", "vocabularies without a word"
+NO_WORDS = "vocabularies without a word"
 LEAK, DOUBLE, REPEATED = "images in two splits", "images twice in a split", "captions twice at an image"
 
 
@@ -98,7 +98,8 @@ def examine(
         if of_split:
             diagnosis.splits[split] = summary(of_split, known, vocabulary.unit, max_caption_length)
             readings[split] = read_images(of_split, workers, f"reading {split}", progress)
-            diagnosis.findings += _in_split(split, of_split, readings[split])
+            fatal = split in TRAINING and not skips_incomplete(data)
+            diagnosis.findings += _in_split(split, of_split, readings[split], fatal)
     diagnosis.findings += _same_images(records, readings)
     diagnosis.findings += _useless(data, vocabulary, max_caption_length, records, readings, diagnosis)
     diagnosis.findings.sort(key=lambda found: (not found.fatal, not found.useless, found.kind != LEAK))
@@ -160,10 +161,12 @@ def _useless(
     yield from (Finding(kind, split, line, fatal=False, useless=True) for split, kind, line in found)
 
 
-def _in_split(split: str, records: Sequence[Record], readings: Sequence[Reading]) -> Iterator[Finding]:
+def _in_split(
+    split: str, records: Sequence[Record], readings: Sequence[Reading], fatal: bool
+) -> Iterator[Finding]:
     for record, reading in zip(records, readings):
         if reading.error:
-            yield Finding(UNREADABLE, split, reading.error, split in TRAINING)
+            yield Finding(UNREADABLE, split, reading.error, fatal)
         for caption, times in Counter(record.captions).items():
             if times > 1:
                 yield Finding(REPEATED, split, f"{_name(record)}: {times} times {caption[:60]!r}", False)

@@ -25,8 +25,9 @@ JSON_NAMES = {dict: "an object", list: "a list", str: "a string", int: "a whole 
 MALFORMED, SPLIT = "malformed entries", "splits that cannot be read"
 NO_FILE, TWICE = "missing image files", "images that are listed twice"
 NO_CAPTION, EMPTY, NO_IMAGE = "images without caption", "empty captions", "captions without image"
-CUT_SHORT = "rows that are cut short"
-INCOMPLETE = (NO_FILE, NO_CAPTION, EMPTY, NO_IMAGE, CUT_SHORT)  # what data.skip_incomplete leaves out
+CUT_SHORT, UNREADABLE = "rows that are cut short", "unreadable images"
+# what data.skip_incomplete leaves out
+INCOMPLETE = (NO_FILE, NO_CAPTION, EMPTY, NO_IMAGE, CUT_SHORT, UNREADABLE)
 
 
 class Fault(CaptionerError):
