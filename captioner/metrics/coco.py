@@ -9,10 +9,11 @@ from itertools import chain, islice
 import numpy as np
 
 from captioner.metrics.bleu import check_scorable
+from captioner.metrics.english import is_english
 from captioner.metrics.java import JavaError
 from captioner.metrics.meteor import meteor as meteor_score
 from captioner.metrics.meteor_formula import meteor_statistics
-from captioner.metrics.ptb import is_english, ptb_tokenize
+from captioner.metrics.ptb import ptb_tokenize
 from captioner.metrics.statistics import Statistics, mean_statistics
 from captioner.vocabulary import tokenize
 

@@ -9,17 +9,6 @@ from pathlib import Path
 from captioner.metrics.java import COMMAND, JavaError, complaint, failure, patience
 
 FIRST, LAST = "the first line", "the last line"  # sent before and after the captions; come back as they are
-ASCII_SHARE = 0.995  # German has about 98 % of its letters in ASCII, English captions more than 99.9
-
-
-def is_english(references: Sequence[Sequence[str]], unit: str) -> bool:
-    """Whether the English-only steps apply: this tokenizer, and METEOR's stems, synonyms and paraphrases.
-
-    They do if captions are split into words and of the references' letters 99.5 % are ASCII. That
-    recognizes the script and its accents, not the language: Dutch or Indonesian passes.
-    """
-    letters = [letter for texts in references for text in texts for letter in text if letter.isalpha()]
-    return unit == "word" and sum(map(str.isascii, letters)) >= ASCII_SHARE * len(letters)
 
 
 def ptb_tokenize(captions: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from captioner.metrics.bleu import bleu
 from captioner.metrics.coco import coco_scores
-from captioner.metrics.ptb import is_english
+from captioner.metrics.english import is_english
 from captioner.vocabulary import tokenize
 
 SPACED = {  # scripts with spaces between words
@@ -62,6 +62,32 @@ def test_english_only_is_english(language: str) -> None:
     references = [[caption] for caption in (SPACED | JOINED)[language]]
     assert is_english(references, "word") == (language == "English")
     assert not is_english(references, "character")
+
+
+DUTCH = ["Een hond rent door het gras.", "Twee mannen zitten op een bank.", "Een vrouw met een rode jas."]
+INDONESIAN = [
+    "Seekor anjing berlari di rumput.",
+    "Dua pria duduk di bangku taman.",
+    "Seorang wanita berjalan kaki.",
+]
+SWAHILI = [
+    "Mbwa anakimbia kwenye nyasi.",
+    "Wanaume wawili wamekaa kwenye benchi.",
+    "Mtoto anacheza na mpira.",
+]
+
+
+@pytest.mark.parametrize("captions", [DUTCH, INDONESIAN, SWAHILI])
+def test_letters_alone_do_not_make_captions_english(captions: list[str]) -> None:
+    assert not is_english([captions] * 3, "word")
+
+
+NAMES, SENTENCES = ["Dog", "Red ball"], ["A dog runs through the grass.", "Two men sit on a bench."]
+
+
+@pytest.mark.parametrize("captions", [NAMES, SENTENCES])
+def test_names_and_sentences_are_english(captions: list[str]) -> None:
+    assert is_english([captions] * 30, "word")
 
 
 def test_a_foreign_word_among_many_captions_leaves_them_english() -> None:

@@ -18,10 +18,10 @@ from torch import Tensor
 from captioner.data.photos.mosaics import QUADRANTS
 from captioner.data.records import Record
 from captioner.decoding.replay import ReplayStep
-from captioner.evaluation.grounding.function_words import FUNCTION_WORDS
 from captioner.evaluation.grounding.measures import covered, peaks
 from captioner.evaluation.grounding.placement import VersusChance, versus_chance
 from captioner.metrics.bootstrap import interval, resampled
+from captioner.metrics.english import FUNCTION_WORDS
 from captioner.vocabulary import tokenize
 
 
