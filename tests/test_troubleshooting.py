@@ -9,9 +9,13 @@ from contextlib import redirect_stdout
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import pytest
+import torch
+from PIL import Image
 from support import tiny
+from support.exits import exits
 
 from captioner.cli.main import main
 from captioner.config.compose import run_command
@@ -67,6 +71,57 @@ def test_command_is_composed(line: str, tmp_path: Path, monkeypatch: pytest.Monk
     configs: list[object] = []
     run_command(command, COMMANDS[command], configs.append, arguments)
     assert len(configs) == (2 if "-m" in arguments else 1)
+
+
+SMALLER = [
+    *(
+        "encoder.weights=null",
+        "encoder.image_size=64",
+        "encoder.mean=[0.5,0.5,0.5]",
+        "encoder.std=[0.5,0.5,0.5]",
+    ),
+    *("attention.size=8", "decoder.hidden_size=8", "decoder.embedding_size=8", "vocabulary.min_count=1"),
+    *("training.epochs=1", "run.progress=false", "run.compile=false"),
+]
+DATA = ["data=flickr8k", "data.root=DIR", "run.progress=false"]
+
+
+def photos_with_captions(folder: Path) -> None:
+    """``photos`` with their captions.csv, and ``DIR``, a Flickr8k as Kaggle has it."""
+    random = Random(0)
+    for place in ("photos", "DIR/Images"):
+        (folder / place).mkdir(parents=True)
+        for i in range(12):
+            colour = tuple(random.randrange(256) for _ in range(3))
+            Image.new("RGB", (80, 60), colour).save(folder / place / f"{i}.jpg")  # type: ignore[arg-type]
+    rows = [f"{i}.jpg,a {word} wall is near a door" for i in range(12) for word in ("red", "blue", "green")]
+    for table in ("captions.csv", "DIR/captions.txt"):
+        of = [row if table != "captions.csv" else f"photos/{row}" for row in rows]
+        (folder / table).write_text("\n".join(["image,caption", *of]))
+
+
+@pytest.mark.slow
+def test_commands_run_in_the_order_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos_with_captions(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAPTIONER_CACHE", str(tmp_path / "cache"))
+    runs = ["training.epochs=1", "output=RUN", "encoder=small"]
+    status = exits(capsys)
+    assert status("train", *DATA, *SMALLER, *runs) == 0
+    for line in LINES:
+        command, *arguments = shlex.split(line)
+        if "run.device=cuda" in arguments and not torch.cuda.is_available():
+            continue
+        starts = any(argument.startswith(("resume=", "init=")) for argument in arguments)
+        more = []
+        if command == "train":
+            more = SMALLER[-2:] if starts else SMALLER
+        elif command == "evaluate":
+            more = DATA
+        may = (0, 3) if command == "check" else (0,)  # so little data makes no model
+        assert status(command, *arguments, *more) in may, f"{line}: {status.err}"  # type: ignore[attr-defined]
 
 
 @cache

@@ -47,6 +47,6 @@ def check_shares(val_share: float, test_share: float) -> None:
 
 def told(splits: dict[str, list[Record]], where: str, seed: int, val_share: float, test_share: float) -> str:
     """A line about how the images were divided."""
-    counts = ", ".join(f"{len(of)} {split}" for split, of in splits.items() if of)
+    counts = ", ".join(f"{len(of)} {split}" for split, of in splits.items() if of) or "nothing"
     shares = f"data.val_share={val_share:g}" + (f" data.test_share={test_share:g}" if test_share else "")
     return f"{where}: images divided by data.split_seed={seed} {shares} into {counts}"
