@@ -54,12 +54,21 @@ class Predictor:
         checkpoint: from :func:`captioner.checkpoint.file.load_checkpoint`.
         device: auto, cpu, cuda, ...
         others: further members, with the same vocabulary.
+        precision: as of :func:`captioner.kernels.precision.autocast`.
+
+    Raises:
+        CaptionerError: there is no such device or precision.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str = "auto", others: Sequence[Checkpoint] = ()
+        self,
+        checkpoint: Checkpoint,
+        device: str = "auto",
+        others: Sequence[Checkpoint] = (),
+        precision: str = "auto",
     ) -> None:
-        self.device = choose_device(device)
+        self.device, self.precision = choose_device(device), precision
+        autocast(self.device, precision)
         members = [checkpoint, *others]
         self.models = [member.model.to(self.device).eval() for member in members]
         self.model = self.models[0]
@@ -132,7 +141,7 @@ class Predictor:
         explanations: Sequence[Explanation | None] = [None] * len(images)
         features: dict[object, Tensor] = {}
         annotations = []
-        with torch.inference_mode(), autocast(self.device, "auto"):
+        with torch.inference_mode(), autocast(self.device, self.precision):
             for encoder, trunk, views in zip(self.encoders, self._trunks, zip(*images)):
                 if trunk not in features:
                     pixels = torch.stack([trunk[1].pixels(view.square) for view in views])
@@ -179,17 +188,24 @@ class Predictor:
         return tuple(self.vocabulary.words[i] for i in indices)
 
 
-def load(path: str | Path | Sequence[str | Path] | None = None, device: str = "auto") -> Predictor:
+def load(
+    path: str | Path | Sequence[str | Path] | None = None, device: str = "auto", precision: str = "auto"
+) -> Predictor:
     """Load a trained model: ``captioner.load("model.safetensors").caption("photo.jpg")``.
 
     Without a path that is ``$CAPTIONER_CHECKPOINT``, or the model that comes with the package. Several
     paths load as an ensemble.
 
+    Args:
+        device: auto, cpu, cuda, cuda:1, mps.
+        precision: of matrix products: ``fp32``, ``bf16``, or ``auto``, bf16 where the hardware has it. One
+            caption in six differs between them.
+
     Raises:
         CaptionerError: no such file, not a model file of captioner, or models whose vocabularies differ.
     """
     first, *others = load_members(default_checkpoint() if path is None else path)
-    return Predictor(first, device, others)
+    return Predictor(first, device, others, precision)
 
 
 def search_options(**options: Any) -> SearchConfig:

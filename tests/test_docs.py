@@ -108,7 +108,7 @@ def test_licences_are_in_the_wheel() -> None:
 
 
 def test_scripts_of_the_documentation_say_what_they_are() -> None:
-    for name in ("docs_site", "api_reference", "run_notebook"):
+    for name in ("docs_site", "api_reference", "run_notebook", "caption_exported"):
         assert ast.get_docstring(ast.parse((ROOT / "scripts" / f"{name}.py").read_text(encoding="utf-8")))
 
 

@@ -38,6 +38,7 @@ class Settings:
     workers: int = 2
     accept_truncated: bool = False
     column: str | None = None
+    precision: str = "auto"
 
 
 class Predicts(Protocol):

@@ -45,7 +45,7 @@ class Manifest:
 def manifest_of(settings: Settings, output: str, shards: Sequence[Shard]) -> Manifest:
     """The manifest of a command."""
     options = asdict(settings.search)
-    options |= {"accept_truncated": settings.accept_truncated, "column": settings.column}
+    options |= {key: getattr(settings, key) for key in ("accept_truncated", "column", "precision")}
     return Manifest(list(settings.model), options, output, list(shards))
 
 

@@ -43,7 +43,7 @@ def load(settings: Settings) -> Predicts:
         from PIL import ImageFile
 
         ImageFile.LOAD_TRUNCATED_IMAGES = True
-    return load(settings.checkpoint, settings.device)
+    return load(settings.checkpoint, settings.device, settings.precision)
 
 
 def serve(load: Callable[[Settings], Predicts] = load) -> None:

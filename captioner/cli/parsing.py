@@ -79,9 +79,14 @@ def add_checkpoint(parser: argparse._ActionsContainer) -> None:
 
 
 def add_device(parser: argparse._ActionsContainer) -> None:
-    """``--device``."""
+    """``--device`` and ``--precision``."""
+    from captioner.config.training import OF_PRECISION, PRECISIONS
+
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--precision", default="auto", choices=PRECISIONS, help=f"{OF_PRECISION} (default: %(default)s)"
     )
 
 

@@ -130,7 +130,7 @@ class Photos:
             from PIL import ImageFile
 
             ImageFile.LOAD_TRUNCATED_IMAGES = True
-        predictor = load(self.arguments.checkpoint, self.arguments.device)
+        predictor = load(self.arguments.checkpoint, self.arguments.device, self.arguments.precision)
         waiting: list[tuple[Path, CaptionerError | None]] = []  # read ahead by a batch or two
 
         def sources() -> Iterator[Path]:

@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
         size, pixels = int(options.max_upload * 10**6), int(options.max_megapixels * 10**6)
         limits = Limits(size, pixels, options.timeout, options.queue)
         keep_memory()
-        predictor = load(checkpoints, options.device)
+        predictor = load(checkpoints, options.device, options.precision)
         names, hosts = map(_model_name, checkpoints), [options.host, *options.allow_host]
         worker = Worker(predictor, options.batch_size)
         try:

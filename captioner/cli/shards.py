@@ -145,6 +145,7 @@ def _job(options: Namespace) -> tuple[Job, str]:
         options.workers,
         options.accept_truncated,
         options.column,
+        options.precision,
     )
     finder = Finder(not options.no_recursive, options.exclude, outputs=[folder])
     shards, listing = plan(options.paths, options.shard_size, folder, finder, options.column)

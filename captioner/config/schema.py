@@ -36,6 +36,8 @@ from captioner.config.model import (
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
 from captioner.config.training import (
     LARGEST_BATCH,
+    OF_PRECISION,
+    PRECISIONS,
     OptimizerConfig,
     PhaseConfig,
     SelfCriticalConfig,
@@ -116,6 +118,7 @@ class EvaluateConfig:
     )
     output: str | None = value(None, "folder for scores, captions and figures; null: print only", path=True)
     batch_size: int = value(SEARCHED_TOGETHER, "images at a time", low=1, high=LARGEST_BATCH)
+    precision: str = value("auto", OF_PRECISION, among=PRECISIONS)
     grounding: bool = value(False, "also measure how far the attention maps can be believed")
     deletion_images: int = value(1000, "at most, for the part of it that deletes locations", low=1)
     deletion_seed: int = value(0, "of these images, of the random locations and of the mosaics")

@@ -8,6 +8,8 @@ from captioner.config.declare import LARGEST_SEED, value
 from captioner.metrics.table import selectable
 
 LARGEST_BATCH = 2**16
+PRECISIONS = ("auto", "fp32", "bf16")
+OF_PRECISION = "of matrix products; auto: bf16 where the hardware has it"
 
 
 @dataclass
@@ -90,9 +92,7 @@ class TrainingConfig:
     average: float = value(
         0.0, "decay of the weights' moving average, which is validated and kept; 0: none", low=0, high=0.99999
     )
-    precision: str = value(
-        "auto", "of matrix products; auto: bf16 where the hardware has it", among=("auto", "fp32", "bf16")
-    )
+    precision: str = value("auto", OF_PRECISION, among=PRECISIONS)
     select: str = value("BLEU-4", "validation score that the best weights are chosen by", among=selectable)
     patience: int = value(5, "epochs without a better score before training stops; 0: never", low=0)
     max_caption_length: int = value(50, "words; longer training captions are cut", low=1)

@@ -17,7 +17,7 @@ from captioner.evaluation.captions import caption_together
 from captioner.evaluation.grounding.report import AttentionReport, attention_report
 from captioner.evaluation.grounding.subject import Subject
 from captioner.features.split import encode_split
-from captioner.kernels.precision import autocast
+from captioner.kernels.precision import autocast, chosen_precision
 from captioner.system.device import choose_device
 from captioner.vocabulary import Vocabulary, tokenize
 
@@ -61,7 +61,7 @@ def by_model(
         for m in members
     ]
     size, progress, report = config.batch_size, config.run.progress, None
-    with autocast(device, "auto"):
+    with autocast(device, config.precision):
         hypotheses = caption_together(
             models, splits, config.search, device, size, progress, attention=grounding
         )
@@ -82,6 +82,7 @@ def by_model(
             )
     protocol = {
         "search": asdict(config.search),
+        "precision": chosen_precision(device, config.precision),
         "inference": models[0].decoder.attention.look.inference,
         "unfinished_captions": sum(not h.finished for h in hypotheses),
         "model_sha256": members[0].digest if len(members) == 1 else [m.digest for m in members],

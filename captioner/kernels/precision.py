@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from captioner.config.training import PRECISIONS
 from captioner.errors import check_choice
-
-PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -20,15 +19,26 @@ def has_bf16(device: torch.device) -> bool:
     return False
 
 
+def chosen_precision(device: torch.device, precision: str) -> str:
+    """``fp32`` or ``bf16``, also of ``auto``: the latter where the hardware has it.
+
+    Raises:
+        CaptionerError: unknown precision.
+    """
+    check_choice(precision, PRECISIONS, "precision")
+    if precision == "auto":
+        return "bf16" if has_bf16(device) else "fp32"
+    return precision
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context in which the model runs: bf16 matrix products, or float32 throughout.
 
     Raises:
         CaptionerError: unknown precision.
     """
-    check_choice(precision, PRECISIONS, "training.precision")
-    wanted = precision == "bf16" or (precision == "auto" and has_bf16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+    in_bf16 = chosen_precision(device, precision) == "bf16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=in_bf16)
 
 
 def operand(x: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def save_extremes(evaluation: Evaluation, config: EvaluateConfig, path: Path) ->
     records = {record.image_id: record for record in load_split(config.data, config.split)}
     chosen = [*best, *worst]
     sources = [records[evaluation.captions[number]["image_id"]].source for number in chosen]
-    predictor = load(config.checkpoint, config.run.device)
+    predictor = load(config.checkpoint, config.run.device, config.precision)
     if config.inference is not None:
         for model in predictor.models:
             model.decoder.attention.look.infer_by(config.inference)
