@@ -29,8 +29,10 @@ from captioner.checkpoint.file import Checkpoint
 from captioner.config.model import DecoderConfig, EncoderConfig, LSTMConfig, ModelConfig, SoftAttentionConfig
 from captioner.config.search import SearchConfig
 from captioner.data.records import Record
+from captioner.features import manifest
 from captioner.features.cache import cached_features
-from captioner.features.split import Split, gather
+from captioner.features.sharded import Features
+from captioner.features.split import gather
 from captioner.kernels.compiler import use_compiler
 from captioner.kernels.precision import autocast
 from captioner.model.captioner import build_model
@@ -42,6 +44,7 @@ from captioner.training.loss import caption_loss
 from captioner.vocabulary import END, Vocabulary
 
 BATCH = 32
+SHARDS = 8  # of the cache, beside one
 STAGES = {320: 18, 1280: 19}  # of torchvision's network, by the width of what they give
 
 
@@ -134,7 +137,7 @@ def caching(predictor: Predictor, photos: list[Path], folder: Path, options: arg
     records = [Record(photo.name, photo, ("a",)) for photo in photos]
     batches = decoded(predictor, photos, 16)
 
-    def build_cache() -> np.ndarray:
+    def build_cache() -> Features:
         shutil.rmtree(folder, ignore_errors=True)
         return cached_features(encoder, predictor.preprocess, records, folder, device, 2, progress=False)
 
@@ -149,7 +152,12 @@ def caching(predictor: Predictor, photos: list[Path], folder: Path, options: arg
     for name in ("torchvision's network", "encoder"):
         print(f"  {100 * ratio(seconds, name, 'building'):.0f} % of the rate of {name}")
 
-    split = Split(records, build_cache())
+    one, rows = build_cache(), manifest.ROWS
+    manifest.ROWS = len(photos) // SHARDS
+    several = cached_features(
+        encoder, predictor.preprocess, records, folder / "several", device, 2, progress=False
+    )
+    manifest.ROWS = rows
     use_compiler(True)
     model = predictor.model.train()
     draw = torch.Generator().manual_seed(1)
@@ -159,18 +167,22 @@ def caching(predictor: Predictor, photos: list[Path], folder: Path, options: arg
             for _ in range(BATCH)
         ]
     ).to(device)
-    order = torch.randperm(len(split), generator=draw).tolist()[:BATCH]
-    features = gather(split.features, order)
+    order = torch.randperm(len(records), generator=draw).tolist()[:BATCH]
 
-    def step() -> None:
+    def step(read: Features) -> None:
+        features = gather(read, order)
         loss = caption_loss(model.decoder, model(features.to(device), captions), SoftAttentionConfig())
         loss.total.backward()
         model.zero_grad(set_to_none=True)
 
-    print(f"\nreading it: {BATCH} images of {features[0].numel():,} numbers")
-    seconds = measure({"step": step, "reading": lambda: gather(split.features, order)}, options.runs)
-    report(seconds)
-    print(f"  {100 * ratio(seconds, 'reading', 'step'):.1f} % of a training step")
+    print(f"\nreading it: {BATCH} images of {one[0].size:,} numbers")
+    contenders = {
+        "step, of one array": lambda: step(one),
+        f"step, of {SHARDS} shards": lambda: step(several),
+        "reading, of one array": lambda: gather(one, order),
+        f"reading, of {SHARDS} shards": lambda: gather(several, order),
+    }
+    report(measure(contenders, 4 * options.runs), against="step, of one array")
 
 
 def generated(folder: Path, count: int) -> list[Path]:

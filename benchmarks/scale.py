@@ -28,7 +28,7 @@ from captioner.config.training import TrainingConfig
 from captioner.data.formats.coco import load_coco
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.words import encode_captions
-from captioner.features.cache import _key
+from captioner.features.identity import key_of
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import build_encoder
 from captioner.vocabulary import Vocabulary
@@ -125,7 +125,7 @@ def per_image(images: int, captions: int) -> PerImage:
         tracemalloc.stop()
         assert len(encoded) == images
         start = time.perf_counter()
-        _key(encoder, Preprocess(64, "crop"), records)
+        key_of(encoder, Preprocess(64, "crop"), records)
         seconds = time.perf_counter() - start
     return PerImage((read - before) / images, (end - read) / images, seconds / images)
 

@@ -14,6 +14,7 @@ from captioner.config.schema import RunConfig
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.features.cache import cache_folder, cached_features
+from captioner.features.sharded import Features
 from captioner.model.encoder import Encoder
 
 
@@ -27,7 +28,7 @@ class Split:
     """
 
     records: Sequence[Record]
-    features: np.ndarray
+    features: Features
 
     def __len__(self) -> int:
         return len(self.records)
@@ -38,8 +39,8 @@ class Split:
             yield gather(self.features, range(start, min(start + size, len(self))))
 
 
-def gather(features: np.ndarray, rows: Sequence[int]) -> Tensor:
-    """Some rows of the memory-mapped array as a tensor; feature maps become float32."""
+def gather(features: Features, rows: Sequence[int]) -> Tensor:
+    """Some rows of a memory-mapped array as a tensor; feature maps become float32."""
     batch = torch.from_numpy(features[np.asarray(rows, int)])
     return batch if batch.dtype == torch.uint8 else batch.float()
 
@@ -47,7 +48,7 @@ def gather(features: np.ndarray, rows: Sequence[int]) -> Tensor:
 def encode_split(
     encoder: Encoder,
     config: EncoderConfig,
-    records: list[Record],
+    records: Sequence[Record],
     run: RunConfig,
     device: torch.device,
     title: str,

@@ -10,36 +10,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from captioner.config.data import VocabularyConfig
 from captioner.config.training import TrainingConfig
 from captioner.data.records import Record
 from captioner.data.words import count_vocabulary
 from captioner.errors import CaptionerError
+from captioner.training.record_digests import SAMPLED, digests_of, name_of, size_of
 from captioner.vocabulary import SPECIALS, Vocabulary
 
 BATCHES = ("seed", "batch_size", "captions_per_image", "flip", "crop", "mosaics")
-SAMPLE = 4096  # bytes at the beginning, in the middle and at the end of a photo: reading all of it takes long
 SPLITS = {"train": "training", "val": "validation"}
 WHAT_TO_DO = "give the run its own data back, or start another one from its model with init=RUN"
 
 
 def splits_of(train: Sequence[Record], val: Sequence[Record]) -> dict[str, Any]:
-    """What is kept of the images and captions; of every photo some bytes are read."""
-    return {
-        split: {
-            "names": list(map(_name, records)),
-            "captions": _digests(records),
-            "bytes": _bytes(records),
-            "content": _contents(records),
-        }
-        for split, records in (("train", train), ("val", val))
-    }
+    """What is kept of the images and captions; of every photo some bytes are read, or of a sample of many."""
+    return {split: digests_of(records) for split, records in (("train", train), ("val", val))}
 
 
 def trained_on(vocabulary: Vocabulary, new_words: int, splits: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +99,7 @@ def check_same_batches(saved: dict[str, Any], options: TrainingConfig) -> None:
 
 def digest_of(*splits: Sequence[Record]) -> str:
     """One for all names, sizes and captions, where it need not be said what differs."""
-    content = [[(_name(r), r.captions, _size(r)) for r in records] for records in splits]
+    content = [[(name_of(r), r.captions, size_of(r)) for r in records] for records in splits]
     return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
@@ -128,6 +116,8 @@ def check_words(known: Vocabulary, present: Vocabulary) -> None:
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """What is not as it was, for after "the split"; empty if nothing is."""
+    if SAMPLED in before or SAMPLED in now:
+        return _difference_of_many(before, now)
     names, present = before["names"], now["names"]
     if names != present:
         had, has = set(names), set(present)
@@ -153,6 +143,22 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     return ""
 
 
+def _difference_of_many(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The same where one digest stands for all names and captions, and a sample says what differs."""
+    counts = [one["count"] if SAMPLED in one else len(one["names"]) for one in (before, now)]
+    if counts[0] != counts[1]:
+        return f"has {counts[1]:,} images and had {counts[0]:,}"
+    if SAMPLED not in before or SAMPLED not in now:  # one of them of a version that kept all
+        return ""
+    old, present = before[SAMPLED], now[SAMPLED]
+    for had, has in zip(old["names"], present["names"]):
+        if had != has:
+            return f"has other images than before, or in another order ({has!r} stands where {had!r} did)"
+    if found := _difference(old, present):
+        return found
+    return "" if before["digest"] == now["digest"] else "has other images or captions than before"
+
+
 def _changed_words(known: Sequence[str], present: Sequence[str]) -> str:
     """The first word that has gone and the first that has come, for the end of a sentence."""
     had, has = set(known), set(present)
@@ -165,48 +171,3 @@ def _changed_words(known: Sequence[str], present: Sequence[str]) -> str:
         )
     told = [f"{gone!r} is no longer in the vocabulary"] * (gone is not None)
     return f", {' and '.join([*told, *[f'{come!r} is new in it'] * (come is not None)])}"
-
-
-def _name(record: Record) -> str:
-    return str(record.image_id)
-
-
-def _digests(records: Sequence[Record]) -> Tensor:
-    """Of every image's captions, in their order, ``(images,)`` of int64."""
-    return torch.tensor([_digest(record.captions) for record in records], dtype=torch.int64)
-
-
-def _bytes(records: Sequence[Record]) -> Tensor:
-    """Of every image's file, ``(images,)`` of int64: the same on every disk, and known without reading it."""
-    return torch.tensor([_size(record) for record in records], dtype=torch.int64)
-
-
-def _contents(records: Sequence[Record]) -> Tensor:
-    """Of some bytes of every image's file, ``(images,)`` of int64: other photos differ there."""
-    return torch.tensor([_content(record) for record in records], dtype=torch.int64)
-
-
-def _content(record: Record) -> int:
-    if not isinstance(record.source, Path):
-        return 0
-    digest, size = blake2b(digest_size=8), _size(record)
-    try:
-        with open(record.source, "rb", buffering=0) as file:
-            for place in sorted({0, max(0, size // 2), max(0, size - SAMPLE)}):
-                file.seek(place)
-                digest.update(file.read(SAMPLE))
-    except OSError:  # whoever reads the photo tells why
-        return -1
-    return int.from_bytes(digest.digest(), "little", signed=True)
-
-
-def _size(record: Record) -> int:
-    try:
-        return record.source.stat().st_size if isinstance(record.source, Path) else 0
-    except OSError:  # whoever reads the photo tells why
-        return -1
-
-
-def _digest(captions: Sequence[str]) -> int:
-    digest = blake2b(json.dumps(captions).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 
 import pytest
 import torch
@@ -16,7 +16,9 @@ from captioner.checkpoint.file import load_checkpoint
 from captioner.config.data import TableConfig
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
+from captioner.features import identity
 from captioner.model.backbones import small_stages
+from captioner.training import record_digests
 from captioner.training.loop import train
 from captioner.training.run_folder import load_resume_state, save_resume_state
 
@@ -146,6 +148,38 @@ def test_photo_replaced_by_one_of_its_size_is_named(copy: Path, split: str, plac
     at = {"first": 40, "middle": len(before) // 2, "last": len(before) - 20}[place]
     path.write_bytes(before[:at] + bytes([before[at] ^ 255]) + before[at + 1 :])
     assert f"another photo than before under the name '{split}6.png', of the same size" in refused(copy)
+
+
+@pytest.fixture
+def many(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Data and a run of so many images that a sample is looked at: every second image of sixteen."""
+    monkeypatch.setattr(identity, "LARGE", 16)
+    monkeypatch.setattr(record_digests, "SAMPLE", 8)
+    rmtree(copy / "run")
+    train(config(copy), copy / "run", report=tiny.silent)
+    return copy
+
+
+def test_of_many_images_a_difference_is_noticed(many: Path) -> None:
+    rows = read(many / "data", "train")
+    for changed, told in (
+        (rows[1:], "has 15 images and had 16"),
+        ([*rows[:2], rows[3], rows[2], *rows[4:]], "another order ('train3.png' stands where 'train2.png'"),
+        ([*rows[:4], (rows[4][0], ["a circle"]), *rows[5:]], "the first are those of 'train4.png'"),
+        (fewer_captions(rows), "has other images or captions than before"),  # not of the sample
+    ):
+        write(many / "data", "train", changed)
+        assert told in refused(many)
+    write(many / "data", "train", rows)
+    with (many / "data" / "train4.png").open("ab") as file:
+        file.write(b"more")
+    assert "another photo than before under the name 'train4.png'" in refused(many)
+
+
+def test_many_images_that_are_the_same_go_on(many: Path) -> None:
+    assert "names" not in load_resume_state(many / "run" / "resume.pt")["data"]["splits"]["train"]
+    train(config(many, epochs=2), many / "run", resume=True, report=tiny.silent)
+    assert len((many / "run" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(
