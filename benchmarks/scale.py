@@ -15,6 +15,7 @@ import re
 import tempfile
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,9 +29,11 @@ from captioner.config.training import TrainingConfig
 from captioner.data.formats.coco import load_coco
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.words import encode_captions
+from captioner.features import identity
 from captioner.features.identity import key_of
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import build_encoder
+from captioner.training.record_digests import digests_of
 from captioner.vocabulary import Vocabulary
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -89,7 +92,9 @@ class PerImage(NamedTuple):
 
     record: float  # bytes
     captions: float  # bytes, encoded
-    start: float  # seconds, for the name of the annotation cache
+    start: float  # seconds, for the name of the annotation cache by each photo's look
+    listed: float  # seconds, for that by the list of photos
+    digest: float  # seconds, for the digest of names and captions
 
 
 def per_image(images: int, captions: int) -> PerImage:
@@ -124,10 +129,17 @@ def per_image(images: int, captions: int) -> PerImage:
         end = held()
         tracemalloc.stop()
         assert len(encoded) == images
-        start = time.perf_counter()
-        key_of(encoder, Preprocess(64, "crop"), records)
-        seconds = time.perf_counter() - start
-    return PerImage((read - before) / images, (end - read) / images, seconds / images)
+        seconds = [timed(lambda: key_of(encoder, Preprocess(64, "crop"), records))]
+        identity.LARGE = images
+        seconds.append(timed(lambda: key_of(encoder, Preprocess(64, "crop"), records)))
+        seconds.append(timed(lambda: digests_of(records)))
+    return PerImage((read - before) / images, (end - read) / images, *(each / images for each in seconds))
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def held() -> int:
@@ -250,10 +262,13 @@ def memory_table(found: PerImage) -> str:
             (name, f"{one:,.0f} B", *(size(one * n) for n in SIZES.values()))
             for name, one in (("records", found.record), ("encoded captions", found.captions))
         ),
-        (
-            "start-up, minutes",
-            f"{1e6 * found.start:.0f} us",
-            *(short(found.start * n / 60) for n in SIZES.values()),
+        *(
+            (name, f"{1e6 * one:.1f} us", *(short(one * n / 60) for n in SIZES.values()))
+            for name, one in (
+                ("cache's name by a look at each photo, minutes", found.start),
+                ("by the list of photos, minutes", found.listed),
+                ("digest of names and captions, minutes", found.digest),
+            )
         ),
     )
 
