@@ -1,1 +1,1 @@
-"""``captioner caption`` over millions of images: shard by shard, on any number of machines."""
+"""Work on millions of images: shard by shard, on any number of machines."""

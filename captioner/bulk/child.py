@@ -1,4 +1,4 @@
-"""The child process that captions, as its parent sees it: asked, answering, dead or hanging."""
+"""The child process that works on shards, as its parent sees it: asked, answering, dead or hanging."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from captioner.bulk.caption import Settings
-from captioner.bulk.shards import Shard
-from captioner.bulk.worker import TICK
+from captioner.bulk.process import TICK
 from captioner.errors import CaptionerError
 
-WORKER = (sys.executable, "-m", "captioner.bulk.worker")
+PYTHON = (sys.executable, "-m")
 STALLED = 600.0  # seconds without an answer, after which a process is taken to hang
 STARTS = 2  # of a process that dies while it loads the model
 
@@ -32,20 +30,19 @@ class Child:
     """A process that is started when it is asked something, and anew after it died.
 
     Args:
+        settings: a dataclass of plain values.
         command: that starts it.
         stalled: seconds without an answer, after which it is killed.
         patience: seconds after which it kills this process, should that be stopped; None: it never does.
     """
 
-    def __init__(
-        self, settings: Settings, command: Sequence[str], stalled: float, patience: float | None
-    ) -> None:
+    def __init__(self, settings: Any, command: Sequence[str], stalled: float, patience: float | None) -> None:
         self.settings, self.command, self.stalled, self.patience = settings, command, stalled, patience
         self.process: subprocess.Popen[bytes] | None = None
         self._answers: Answers = queue.Queue()
         self._writing = threading.Lock()
 
-    def ask(self, what: str, shard: Shard, positions: Sequence[int] | None = None) -> None:
+    def ask(self, what: str, shard: Any, positions: Sequence[int] | None = None) -> None:
         """Ask for the records or the names of a shard.
 
         Raises:
@@ -100,7 +97,7 @@ class Child:
                 return process
             except Died as error:
                 how = str(error)
-        raise CaptionerError(f"caption: the process died {STARTS} times while it loaded the model, {how}")
+        raise CaptionerError(f"the process for shards died {STARTS} times while it loaded the model, {how}")
 
     def close(self) -> None:
         """End it."""

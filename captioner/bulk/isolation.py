@@ -1,25 +1,34 @@
-"""Shards captioned by a child process; an image that kills it twice is found by halving."""
+"""Shards worked on by a child process; an image that kills it twice is found by halving."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
-from captioner.bulk.caption import Record, Settings
-from captioner.bulk.child import STALLED, WORKER, Child, Died
-from captioner.bulk.shards import Shard
+from captioner.bulk.child import STALLED, Child, Died
 from captioner.errors import CaptionerError, printable
 
 DEATHS = 2  # at the same image, after which it is looked for
 MOST_IN_A_ROW = 8  # images that kill; more, and it is not the images
 
 
+Record = dict[str, Any]
+
+
+class Placed(Protocol):
+    """A shard, as far as it matters here: a dataclass of plain values."""
+
+    @property
+    def place(self) -> str: ...
+
+
 class Isolated:
-    """Captions shards in a child process, whose deaths it survives; the arguments are those of the child."""
+    """Works on shards in a child process, whose deaths it survives; the arguments are those of the child."""
 
     def __init__(
         self,
-        settings: Settings,
-        command: Sequence[str] = WORKER,
+        settings: Any,
+        command: Sequence[str],
         stalled: float = STALLED,
         patience: float | None = None,
     ) -> None:
@@ -27,9 +36,9 @@ class Isolated:
         self.child = Child(settings, command, stalled, patience)
         self._killers, self._how = 0, ""
 
-    def caption(
+    def records(
         self,
-        shard: Shard,
+        shard: Placed,
         positions: Sequence[int] | None = None,
         on_record: Callable[[], None] = lambda: None,
     ) -> list[Record]:
@@ -51,7 +60,7 @@ class Isolated:
 
     def _rest(
         self,
-        shard: Shard,
+        shard: Placed,
         positions: Sequence[int],
         names: Sequence[Sequence[str]],
         deaths: int,
@@ -74,14 +83,14 @@ class Isolated:
 
     def _ends(
         self,
-        shard: Shard,
+        shard: Placed,
         positions: Sequence[int] | None,
         found: list[Record],
         on_record: Callable[[], None],
     ) -> bool:
         """Add records to ``found``; returns False if the process died on the way."""
         try:
-            self.child.ask("caption", shard, positions)
+            self.child.ask("records", shard, positions)
             while "record" in (answer := self.child.answer()):
                 found.append(answer["record"])
                 self._killers = 0
@@ -98,7 +107,7 @@ class Isolated:
             raise CaptionerError(f"{error}, as of {MOST_IN_A_ROW} images before it: is it the images?")
         return {"key": key, "place": place, "error": error}
 
-    def _names(self, shard: Shard) -> list[list[str]]:
+    def _names(self, shard: Placed) -> list[list[str]]:
         """The key and the place of each image."""
         for _ in range(DEATHS):
             try:

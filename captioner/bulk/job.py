@@ -1,21 +1,23 @@
-"""The shards of a command that are still to be done, one after another."""
+"""Captioning shards: which are still to be done, and what doing one writes."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from captioner.bulk.caption import Record, Settings
-from captioner.bulk.child import STALLED, WORKER
+from captioner.bulk.child import PYTHON, STALLED
 from captioner.bulk.isolation import Isolated
 from captioner.bulk.manifest import Manifest
 from captioner.bulk.outputs import read_records, write_records
+from captioner.bulk.schedule import Done
 from captioner.bulk.shards import Shard
 from captioner.system.atomic_files import UNFINISHED
 
+WORKER = (*PYTHON, "captioner.bulk.worker")
 ABANDONED = 3600  # seconds after which a temporary file has no writer left; an output takes one or two
 
 
@@ -41,14 +43,39 @@ class Job:
         """A process that captions."""
         return Isolated(self.settings, self.command, self.stalled, patience)
 
+    @property
+    def device(self) -> str:
+        return self.settings.device
 
-@dataclass(frozen=True)
-class Done:
-    """A shard that was captioned: how many images were, and how many of them have errors."""
+    def do(
+        self, number: int, isolated: Isolated, on_record: Callable[[], None] = lambda: None
+    ) -> Done | None:
+        """Caption a shard and write its output whole; None if that is there, or has no error to retry.
 
-    shard: str
-    images: int
-    failed: int
+        Raises:
+            CaptionerError: the output cannot be written, or the model cannot be loaded.
+        """
+        shard = self.manifest.shards[number]
+        path = self.manifest.path_of(shard, self.folder)
+        old: list[Record] | None = None
+        if path.exists():
+            old = list(read_records(path)) if self.retry_errors else []
+            positions = [n for n, record in enumerate(old) if "error" in record]
+            if not positions:
+                return None
+            if any(not old[n]["key"] for n in positions):  # the shard itself was unreadable
+                old = None
+        _remove_abandoned(path)
+        if old is None:
+            records = isolated.records(shard, None, on_record)
+            write_records(path, records)
+            return _done(shard, records)
+        again = isolated.records(shard, positions, on_record)
+        if [record["key"] for record in again] == [old[n]["key"] for n in positions]:
+            for n, record in zip(positions, again):
+                old[n] = record
+            write_records(path, old)
+        return _done(shard, again)
 
 
 def remaining(job: Job, share: int = 0, shares: int = 1) -> list[int]:
@@ -63,47 +90,6 @@ def remaining(job: Job, share: int = 0, shares: int = 1) -> list[int]:
         return list(numbers)  # whether an output has errors is known when it is read
     there = {path.name for path in job.folder.iterdir()}
     return [n for n in numbers if job.manifest.path_of(job.manifest.shards[n], job.folder).name not in there]
-
-
-def run(job: Job, numbers: Sequence[int], on_record: Callable[[], None] = lambda: None) -> Iterator[Done]:
-    """Caption shards in this process's child, one after another.
-
-    Raises:
-        CaptionerError: an output cannot be written, or the model cannot be loaded.
-    """
-    with job.isolated() as isolated:
-        for number in numbers:
-            if (done := caption_into(job, job.manifest.shards[number], isolated, on_record)) is not None:
-                yield done
-
-
-def caption_into(
-    job: Job, shard: Shard, isolated: Isolated, on_record: Callable[[], None] = lambda: None
-) -> Done | None:
-    """Caption a shard and write its output whole; None if that is there already, or has no error to retry.
-
-    Raises:
-        CaptionerError: the output cannot be written, or the model cannot be loaded.
-    """
-    path = job.manifest.path_of(shard, job.folder)
-    old: list[Record] | None = None
-    if path.exists():
-        old = list(read_records(path)) if job.retry_errors else []
-        positions = [n for n, record in enumerate(old) if "error" in record]
-        if not positions:
-            return None
-        old = None if any(not old[n]["key"] for n in positions) else old  # the shard itself was unreadable
-    _remove_abandoned(path)
-    if old is None:
-        records = isolated.caption(shard, None, on_record)
-        write_records(path, records)
-        return _done(shard, records)
-    again = isolated.caption(shard, positions, on_record)
-    if [record["key"] for record in again] == [old[n]["key"] for n in positions]:
-        for n, record in zip(positions, again):
-            old[n] = record
-        write_records(path, old)
-    return _done(shard, again)
 
 
 def _done(shard: Shard, records: Sequence[Record]) -> Done:

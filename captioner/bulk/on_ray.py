@@ -1,7 +1,7 @@
 """Shards on a Ray cluster, or on all cores of this machine: Ray Data schedules, retries and scales.
 
-An actor is a process that has a child which captions. Ray starts killed actors again with the shard that they
-had. Ray Data's own checkpoints are not used: which outputs exist says what is done.
+An actor is a process that has a child which works on shards. Ray starts killed actors again with the shard
+that they had. Ray Data's own checkpoints are not used: which outputs exist says what is done.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from captioner.bulk.job import Done, Job, caption_into
+from captioner.bulk.schedule import Done, Work
 from captioner.errors import CaptionerError
 
 CLUSTERS = ("auto", "local")
@@ -19,9 +19,9 @@ PATIENCE = 120.0  # seconds; then an actor that was stopped is killed
 
 
 def run_on_ray(
-    job: Job, numbers: Sequence[int], cluster: str, actors: int | None = None, patience: float = PATIENCE
+    work: Work, numbers: Sequence[int], cluster: str, actors: int | None = None, patience: float = PATIENCE
 ) -> Iterator[Done]:
-    """Caption shards with Ray, as they are done.
+    """Do shards with Ray; each is told when it is done.
 
     Args:
         cluster: auto joins the one that runs (``ray start``, ``RAY_ADDRESS``), local starts one here.
@@ -30,30 +30,28 @@ def run_on_ray(
 
     Raises:
         CaptionerError: Ray is not installed, there is no cluster, or as of
-            :func:`captioner.bulk.job.caption_into`.
+            :meth:`captioner.bulk.schedule.Work.do`.
     """
     ray = _connect(cluster)
     try:
-        yield from _scheduled(ray, job, numbers, cluster, actors, patience)
+        yield from _scheduled(ray, work, numbers, cluster, actors, patience)
     finally:
         ray.shutdown()
 
 
 class Actor:
-    """Captions the shards that Ray hands it, by their numbers."""
+    """Does the shards that Ray hands it, by their numbers."""
 
-    def __init__(self, job: Job, patience: float) -> None:
-        self.job, self.isolated = job, job.isolated(patience)
+    def __init__(self, work: Work, patience: float) -> None:
+        self.work, self.isolated = work, work.isolated(patience)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """What was done, or why no more can be: as a value, since Ray would retry an exception."""
-        shard = self.job.manifest.shards[int(row["id"])]
         try:
-            done = caption_into(self.job, shard, self.isolated)
+            done = self.work.do(int(row["id"]), self.isolated) or Done("", 0)
         except CaptionerError as error:
-            return {"shard": shard.name, "images": 0, "failed": 0, "refused": str(error)}
-        images, failed = (0, 0) if done is None else (done.images, done.failed)
-        return {"shard": shard.name, "images": images, "failed": failed, "refused": ""}
+            return {"shard": "", "images": 0, "failed": 0, "refused": str(error)}
+        return {"shard": done.shard, "images": done.images, "failed": done.failed, "refused": ""}
 
 
 def _connect(cluster: str) -> Any:
@@ -82,21 +80,21 @@ def _connect(cluster: str) -> Any:
 
 
 def _scheduled(
-    ray: Any, job: Job, numbers: Sequence[int], cluster: str, actors: int | None, patience: float
+    ray: Any, work: Work, numbers: Sequence[int], cluster: str, actors: int | None, patience: float
 ) -> Iterator[Done]:
     resources = ray.cluster_resources()
-    gpus = 0 if job.settings.device.startswith("cpu") else int(resources.get("GPU", 0))
+    gpus = 0 if work.device.startswith("cpu") else int(resources.get("GPU", 0))
     most = max(1, min(len(numbers), actors or gpus or int(resources.get("CPU", 1))))
     least = most if cluster == "local" else 1  # a shared cluster gives them as it can
     asked: dict[str, Any] = {"num_gpus": 1, "num_cpus": 0} if gpus else {"num_cpus": 1}
     rows = ray.data.from_items([{"id": number} for number in numbers], override_num_blocks=len(numbers))
-    captioned = rows.map(
+    finished = rows.map(
         Actor,
-        fn_constructor_args=(job, patience),
+        fn_constructor_args=(work, patience),
         compute=ray.data.ActorPoolStrategy(min_size=least, max_size=most, max_tasks_in_flight_per_actor=2),
         **asked,
     )
-    for row in captioned.iter_rows():
+    for row in finished.iter_rows():
         if row["refused"]:
             raise CaptionerError(row["refused"])
         if row["images"]:

@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from captioner.bulk.kinds import SHARD_SIZE, kind_of
 from captioner.cli.options import from_flags
+from captioner.cli.schedule import add_schedule, do_shards, share_of
 from captioner.config.schema import MOST_WORKERS
 from captioner.config.search import SearchConfig
 from captioner.config.training import LARGEST_BATCH
 from captioner.errors import CaptionerError, check_range
-from captioner.system.terminal import no_bar
 
 if TYPE_CHECKING:
-    from captioner.bulk.job import Done, Job
+    from captioner.bulk.job import Job
 
-SHARE = re.compile(r"(\d+)/(\d+)")
 FILES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet")
 NEEDLESS = ("resume", "overwrite", "write_metadata", "sentence", "null")  # flags for photos alone
 
 
 def add_shards(parser: argparse._ActionsContainer) -> None:
     """The options for shards."""
-    parser.add_argument("--shards", metavar="I/N", help="caption every N-th shard, from I = 0 to N-1")
-    parser.add_argument(
-        "--ray",
-        choices=("auto", "local"),
-        help="let Ray schedule the shards: on the cluster that runs, or on the cores of this machine",
-    )
-    parser.add_argument(
-        "--actors",
-        type=int,
-        metavar="N",
-        help="with --ray: at most so many processes (default: a GPU or CPU each)",
-    )
+    add_schedule(parser, "caption")
     parser.add_argument(
         "--shard-size",
         type=int,
@@ -65,7 +49,7 @@ def has_shards(options: Namespace) -> bool:
 
 def caption_shards(options: Namespace) -> int:
     """Caption the shards that are not done; 1 if an image could not be captioned."""
-    share, shares = _share(options)
+    share, shares = share_of(options)
     _check(options)
     from captioner.bulk.job import remaining
 
@@ -73,7 +57,7 @@ def caption_shards(options: Namespace) -> int:
     count = len(range(share, len(job.manifest.shards), shares))
     numbers = remaining(job, share, shares)
     images = failed = 0
-    for done in _done(job, numbers, options):
+    for done in do_shards(job, numbers, options, _photos(job, numbers), not options.quiet):
         images, failed = images + done.images, failed + done.failed
     if not options.quiet:
         told = [f"{images - failed:,} captioned"] if numbers else []
@@ -82,16 +66,6 @@ def caption_shards(options: Namespace) -> int:
         told += [left_out] * bool(left_out)
         print(f"captioner: {', '.join(told)}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _share(options: Namespace) -> tuple[int, int]:
-    if options.shards is None:
-        return 0, 1
-    found = SHARE.fullmatch(options.shards)
-    share, shares = (int(found[1]), int(found[2])) if found else (0, 0)
-    if share >= shares:
-        raise CaptionerError(f"--shards: {options.shards!r} is not I/N with I from 0 to N-1, such as 0/4")
-    return share, shares
 
 
 def _check(options: Namespace) -> None:
@@ -110,12 +84,9 @@ def _check(options: Namespace) -> None:
         raise CaptionerError("--template, --min-confidence: are for photos, not for shards")
     if "-" in options.paths:
         raise CaptionerError("-: shards are not read from standard input; write the paths to a .txt")
-    if options.actors is not None and options.ray is None:
-        raise CaptionerError("--actors: needs --ray")
     check_range(options.batch_size, "--batch-size", low=1, high=LARGEST_BATCH)
     check_range(options.workers, "--workers", low=0, high=MOST_WORKERS)
     check_range(options.shard_size, "--shard-size", low=1, high=10**6)
-    check_range(1 if options.actors is None else options.actors, "--actors", low=1, high=10**5)
     from captioner.bulk.outputs import check_format
 
     check_format(options.format or "jsonl", "--format")
@@ -154,21 +125,7 @@ def _job(options: Namespace) -> tuple[Job, str]:
     return Job(folder, manifest, settings, options.retry_errors), finder.account()
 
 
-def _done(job: Job, numbers: list[int], options: Namespace) -> Iterator[Done]:
-    """What was done of each shard, with a progress bar on a terminal."""
-    if not numbers:
-        return
-    from captioner.bulk.job import run
-    from captioner.bulk.on_ray import run_on_ray
-
-    hidden = no_bar(not options.quiet)
-    if options.ray is not None:
-        with tqdm(total=len(numbers), unit="shard", disable=hidden, dynamic_ncols=True) as bar:
-            for done in run_on_ray(job, numbers, options.ray, options.actors):
-                yield done
-                bar.update()
-        return
+def _photos(job: Job, numbers: list[int]) -> int | None:
+    """How many photos the shards have, as far as that is known."""
     counts = [job.manifest.shards[n].count for n in numbers]
-    total = None if job.retry_errors or None in counts else sum(c for c in counts if c is not None)
-    with tqdm(total=total, unit="photo", disable=hidden, dynamic_ncols=True) as bar:
-        yield from run(job, numbers, lambda: bar.update() and None)
+    return None if job.retry_errors or None in counts else sum(c for c in counts if c is not None)

@@ -31,14 +31,14 @@ Command = Callable[..., int]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """``captioner`` in its own folder, with a stub in this process; ``command.err`` is what it said."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Job, "isolated", lambda job, patience=None: InProcess(job.settings))
+    monkeypatch.setattr(Job, "isolated", lambda job, patience=None: InProcess(job.settings, STUB))
     return exits(capsys)
 
 
 class InProcess(Isolated):
     """Captions without a child."""
 
-    def caption(
+    def records(
         self,
         shard: Shard,
         positions: Sequence[int] | None = None,
@@ -93,7 +93,7 @@ def test_finished_job_does_nothing(command: Command, monkeypatch: pytest.MonkeyP
     make_tars(Path(), tars=2, images=1)
     assert command("caption", "*.tar", "--output", "out") == 0
     before = times()
-    monkeypatch.setattr(InProcess, "caption", None)
+    monkeypatch.setattr(InProcess, "records", None)
     assert command("caption", "*.tar", "--output", "out") == 0
     assert "2 of 2 shards were done before" in command.err  # type: ignore[attr-defined]
     assert times() == before
@@ -232,7 +232,7 @@ def test_image_that_kills_its_process_has_an_error(tmp_path: Path, killers: set[
     special = {f"n{number:06d}": jpeg(number, KILLS) for number in killers}
     images = make_tars(tmp_path, tars=1, **special)
     with Isolated(SETTINGS, STUB) as isolated:
-        records = isolated.caption(Shard("x", "tar", str(tmp_path / "00000.tar")))
+        records = isolated.records(Shard("x", "tar", str(tmp_path / "00000.tar")))
     assert answers(records) == wanted(images, set(special))
     errors = [record["error"] for record in records if "error" in record]
     assert all("its process died 2 times, with status 9" in error for error in errors)
@@ -242,7 +242,7 @@ def test_image_that_kills_its_process_has_an_error(tmp_path: Path, killers: set[
 def test_image_that_hangs_has_an_error(tmp_path: Path) -> None:
     images = make_tars(tmp_path, tars=1, images=2, n000001=jpeg(1, HANGS))
     with Isolated(SETTINGS, STUB, stalled=5.0) as isolated:
-        records = isolated.caption(Shard("x", "tar", str(tmp_path / "00000.tar")))
+        records = isolated.records(Shard("x", "tar", str(tmp_path / "00000.tar")))
     assert answers(records) == wanted(images, {"n000001"})
     assert "without an answer in 5 s" in records[1]["error"]
 
@@ -254,13 +254,13 @@ def test_process_that_dies_of_every_image_is_not_the_images_doing(
     monkeypatch.setattr(isolation, "MOST_IN_A_ROW", 1)
     make_tars(tmp_path, tars=1, images=2, n000000=jpeg(0, KILLS), n000001=jpeg(1, KILLS))
     with Isolated(SETTINGS, STUB) as isolated, pytest.raises(CaptionerError, match="is it the images"):
-        isolated.caption(Shard("x", "tar", str(tmp_path / "00000.tar")))
+        isolated.records(Shard("x", "tar", str(tmp_path / "00000.tar")))
 
 
 def test_process_that_cannot_start_is_told(tmp_path: Path) -> None:
     failing = Isolated(SETTINGS, ("false",))
     with pytest.raises(CaptionerError, match="died 2 times while it loaded the model, with status 1"):
-        failing.caption(Shard("x", "tar", "x.tar"))
+        failing.records(Shard("x", "tar", "x.tar"))
 
 
 def test_child_ends_with_its_parent(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ from captioner.bulk.shards import Shard
 from support.shards import SETTINGS, STUB
 isolated = Isolated(SETTINGS, STUB)
 shard = Shard("x", "tar", {str(tmp_path / "00000.tar")!r})
-threading.Thread(target=isolated.caption, args=(shard,), daemon=True).start()
+threading.Thread(target=isolated.records, args=(shard,), daemon=True).start()
 while isolated.child.process is None: pass
 open({str(child)!r}, "w").write(str(isolated.child.process.pid) + "\\n")
 threading.Event().wait()
@@ -297,7 +297,7 @@ from support.shards import SETTINGS, STUB
 isolated = Isolated(SETTINGS, STUB, patience=4.0)
 isolated.child.start()
 print("ready", flush=True)
-isolated.caption(Shard("x", "tar", {str(tmp_path / "00000.tar")!r}))
+isolated.records(Shard("x", "tar", {str(tmp_path / "00000.tar")!r}))
 """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     parent = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)

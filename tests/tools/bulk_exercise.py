@@ -29,10 +29,11 @@ from PIL import Image
 from support.shards import KILLS, STUB, make_tar, seen
 
 from captioner.bulk.caption import Settings
-from captioner.bulk.job import Job, remaining, run
+from captioner.bulk.job import Job, remaining
 from captioner.bulk.manifest import claim, digests, manifest_of
 from captioner.bulk.merge import merge
 from captioner.bulk.on_ray import run_on_ray
+from captioner.bulk.schedule import run
 from captioner.bulk.shards import plan
 from captioner.bulk.worker import serve
 from captioner.checkpoint.pretrained import NAME
