@@ -5,6 +5,7 @@ from __future__ import annotations
 COMMANDS = {
     "check": "read a whole dataset before training, and list what is wrong with it",
     "train": "train a captioner on images with captions",
+    "encode": "fill the annotation cache before training, on one machine or on many",
     "evaluate": "caption a split and score the captions, or those of a file (BLEU, and the COCO metrics)",
     "average": "make one model of several that were trained on from the same start",
     "compare": "train every recurrent cell alike, several times, and compare them",

@@ -53,7 +53,10 @@ def whole() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command")
     for name, what in COMMANDS.items():
         if is_configured(name):
-            commands.add_parser(name, help=what).add_argument("keys", nargs="*", choices=keys(name))
+            configured = commands.add_parser(name, help=what)
+            configured.add_argument("keys", nargs="*", choices=keys(name))
+            if name == "encode":
+                import_module("captioner.cli.encode").add_flags(configured)
         else:
             built = import_module(f"captioner.cli.{name}").parser()
             commands.add_parser(name, help=what, parents=[built], add_help=False, conflict_handler="resolve")

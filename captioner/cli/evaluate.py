@@ -18,7 +18,7 @@ PAGE = "page.html"
 
 def run(arguments: Sequence[str]) -> int:
     """Compose the configuration, evaluate, print the scores and keep them if a folder was named."""
-    run_command("evaluate", EvaluateConfig, _evaluate, with_data_of_run(arguments))
+    run_command("evaluate", EvaluateConfig, _evaluate, with_data_of_run("evaluate", arguments))
     return 0
 
 

@@ -48,8 +48,7 @@ def run(arguments: Sequence[str]) -> int:
 def _train(config: TrainConfig) -> None:
     # not before the configuration is known to be right: torch alone takes seconds
     from captioner.checkpoint.pretrained import model_path
-    from captioner.training.adaptation import is_model_file
-    from captioner.training.saved_config import adapted_config, continued_config, resumed_config
+    from captioner.training.saved_config import resumed_config, started_config
 
     given, named = HydraConfig.get().overrides.task, _is_named(config)
     multirun = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -64,8 +63,7 @@ def _train(config: TrainConfig) -> None:
     if not resume and config.init is not None:
         start = model_path(config.init)
         refuse_input(folder, [start, start.parent], "output")
-        alone = is_model_file(config.init)
-        config = (adapted_config if alone else continued_config)(config, start, given)
+        config = started_config(config, given)
     if not resume and not named and ranks.first:
         folder = make_own_folder(folder, "output")  # another run may have begun in the same second
     _train_in(folder, config if resume else absolute(config), resume, ranks, job)

@@ -24,6 +24,20 @@ Choose a part by its name, change a value by its key, or train every combination
   captioner train -m cell=lstm,gru
   captioner train resume=RUN                             resume the run in the folder RUN
   captioner train phase=self_critical init=RUN           train its model further, on CIDEr-D""",
+    "encode": """\
+Takes what captioner train takes, and computes what the encoder's frozen part makes of all images; train
+then finds it and begins at once. Shards of 2,000 images that are there are left out, so the same command
+continues, and several commands, on machines that see the same files, divide the work:
+
+  captioner encode experiment=flickr8k_mobilenet data.root=DIR          on this machine
+  captioner encode experiment=... data.root=DIR --shards 0/4            and 1/4, 2/4, 3/4 elsewhere
+  captioner encode experiment=... data.root=DIR --ray auto              Ray schedules the shards
+  captioner encode checkpoint=MODEL data=table data.test=T 'splits=[test]'   for captioner evaluate
+
+  --shards I/N      encode every N-th shard, from I = 0 to N-1
+  --ray auto|local  let Ray schedule the shards: on the cluster that runs, or on the cores of this machine
+  --actors N        with --ray: at most so many processes
+  --output DIR      folder of caches, which training takes as run.cache=DIR""",
     "evaluate": """\
   captioner evaluate checkpoint=model.safetensors data=flickr8k data.root=DIR output=scores
   captioner evaluate checkpoint=RUN split=val grounding=true    on the data of the run, unless data= is given

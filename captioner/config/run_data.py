@@ -24,14 +24,14 @@ def folder_to_resume(arguments: Sequence[str]) -> Path | None:
     return None if folder is None else Path(folder)
 
 
-def with_data_of_run(arguments: Sequence[str]) -> list[str]:
-    """Arguments of ``captioner evaluate``, preceded by the data of the run whose model is evaluated.
+def with_data_of_run(command: str, arguments: Sequence[str]) -> list[str]:
+    """Arguments of a command, preceded by the data of the run whose model is its ``checkpoint``.
 
     A model file in a folder without a run's configuration, several models, and data that is named by its
     format stay as they are.
     """
     given = [argument.partition("=")[0] for argument in arguments]
-    path = _path("evaluate", "checkpoint", arguments)
+    path = _path(command, "checkpoint", arguments)
     if path is None or "data" in given:
         return list(arguments)
     folder = Path(path) if os.path.isdir(path) else Path(path).parent

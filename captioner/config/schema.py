@@ -101,6 +101,19 @@ class CompareConfig(TrainConfig):
 
 
 @dataclass
+class EncodeConfig(TrainConfig):
+    """``captioner encode``: fill the annotation cache of a training run, on one machine or on many."""
+
+    checkpoint: str | None = value(
+        None,
+        "a model.safetensors, or its run folder, whose encoder encodes; null: the one that training would "
+        "start with",
+        path=True,
+    )
+    splits: list[str] = value(["train", "val"], "what is encoded", among=("train", "val", "test"))
+
+
+@dataclass
 class EvaluateConfig:
     """``captioner evaluate``: caption a split, free-running, and score the captions."""
 
@@ -195,6 +208,7 @@ SINGLE: dict[str, type[Any]] = {  # groups whose choices all have one schema
 }
 COMMANDS: dict[str, type[Any]] = {
     "train": TrainConfig,
+    "encode": EncodeConfig,
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
     "check": CheckConfig,

@@ -83,45 +83,50 @@ class Build:
         """The numbers of the shards that are not there."""
         return missing_shards(self.place, len(self.records), self.rows)
 
-    def encode(self, number: int, written: Callable[[int], object] = lambda images: None) -> None:
-        """Encode the images of a shard and write it, whole or not at all.
+    def encode(self, number: int) -> Iterator[int]:
+        """Encode the images of a shard and write it, whole or not at all: at the end of the iteration.
 
-        Args:
-            written: is called with the number of images of each batch.
+        Yields:
+            How many images each batch has.
 
         Raises:
             CaptionerError: an image cannot be read, or the shard not be written.
         """
-        images, path = self.images(number), self._paths[number]
+        images, path = self.images(number), self.paths[number]
         if is_large(self.records):
             with whole_file(path.with_suffix(LOOKS), "run.cache") as file:
                 np.save(file, looks(images))
         with closing(encode(self.encoder, self.preprocess, images, self.device, self.workers)) as batches:
-            _write(path, len(images), batches, written)
+            yield from _write(path, len(images), batches)
 
     def complete(self, written: Callable[[int], object] = lambda images: None) -> None:
         """Encode what is missing, and what is of photos that have changed since, and write the manifest.
+
+        Args:
+            written: is called with the number of images of each batch.
 
         Raises:
             CaptionerError: as :meth:`encode`.
         """
         while True:
             for number in self.remaining():
-                self.encode(number, written)
+                for images in self.encode(number):
+                    written(images)
             folders = folders_of(self.records) if is_large(self.records) else {}
             if not self._remove_changed():
                 break
-        first = open_array(self._paths[0], self.place)
+        first = open_array(self.paths[0], self.place)
         count, (_, *shape) = len(self.records), first.shape
         Manifest(self.key, count, self.rows, tuple(shape), first.dtype.str, folders).write(self.place)
 
     @property
-    def _paths(self) -> list[Path]:
+    def paths(self) -> list[Path]:
+        """The files of all shards."""
         return shard_paths(self.place, len(self.records), self.rows)
 
     def _kept(self, number: int) -> np.ndarray:
         """How a shard's photos looked when it was encoded."""
-        return open_array(self._paths[number].with_suffix(LOOKS), self.place)
+        return open_array(self.paths[number].with_suffix(LOOKS), self.place)
 
     def _seems_unchanged(self, found: Manifest) -> bool:
         """Whether a sample of the photos is as it was encoded, where not all are part of the key."""
@@ -136,14 +141,14 @@ class Build:
     def _remove_changed(self) -> bool:
         """Remove the shards of photos that have changed since; returns whether there are any."""
         removed = False
-        for number, path in enumerate(self._paths if is_large(self.records) else []):
+        for number, path in enumerate(self.paths if is_large(self.records) else []):
             if not np.array_equal(self._kept(number), looks(self.images(number))):
                 path.unlink(missing_ok=True)
                 removed = True
         return removed
 
 
-def _write(path: Path, count: int, batches: Iterator[np.ndarray], written: Callable[[int], object]) -> None:
+def _write(path: Path, count: int, batches: Iterator[np.ndarray]) -> Iterator[int]:
     """All batches as one array in numpy's format. (On a full disk a memory map would end the process.)"""
     with whole_file(path, "run.cache") as file:
         for i, batch in enumerate(batches):
@@ -152,4 +157,4 @@ def _write(path: Path, count: int, batches: Iterator[np.ndarray], written: Calla
                 header = {"descr": np.lib.format.dtype_to_descr(batch.dtype), "fortran_order": False}
                 np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
             file.write(np.ascontiguousarray(batch).data)
-            written(len(batch))
+            yield len(batch)

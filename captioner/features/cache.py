@@ -52,9 +52,17 @@ def cached_features(
     Raises:
         CaptionerError: an image cannot be read, or the folder cannot be written.
     """
-    build = Build.of(encoder, preprocess, records, folder, device, workers)
+    return completed(Build.of(encoder, preprocess, records, folder, device, workers), title, progress)
+
+
+def completed(build: Build, title: str = "encoding", progress: bool = True) -> Features:
+    """The features of a build, of which this process encodes what is missing.
+
+    Raises:
+        CaptionerError: as :func:`cached_features`.
+    """
     while (features := build.opened()) is None:
-        _remove_abandoned(folder)
+        remove_abandoned(build.place.parent)
         make_folder(build.place, "run.cache")
         # another process, having failed to build it, may just have removed it
         with suppress(FileNotFoundError), owned(build.place, wait=_tell_waiting):
@@ -63,7 +71,7 @@ def cached_features(
             try:
                 _complete(build, title, progress)
             except BaseException:
-                _remove_empty(build.place)
+                remove_empty(build.place)
                 raise
     return features
 
@@ -83,17 +91,18 @@ def _complete(build: Build, title: str, progress: bool) -> None:
         build.complete(bar.update)
 
 
-def _remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Remove what killed builders left unfinished; what a living one builds is its own."""
     names = ("*-of-*.npy", MANIFEST, WHOLE)
     for unfinished in chain.from_iterable(folder.glob(f"*/.{name}.*{UNFINISHED}") for name in names):
         with suppress(OSError), owned(unfinished.parent) as mine:
             if mine:
                 unfinished.unlink(missing_ok=True)
-                _remove_empty(unfinished.parent)
+                remove_empty(unfinished.parent)
 
 
-def _remove_empty(place: Path) -> None:
+def remove_empty(place: Path) -> None:
+    """Remove the folder of a cache of which nothing is there."""
     with suppress(OSError):
         place.rmdir()
 

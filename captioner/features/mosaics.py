@@ -43,22 +43,14 @@ class Mosaics:
         flip: bool,
         encoded: Callable[[list[Record]], Split],
     ) -> Mosaics | None:
-        """Every photo in four of them, with other photos each time; None of fewer than four photos.
+        """Those of the photos; None of fewer than four.
 
         Args:
             flip: whether every second round is one of mirror images.
             encoded: gives the trunk's output.
         """
-        drawn: list[Record] = []
-        members: list[list[int]] = []
-        for number in range(ROUNDS):
-            mirrored = flip and number % 2 == 1
-            for four in draw_mosaics(len(records), len(records), number):
-                mosaic = mosaic_of([records[i] for i in four], preprocess)
-                drawn.append(mirror_of(mosaic) if mirrored else mosaic)
-                swapped = [four[1], four[0], four[3], four[2]]
-                members.append([len(records) + i for i in swapped] if mirrored else four)
-        return cls(encoded(drawn), members) if drawn else None
+        drawn = all_mosaics(records, preprocess, flip)
+        return cls(encoded([mosaic for mosaic, _ in drawn]), [four for _, four in drawn]) if drawn else None
 
     def draw(
         self, photos: int, of_records: Encoded, count: int | None, draw: random.Random
@@ -83,3 +75,17 @@ class Mosaics:
 def sampled(captions: list[list[int]], count: int | None, draw: random.Random) -> list[list[int]]:
     """So many of an image's captions, drawn without replacement; None: all."""
     return captions if count is None else draw.sample(captions, min(count, len(captions)))
+
+
+def all_mosaics(
+    records: Sequence[Record], preprocess: Preprocess, flip: bool
+) -> list[tuple[Record, list[int]]]:
+    """Every photo in four of them, with other photos each time, and each one's :attr:`Mosaics.members`."""
+    drawn: list[tuple[Record, list[int]]] = []
+    for number in range(ROUNDS):
+        mirrored = flip and number % 2 == 1
+        for four in draw_mosaics(len(records), len(records), number):
+            mosaic = mosaic_of([records[i] for i in four], preprocess)
+            swapped = [len(records) + i for i in (four[1], four[0], four[3], four[2])]
+            drawn.append((mirror_of(mosaic), swapped) if mirrored else (mosaic, four))
+    return drawn

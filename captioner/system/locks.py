@@ -32,13 +32,14 @@ if fcntl is not None:
 
 
 @contextmanager
-def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[bool]:
+def owned(path: Path, wait: Callable[[], None] | None = None, shared: bool = False) -> Iterator[bool]:
     """Whether this process may write to ``path``, which exists; no other process may before the block ends.
 
     Where there are no such locks (Windows, some network file systems) any process may.
 
     Args:
         wait: is called if another process owns the path, before waiting for it to end; None: do not wait.
+        shared: processes that share it may write side by side, while none owns it alone.
     """
     if fcntl is None:
         yield True
@@ -46,21 +47,21 @@ def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[bool]:
     handle = os.open(path, os.O_RDONLY)
     _held.add(handle)
     try:
-        yield _lock(handle, wait)
+        yield _lock(handle, wait, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     finally:
         if handle in _held:
             _held.remove(handle)
             os.close(handle)
 
 
-def _lock(handle: int, wait: Callable[[], None] | None) -> bool:
+def _lock(handle: int, wait: Callable[[], None] | None, kind: int) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         if wait is None:
             return False
         wait()
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, kind)
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.ENOSYS):
             raise

@@ -47,6 +47,18 @@ def resumed_config(folder: Path, given: Sequence[str]) -> TrainConfig:
     return absolute(config)
 
 
+def started_config(config: TrainConfig, given: Sequence[str]) -> TrainConfig:
+    """The configuration of a run that starts from ``init``, a run or a model file; without it, as it is.
+
+    Raises:
+        CaptionerError: it is neither, or an override cannot be had with it.
+    """
+    if config.init is None:
+        return config
+    start = model_path(config.init)
+    return (continued_config if start.is_dir() else adapted_config)(config, start, given)
+
+
 def continued_config(config: TrainConfig, folder: Path, given: Sequence[str]) -> TrainConfig:
     """Another run's configuration, with the phase's values and this command line's overrides on top."""
     present, merged = OmegaConf.structured(config), saved_config(folder, "init")

@@ -118,7 +118,7 @@ def test_folder_to_resume_is_the_one_typed(arguments: list[str], folder: str | N
 
 def evaluated(*arguments: str) -> EvaluateConfig:
     configs: list[EvaluateConfig] = []
-    run_command("evaluate", EvaluateConfig, configs.append, with_data_of_run(arguments))
+    run_command("evaluate", EvaluateConfig, configs.append, with_data_of_run("evaluate", arguments))
     return configs[0]
 
 
