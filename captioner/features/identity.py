@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +47,24 @@ def key_of(encoder: Encoder, preprocess: Preprocess, records: Sequence[Record]) 
         mirrored: object = any(record.mirrored for record in records)
         if mirrored and not all(record.mirrored for record in records):
             mirrored = [record.mirrored for record in records]
-        content = [2, *how, mirrored, [*map(_name_and_look, records), *_drawn(records)]]
+        images = [_name(record.source, _place_and_look) for record in records]
+        content = [2, *how, mirrored, [*images, *_drawn(records)]]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 def looks(records: Iterable[Record]) -> np.ndarray:
-    """Size and times of change of every photo, ``(images, 3)`` of int64; zeros of drawn images.
+    """Size and times of change of every image, ``(images, 3)`` of int64.
+
+    Of a mosaic the sum of its photos' sizes and their last times; of a drawn image zeros.
 
     Raises:
         CaptionerError: a photo is not there.
     """
-    found = [_look(record.source) if isinstance(record.source, Path) else (0, 0, 0) for record in records]
+    found = []
+    for record in records:
+        of_photos = [_look(photo) for photo in _photos(record.source)] or [(0, 0, 0)]
+        sizes, changed, renamed = zip(*of_photos)
+        found.append((sum(sizes), max(changed), max(renamed)))
     return np.array(found, np.int64).reshape(-1, 3)
 
 
@@ -69,8 +76,8 @@ def sample(count: int) -> list[int]:
 def folders_of(records: Iterable[Record]) -> dict[str, int]:
     """The folders of the photos, with their times of change, which files that come or go change too."""
     found: dict[str, int] = {}
-    for record in records:
-        if isinstance(record.source, Path) and (folder := os.path.dirname(record.source)) not in found:
+    for photo in (photo for record in records for photo in _photos(record.source)):
+        if (folder := os.path.dirname(photo)) not in found:
             found[folder] = _changed(folder)
             if len(found) == MOST_FOLDERS:
                 break
@@ -86,8 +93,7 @@ def _digest(records: Iterable[Record]) -> str:
     """Of the list of images; their captions do not matter."""
     digest = hashlib.sha256()
     for record in records:
-        source = record.source
-        name = os.path.abspath(source) if isinstance(source, Path) else _call(source)
+        name = _name(record.source, os.path.abspath)
         digest.update(f"{int(record.mirrored)}{name}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
@@ -99,16 +105,30 @@ def _drawn(records: Sequence[Record]) -> list[str]:
     return [hashlib.sha256(records[0].source().tobytes()).hexdigest()]
 
 
-def _name_and_look(record: Record) -> object:
-    source = record.source
+def _name(source: object, of_photo: Callable[[Path], object]) -> object:
+    """What tells an image from all others: of a mosaic the names of its images, and how they are drawn."""
     if isinstance(source, Path):
-        look = _look(source)
-        return [str(source.resolve()), *look]
-    return _call(source)
+        return of_photo(source)
+    drawn_from = getattr(source, "args", source)
+    if sources := _sources(source):
+        return [[_name(one, of_photo) for one in sources], repr(drawn_from[1:])]  # type: ignore[index]
+    return repr(drawn_from)
 
 
-def _call(source: object) -> str:
-    return repr(getattr(source, "args", source))
+def _sources(source: object) -> list[object]:
+    """The images that one is drawn from, as a mosaic is."""
+    first = next(iter(getattr(source, "args", ())), None)
+    return first if isinstance(first, list) else []
+
+
+def _photos(source: object) -> list[Path]:
+    if isinstance(source, Path):
+        return [source]
+    return [photo for one in _sources(source) for photo in _photos(one)]
+
+
+def _place_and_look(photo: Path) -> object:
+    return [str(photo.resolve()), *_look(photo)]
 
 
 def _look(path: Path) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from support import tiny
 from test_cache import features, folder, make_encoder, photos, unusable
 from tools.kill_anywhere import ended, forked
 
+from captioner.data.photos.mosaics import mosaic_of
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
@@ -223,6 +225,33 @@ def test_many_photos_in_another_order_are_another_cache(photos: list[Record], fo
     assert np.array_equal(features(make_encoder(), photos[::-1], folder), first[::-1])
     mirrored = [Record(r.image_id, r.source, r.captions, mirrored=True) for r in photos]
     assert not np.array_equal(features(make_encoder(), mirrored, folder), first)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_mosaics_are_those_of_their_photos(
+    photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch, many: bool
+) -> None:
+    """Found again by another process, and encoded anew when a photo has changed."""
+    monkeypatch.setattr(identity, "LARGE", 1 if many else 9)
+    monkeypatch.setattr(manifest, "ROWS", 1)
+    preprocess = Preprocess(32, "crop")
+    mosaics = [mosaic_of(four, preprocess) for four in (photos[:4], photos[2:])]
+    first = np.array(features(make_encoder(), mosaics, folder))
+    again = [Record(r.image_id, partial(r.source.func, *r.source.args), ()) for r in mosaics]  # type: ignore[union-attr]
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "trunk", unusable)
+        assert np.array_equal(features(make_encoder(), again, folder), first)
+    replace_photo(photos[0], "red")
+    changed = features(make_encoder(), mosaics, folder)
+    assert [not np.array_equal(a, b) for a, b in zip(changed, first)] == [True, False]
+
+
+def test_mosaics_of_drawn_images_have_the_same_key_in_every_process() -> None:
+    records = tiny.records()
+    key = identity._name(mosaic_of(records[:4], Preprocess(32, "crop")).source, str)
+    assert " at 0x" not in str(key) and str(key) != str(
+        identity._name(mosaic_of(records[1:5], Preprocess(32, "crop")).source, str)
+    )
 
 
 class Listed(Sequence[Record]):
