@@ -102,9 +102,9 @@ def builds_of(settings: Settings, notes: list[str] | None = None) -> list[Build]
 def shards_of(builds: Sequence[Build]) -> list[Shard]:
     """The shards of the caches, in an order that does not depend on what is there."""
     return [
-        Shard(str(path), part, number)
+        Shard(str(build.path(number)), part, number)
         for part, build in enumerate(builds)
-        for number, path in enumerate(build.paths)
+        for number in range(build.shards)
     ]
 
 
@@ -148,7 +148,7 @@ def _written(build: Build, shard: Shard) -> Iterator[int]:
     make_folder(build.place, "run.cache")
     with owned(build.place, wait=lambda: None, shared=True):
         if Path(shard.place).exists():  # by now
-            yield len(build.images(shard.number))
+            yield build.size(shard.number)
         else:
             yield from build.encode(shard.number)
 

@@ -67,7 +67,7 @@ def _encode(config: EncodeConfig, options: Namespace, share: int, shares: int) -
             unfinished |= {(part, number) for number in build.remaining()}
     mine = range(share, len(shards), shares)
     numbers = [n for n in mine if (shards[n].part, shards[n].number) in unfinished]
-    photos = sum(len(builds[shards[n].part].images(shards[n].number)) for n in numbers)
+    photos = sum(builds[shards[n].part].size(shards[n].number) for n in numbers)
     encoded = 0
     try:
         for done in do_shards(EncodeJob(settings, shards), numbers, options, photos, config.run.progress):

@@ -15,7 +15,14 @@ from captioner.data.records import Record
 from captioner.features import manifest
 from captioner.features.encode import encode
 from captioner.features.identity import folders_of, is_large, key_of, looks, sample, unchanged
-from captioner.features.manifest import Manifest, missing_shards, open_array, read_manifest, shard_paths
+from captioner.features.manifest import (
+    Manifest,
+    missing_shards,
+    open_array,
+    read_manifest,
+    shard_count,
+    shard_name,
+)
 from captioner.features.sharded import Features
 from captioner.model.encoder import Encoder
 from captioner.system.atomic_files import whole_file
@@ -75,6 +82,19 @@ class Build:
             return None
         return found.open(self.place)
 
+    @property
+    def shards(self) -> int:
+        """How many there are to be."""
+        return shard_count(len(self.records), self.rows)
+
+    def path(self, number: int) -> Path:
+        """The file of a shard."""
+        return self.place / shard_name(number, self.shards)
+
+    def size(self, number: int) -> int:
+        """How many images a shard has."""
+        return min(self.rows, len(self.records) - number * self.rows)
+
     def images(self, number: int) -> Sequence[Record]:
         """Those of a shard."""
         return self.records[number * self.rows : (number + 1) * self.rows]
@@ -92,7 +112,7 @@ class Build:
         Raises:
             CaptionerError: an image cannot be read, or the shard not be written.
         """
-        images, path = self.images(number), self.paths[number]
+        images, path = self.images(number), self.path(number)
         if is_large(self.records):
             with whole_file(path.with_suffix(LOOKS), "run.cache") as file:
                 np.save(file, looks(images))
@@ -115,18 +135,13 @@ class Build:
             folders = folders_of(self.records) if is_large(self.records) else {}
             if not self._remove_changed():
                 break
-        first = open_array(self.paths[0], self.place)
+        first = open_array(self.path(0), self.place)
         count, (_, *shape) = len(self.records), first.shape
         Manifest(self.key, count, self.rows, tuple(shape), first.dtype.str, folders).write(self.place)
 
-    @property
-    def paths(self) -> list[Path]:
-        """The files of all shards."""
-        return shard_paths(self.place, len(self.records), self.rows)
-
     def _kept(self, number: int) -> np.ndarray:
         """How a shard's photos looked when it was encoded."""
-        return open_array(self.paths[number].with_suffix(LOOKS), self.place)
+        return open_array(self.path(number).with_suffix(LOOKS), self.place)
 
     def _seems_unchanged(self, found: Manifest) -> bool:
         """Whether a sample of the photos is as it was encoded, where not all are part of the key."""
@@ -141,9 +156,9 @@ class Build:
     def _remove_changed(self) -> bool:
         """Remove the shards of photos that have changed since; returns whether there are any."""
         removed = False
-        for number, path in enumerate(self.paths if is_large(self.records) else []):
+        for number in range(self.shards if is_large(self.records) else 0):
             if not np.array_equal(self._kept(number), looks(self.images(number))):
-                path.unlink(missing_ok=True)
+                self.path(number).unlink(missing_ok=True)
                 removed = True
         return removed
 

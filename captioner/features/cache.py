@@ -83,7 +83,7 @@ def cache_folder(run: RunConfig) -> Path:
 
 
 def _complete(build: Build, title: str, progress: bool) -> None:
-    missing = sum(len(build.images(number)) for number in build.remaining())
+    missing = sum(map(build.size, build.remaining()))
     done, total = len(build.records) - missing, len(build.records)
     with tqdm(
         desc=title, total=total, initial=done, unit="photo", leave=False, disable=no_bar(progress)

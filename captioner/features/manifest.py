@@ -57,19 +57,19 @@ class Manifest:
         Raises:
             CaptionerError: the first shard is damaged; another one, when a row of it is read.
         """
-        paths = shard_paths(place, self.count, self.rows)
-        dtype = np.dtype(self.dtype)
+        dtype, shards = np.dtype(self.dtype), shard_count(self.count, self.rows)
 
         def opened(number: int) -> np.ndarray:
-            shard = open_array(paths[number], place)
+            name = shard_name(number, shards)
+            shard = open_array(place / name, place)
             expected = (min(self.rows, self.count - number * self.rows), *self.shape)
             if shard.shape != expected or shard.dtype != dtype:
-                has = f"{paths[number].name} has {shard.shape} of {shard.dtype}, not {expected} of {dtype}"
+                has = f"{name} has {shard.shape} of {shard.dtype}, not {expected} of {dtype}"
                 raise CaptionerError(f"run.cache: {place} is damaged ({has}); delete it")
             return shard
 
         first = opened(0)
-        if len(paths) == 1:
+        if shards == 1:
             return first
         return ShardedArray(opened, self.rows, (self.count, *self.shape), dtype)
 
@@ -94,16 +94,20 @@ def read_manifest(place: Path) -> Manifest | None:
         raise CaptionerError(f"run.cache: {place} is damaged ({MANIFEST}: {error}); delete it") from error
 
 
-def shard_paths(place: Path, count: int, rows: int) -> list[Path]:
-    """The files of so many images, in order."""
-    shards = -(-count // rows)
-    return [place / f"{number:05d}-of-{shards:05d}.npy" for number in range(shards)]
+def shard_count(count: int, rows: int) -> int:
+    """In how many shards so many images are."""
+    return -(-count // rows)
+
+
+def shard_name(number: int, shards: int) -> str:
+    """The file of one of so many shards."""
+    return f"{number:05d}-of-{shards:05d}.npy"
 
 
 def missing_shards(place: Path, count: int, rows: int) -> list[int]:
     """The numbers of the shards that are not there."""
-    there = set(os.listdir(place))
-    return [n for n, path in enumerate(shard_paths(place, count, rows)) if path.name not in there]
+    there, shards = set(os.listdir(place)), shard_count(count, rows)
+    return [number for number in range(shards) if shard_name(number, shards) not in there]
 
 
 def open_array(path: Path, place: Path) -> np.ndarray:

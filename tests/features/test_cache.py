@@ -271,12 +271,15 @@ def test_killed_build_is_done_again_and_leaves_nothing(
     assert sorted(path.name for path in folder.glob("*/*")) == ["00000-of-00001.npy", "manifest.json"]
 
 
-def test_what_a_killed_build_of_other_images_left_is_removed(photos: list[Record], folder: Path) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_a_killed_build_of_other_images_left_is_removed(
+    photos: list[Record], folder: Path, shared: bool
+) -> None:
     left, building = folder / "left" / ".features.npy.1.part", folder / "building" / ".features.npy.2.part"
     for path in (left, building):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"half")
-    with owned(building.parent):  # by a process that is alive
+    with owned(building.parent, shared=shared):  # by a process that is alive
         features(make_encoder(), photos, folder)
     assert building.exists() and not left.parent.exists()
 
