@@ -19,6 +19,7 @@ from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.features.build import Build
+from captioner.features.cache import tell_waiting
 from captioner.features.encode import encode
 from captioner.features.parts import images_of, parts_of
 from captioner.model.encoder import Encoder, build_encoder
@@ -146,7 +147,7 @@ class EncodeWorker:
 def _written(build: Build, shard: Shard) -> Iterator[int]:
     """Encode and write a shard, side by side with others, but not with who builds all of the cache."""
     make_folder(build.place, "run.cache")
-    with owned(build.place, wait=lambda: None, shared=True):
+    with owned(build.place, wait=tell_waiting, shared=True):
         if Path(shard.place).exists():  # by now
             yield build.size(shard.number)
         else:

@@ -65,7 +65,7 @@ def completed(build: Build, title: str = "encoding", progress: bool = True) -> F
         remove_abandoned(build.place.parent)
         make_folder(build.place, "run.cache")
         # another process, having failed to build it, may just have removed it
-        with suppress(FileNotFoundError), owned(build.place, wait=_tell_waiting):
+        with suppress(FileNotFoundError), owned(build.place, wait=tell_waiting):
             if (features := build.opened()) is not None:  # by now
                 break
             try:
@@ -107,5 +107,6 @@ def remove_empty(place: Path) -> None:
         place.rmdir()
 
 
-def _tell_waiting() -> None:
+def tell_waiting() -> None:
+    """Say why nothing happens."""
     print("waiting for another process that encodes the same images", file=sys.stderr)

@@ -296,7 +296,7 @@ def test_two_builds_at_once_are_one(
         return real(encoder, pixels)
 
     monkeypatch.setattr(Encoder, "trunk", trunk)
-    monkeypatch.setattr(cache, "_tell_waiting", waiting.set)
+    monkeypatch.setattr(cache, "tell_waiting", waiting.set)
     build = lambda: found.append(np.array(features(encoder, photos, folder / "shared")))  # noqa: E731
     threads = [threading.Thread(target=build) for _ in range(2)]
     for thread in threads:
@@ -326,7 +326,7 @@ def test_build_goes_on_when_the_one_it_waited_for_fails(
             outcomes.append(0)
 
     monkeypatch.setattr(Encoder, "trunk", trunk)
-    monkeypatch.setattr(cache, "_tell_waiting", waiting.set)
+    monkeypatch.setattr(cache, "tell_waiting", waiting.set)
     threads = [threading.Thread(target=build) for _ in range(2)]
     for thread in threads:
         thread.start()
