@@ -63,6 +63,14 @@ def cases(folder: Path) -> dict[str, TrainConfig]:
         config = config_of(folder, crop=0.5)
         config.cell, config.encoder.fine_tune = cell, False
         found[f"{cell.name} {number}"] = config
+    for variant in ("nig", "nfg", "nog", "niaf", "noaf", "fgr", "layer_norm"):
+        found[f"lstm {variant}"] = config_of(folder)
+        normed = variant == "layer_norm"
+        found[f"lstm {variant}"].cell = LSTMConfig(layer_norm=True) if normed else LSTMConfig(variant=variant)
+    found["gru layer_norm"] = config_of(folder)
+    found["gru layer_norm"].cell = GRUConfig(layer_norm=True)
+    found["sees word"] = config_of(folder)
+    found["sees word"].attention.sees_word = True
     for gate in ("none", "vector"):
         found[f"gate {gate}"] = config_of(folder)
         found[f"gate {gate}"].decoder.gate = gate

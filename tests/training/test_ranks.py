@@ -160,6 +160,30 @@ def test_run_ends_like_that_of_one_process(done: dict[int, Any], run: str) -> No
 
 
 @pytest.mark.slow
+def test_two_hundred_images_end_with_the_weights_of_one_process(tmp_path: Path) -> None:
+    """Three epochs of 17 steps, the last of eight images, with crops and mirror images."""
+
+    def trained(ranks: Ranks) -> None:
+        config = config_of(tmp_path, images=200, batch_size=12, epochs=3, crop=0.5, clip_norm=5.0)
+        config.encoder.fine_tune = False
+        with pytest.MonkeyPatch.context() as patch:
+            in_double(patch)
+            train(config, tmp_path / str(ranks.size), report=tiny.silent, ranks=ranks)
+
+    trained(ALONE)
+    one = load_resume_state(tmp_path / "1" / "resume.pt")
+    for size in SIZES:
+        assert group(size, trained, tmp_path)[1] == [0] * size
+        other = load_resume_state(tmp_path / str(size) / "resume.pt")
+        assert other["progress"]["epoch"] == 3
+        distance = furthest(one["model"], other["model"])
+        print(f"{size} ranks: weights within {distance:.1e}")
+        assert distance < 1e-6
+        for ours, theirs in zip(metrics(tmp_path / "1"), metrics(tmp_path / str(size)), strict=True):
+            assert theirs == pytest.approx(ours, rel=1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_signal_to_one_rank_stops_all(done: dict[int, Any], size: int) -> None:
     assert [rank["stopped"] for rank in done[size]] == [143] * size
