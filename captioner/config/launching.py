@@ -28,6 +28,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from captioner.config.submitted import cancelling
 from captioner.errors import CaptionerError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -74,9 +75,11 @@ def launch(launcher: Launcher, jobs: Sequence[Sequence[str]], first: int = 0) ->
         KeyboardInterrupt: a signal stopped the jobs.
         CaptionerError: joblib has lost a process.
     """
+    if "submitit" in type(launcher).__module__:
+        with cancelling():
+            return [job.return_value for job in launcher.launch(jobs, first)]
     if "joblib" not in type(launcher).__module__:
-        returned = launcher.launch(jobs, first)
-        return [job.return_value for job in returned]
+        return [job.return_value for job in launcher.launch(jobs, first)]
     settings: dict[str, Any] = launcher.joblib  # type: ignore[attr-defined]
     settings["n_jobs"] = _workers(settings["n_jobs"], len(jobs))
     with _passed_on() as received:

@@ -28,14 +28,14 @@ joblib = pytest.mark.skipif(
 )
 
 
-def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def started(folder: Path, *arguments: str, launcher: str = "joblib") -> subprocess.Popen[str]:
     """A command in a process group of its own, as a terminal starts it."""
     given = [
         arguments[0],
         *["-m"] * (arguments[0] == "train"),
         *tiny.OVERRIDES,
         *arguments[1:],
-        "hydra/launcher=joblib",
+        f"hydra/launcher={launcher}",
         f"run.cache={folder / 'cache'}",
     ]
     return subprocess.Popen(
@@ -120,3 +120,25 @@ def test_stopped_comparison_leaves_runs_that_can_be_resumed(tmp_path: Path) -> N
     time.sleep(2)
     assert left == {path: path.stat().st_mtime_ns for path in runs.glob("*/resume.pt")}  # nobody goes on
     assert len(left) == 2
+
+
+@pytest.mark.skipif(find_spec("submitit") is None, reason="needs pip install hydra-submitit-launcher")
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_signal_cancels_what_submitit_has_submitted(tmp_path: Path, number: signal.Signals) -> None:
+    """The command alone is told, so that it has to tell the jobs."""
+    sweep = ("cell=lstm,gru", "training.patience=0", "training.epochs=100000", "hydra.launcher.timeout_min=9")
+    run = started(tmp_path, "train", *sweep, launcher="submitit_local")
+    while len(list((tmp_path / "out").glob("*/resume.pt"))) < 2:
+        assert run.poll() is None
+        time.sleep(0.1)
+    run.send_signal(number)
+    said = run.communicate(timeout=90)[1].splitlines()
+    assert run.returncode == 128 + number
+    (told,) = (line for line in said if line.startswith("captioner: "))
+    assert (
+        told.startswith("captioner: stopped; cancelled jobs of submitit: ") and "; not cancelled" not in told
+    )
+    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/resume.pt")}
+    time.sleep(2)
+    assert left == {path: path.stat().st_mtime_ns for path in left} and len(left) == 2  # nobody goes on
