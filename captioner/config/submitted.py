@@ -12,9 +12,7 @@ from typing import Any
 
 from captioner.system.signals import SIGNALS, Stopped
 
-SECONDS_TO_SAVE = (
-    30  # of a job on this machine, Slurm's own default
-)
+SECONDS_TO_SAVE = 30  # of a job on this machine, Slurm's own default
 
 
 @contextmanager

@@ -192,7 +192,8 @@ class Decoder(nn.Module):
         (of_word, _), bias = self._input_weights(), self.cell.input_map.bias
         if bias is None:  # a product without one would be taken for one of the loop
             linear = F.linear
-        if self.input_dropout.active or torch.compiler.is_compiling():  # distinct words have no fixed number
+        # distinct words have no fixed number, for which a GPU would have to be waited
+        if self.input_dropout.active or words.is_cuda or torch.compiler.is_compiling():
             embedding = self.input_dropout(self.embedding(words))
             return embedding, linear(embedding, of_word, bias)
         # a word is multiplied once, however often it is read

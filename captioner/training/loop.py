@@ -21,7 +21,7 @@ from captioner.kernels.compiler import use_compiler
 from captioner.model.timm_networks import settled
 from captioner.system.signals import Stop, Stopped
 from captioner.system.terminal import no_bar
-from captioner.training.gradient import step_gradient
+from captioner.training.gradient import fetched, step_gradient
 from captioner.training.progress import Progress, Sums
 from captioner.training.ranks import ALONE, Ranks
 from captioner.training.rendezvous import joined
@@ -190,7 +190,8 @@ def train_epoch(
         ranks.seed(options.seed, epoch, sums.images)
         loss, images = step_gradient(state, batches, options.precision)
         loss = ranks.summed(loss)
-        norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf).item()
+        gradient_norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf)
+        loss, norm = fetched(loss, gradient_norm)
         if not math.isfinite(loss.total.item() + norm):
             raise CaptionerError(
                 f"training: the loss is no longer finite (epoch {epoch + 1}, step {sums.steps + 1}, "

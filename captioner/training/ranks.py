@@ -137,8 +137,9 @@ class Ranks:
         """The loss of the whole batch, as far as it is told."""
         if not self.several:
             return loss
-        parts = (loss.total.detach(), loss.nll, loss.penalty, loss.words, loss.captions, loss.reward or 0.0)
-        values = torch.tensor([float(part) for part in parts], dtype=torch.float64, device=loss.total.device)
+        sums = torch.stack([loss.total, loss.nll, loss.penalty]).detach().double()
+        counts = torch.tensor([loss.words, loss.captions, loss.reward or 0.0], dtype=torch.float64)
+        values = torch.cat([sums, counts.to(sums.device)])
         total, nll, penalty, words, captions, reward = self.sum(values).cpu()
         told = None if loss.reward is None else float(reward)
         return Loss(total, nll, penalty, int(words), int(captions), told)
