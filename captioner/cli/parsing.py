@@ -80,7 +80,8 @@ def add_checkpoint(parser: argparse._ActionsContainer) -> None:
 
 def add_device(parser: argparse._ActionsContainer) -> None:
     """``--device`` and ``--precision``."""
-    from captioner.config.training import OF_PRECISION, PRECISIONS
+    from captioner.config.training import OF_PRECISION
+    from captioner.kernels import PRECISIONS
 
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"

@@ -37,12 +37,12 @@ from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
 from captioner.config.training import (
     LARGEST_BATCH,
     OF_PRECISION,
-    PRECISIONS,
     OptimizerConfig,
     PhaseConfig,
     SelfCriticalConfig,
     TrainingConfig,
 )
+from captioner.kernels import PRECISIONS
 from captioner.vocabulary import UNITS
 
 MOST_WORKERS = 1024

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from captioner.config.declare import LARGEST_SEED, value
+from captioner.kernels import PRECISIONS
 from captioner.metrics.table import selectable
 
 LARGEST_BATCH = 2**16
-PRECISIONS = ("auto", "fp32", "bf16")
 OF_PRECISION = "of matrix products; auto: bf16 where the hardware has it"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from captioner.config.training import PRECISIONS
 from captioner.errors import check_choice
+from captioner.kernels import PRECISIONS
 
 
 def has_bf16(device: torch.device) -> bool:
