@@ -284,6 +284,14 @@ def test_what_a_killed_build_of_other_images_left_is_removed(
     assert building.exists() and not left.parent.exists()
 
 
+def test_those_who_share_a_folder_keep_out_who_wants_it_alone(tmp_path: Path) -> None:
+    shared = owned(tmp_path, shared=True)
+    with shared as one, owned(tmp_path, shared=True) as other, owned(tmp_path) as alone:
+        assert (one, other, alone) == (True, True, False)
+    with owned(tmp_path) as alone, owned(tmp_path, shared=True) as one:
+        assert (alone, one) == (True, False)
+
+
 def test_two_builds_at_once_are_one(
     photos: list[Record], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
