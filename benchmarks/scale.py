@@ -255,6 +255,31 @@ def network_table(networks: dict[str, Network]) -> str:
     )
 
 
+class Prices(NamedTuple):
+    """What is paid, in any currency."""
+
+    core_hour: float
+    gigabyte_month: float
+    months: float  # that annotations are kept
+
+
+def money_table(times: Measured, networks: dict[str, Network], prices: Prices) -> str:
+    """One pass of each kind over all images, and what annotations cost to keep."""
+    name, one = "EfficientNet-Lite2, 292", networks["EfficientNet-Lite2, 292"]
+    reference = next(iter(networks.values()))
+    encode = times.encode * one.gflop / reference.gflop
+    kept = one.stored / 1e9 * prices.gigabyte_month * prices.months
+    rows = [
+        (f"encoding once, {name}", encode / 3600 * prices.core_hour),
+        (f"its annotations, kept for {prices.months:g} months", kept),
+        ("one epoch of the decoder", times.train / 3600 * prices.core_hour),
+        ("captioning from files, beam 3", times.caption / 3600 * prices.core_hour),
+    ]
+    return table(
+        ("money", *SIZES), *((what, *(short(each * n) for n in SIZES.values())) for what, each in rows)
+    )
+
+
 def memory_table(found: PerImage) -> str:
     return table(
         ("each process", "an image", *SIZES),
@@ -277,9 +302,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=20_000, help="records that are measured")
     parser.add_argument("--captions", type=int, default=5, help="of each")
+    parser.add_argument("--core-hour", type=float, default=0.05, help="its price (default: %(default)s)")
+    parser.add_argument("--gigabyte-month", type=float, default=0.02, help="its price (default: %(default)s)")
+    parser.add_argument("--months", type=float, default=3, help="that annotations are kept")
     options = parser.parse_args()
-    networks = {name: network(*given) for name, given in ENCODERS.items()}
-    for part in (networks_table(networks), hours_table(measured(), networks), network_table(networks)):
+    prices = Prices(options.core_hour, options.gigabyte_month, options.months)
+    networks, times = {name: network(*given) for name, given in ENCODERS.items()}, measured()
+    for part in (
+        networks_table(networks),
+        hours_table(times, networks),
+        money_table(times, networks, prices),
+        network_table(networks),
+    ):
         print(f"{part}\n")
     print(memory_table(per_image(options.images, options.captions)))
     print(f"\n{machine(torch.device('cpu'))}; {options.images:,} images, {options.captions} captions each")
