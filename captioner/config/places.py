@@ -18,14 +18,15 @@ def absolute(config: C) -> C:
     weights, init = config.encoder.weights, config.init
     return replace(
         config,
-        data=_absolute_data(config.data),
+        data=absolute_data(config.data),
         encoder=replace(config.encoder, weights=_if_there(weights)),
         init=_if_there(init),
         run=replace(config.run, cache=config.run.cache and _absolute(config.run.cache)),
     )
 
 
-def _absolute_data(data: DataConfig) -> DataConfig:
+def absolute_data(data: DataConfig) -> DataConfig:
+    """A copy whose places are absolute, those below ``root`` aside."""
     given = vars(data)
     places: dict[str, Any] = {key: _absolute(given[key]) for key in FROM_HERE if key in given}
     if "images" in given and "root" not in given:

@@ -58,6 +58,12 @@ class RunConfig:
     cache: str | None = value(
         None, "folder of cached annotations; null: $CAPTIONER_CACHE or ~/.cache/captioner", path=True
     )
+    index: str = value(
+        "auto",
+        "whether records and encoded captions of photos are memory-mapped from files below cache; auto: from "
+        "a million images on, if pyarrow is installed",
+        among=("auto", "always", "never"),
+    )
     compile: bool = value(True, "fuse the attention's loops with torch.compile, where a compiler is found")
     progress: bool = value(True, "progress bars")
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from captioner.config.data import DataConfig
+from captioner.config.data import DataConfig, Flickr8kConfig
 from captioner.data.formats.coco import load_coco
 from captioner.data.formats.files import INCOMPLETE, UNREADABLE, Fault, Faults, Notes
-from captioner.data.formats.flickr8k import load_flickr8k
+from captioner.data.formats.flickr8k import CAPTIONS, load_flickr8k
 from captioner.data.formats.karpathy import load_karpathy
 from captioner.data.formats.table import load_table
 from captioner.data.photos.whole import undecodable
@@ -32,6 +32,8 @@ SPLITS = {"train": "train", "val": "val", "dev": "val", "test": "test"}  # dev i
 def data_files(config: DataConfig) -> list[Path]:
     """The caption files and folders that a data configuration names, as far as they exist."""
     values = [value for value in vars(config).values() if isinstance(value, str)]
+    if isinstance(config, Flickr8kConfig) and config.captions is None:
+        values += CAPTIONS
     root = Path(os.path.expanduser(str(getattr(config, "root", "."))))
     places = [place for value in values for place in (root / value, Path(os.path.expanduser(value)))]
     return [place for place in places if place.exists()]

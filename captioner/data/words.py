@@ -42,7 +42,7 @@ def encode_captions(
 
     Those of a mirror image name the other side, unless the vocabulary lacks one of the two.
     """
-    swapped = _swapped_sides(vocabulary)
+    swapped = swapped_sides(vocabulary)
 
     def encoded(record: Record, caption: str) -> list[int]:
         words = vocabulary.encode(caption)[:-1][:max_length]
@@ -51,6 +51,7 @@ def encode_captions(
     return [[encoded(record, caption) for caption in record.captions] for record in records]
 
 
-def _swapped_sides(vocabulary: Vocabulary) -> dict[int, int]:
+def swapped_sides(vocabulary: Vocabulary) -> dict[int, int]:
+    """What the mirror image's captions have for a photo's words; nothing unless the vocabulary has both."""
     left, right = (vocabulary.index.get(word, UNKNOWN) for word in SIDES)
     return {} if UNKNOWN in (left, right) else {left: right, right: left}

@@ -41,7 +41,7 @@ class Captioned:
 
 
 def by_model(
-    config: EvaluateConfig, checkpoint: Any, records: list[Record], grounding: bool = False
+    config: EvaluateConfig, checkpoint: Any, records: Sequence[Record], grounding: bool = False
 ) -> Captioned:
     """Caption the images, free-running; several model files do it together.
 

@@ -10,7 +10,6 @@ from typing import Any
 from captioner.config.declare import check
 from captioner.config.schema import EvaluateConfig
 from captioner.config.sources import check_sources
-from captioner.data.load import load_split
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.evaluation.captioned import Captioned, by_model, from_file
@@ -18,6 +17,7 @@ from captioner.evaluation.grounding.report import AttentionReport
 from captioner.evaluation.predictions import captions_by_record
 from captioner.evaluation.references import References
 from captioner.evaluation.sources import files_of
+from captioner.features.records import read_split
 from captioner.kernels.compiler import use_compiler
 from captioner.metrics.bootstrap import Difference, Interval, differences, intervals
 from captioner.metrics.coco import coco_scores
@@ -84,7 +84,9 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     use_compiler(config.run.compile)
     notes: list[str] = []
     files = files_of(config)
-    records, captions = _captions_of_files(config, files, load_split(config.data, config.split, notes=notes))
+    records, captions = _captions_of_files(
+        config, files, read_split(config.data, config.split, config.run, notes)
+    )
 
     def captioned(key: str, model: Any) -> Captioned:
         if key in captions:
@@ -113,8 +115,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
 
 
 def _captions_of_files(
-    config: EvaluateConfig, files: Mapping[str, Path], records: list[Record]
-) -> tuple[list[Record], dict[str, list[str | None]]]:
+    config: EvaluateConfig, files: Mapping[str, Path], records: Sequence[Record]
+) -> tuple[Sequence[Record], dict[str, list[str | None]]]:
     """The images that are scored, and their captions by the key of the configuration that names a file."""
     skip = config.unknown == "skip"
     captions = {key: captions_by_record(records, path, key, skip) for key, path in files.items()}

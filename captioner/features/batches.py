@@ -65,7 +65,7 @@ def epoch_batches(
             no caption on any rank is left out, so all ranks have as many.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    order = torch.randperm(len(split.photos), generator=generator).tolist()
+    order = torch.randperm(len(split.photos), generator=generator).numpy()
     draw, mirrors = random.Random(f"{seed} {epoch}"), split.mirrors
 
     def drawn(photo: int) -> tuple[int, list[list[int]]]:
@@ -73,9 +73,9 @@ def epoch_batches(
         return number, sampled(split.captions[number], captions_per_image, draw)
 
     for photo in order[:skip]:
-        drawn(photo)  # so that the others get what they would have had
+        drawn(int(photo))  # so that the others get what they would have had
     for first in range(skip, len(order), size):
-        numbers, captions = map(list, zip(*map(drawn, order[first : first + size])))
+        numbers, captions = map(list, zip(*map(drawn, order[first : first + size].tolist())))
         seen, features_of, quadrants = numbers, split.features, None
         if split.mosaics is not None:
             own = random.Random(f"{seed} {epoch} {first} mosaics")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from captioner.data.records import Record
-from captioner.data.words import encode_captions
+from captioner.features.captions import Captions, encoded_captions
 from captioner.features.mosaics import Mosaics
 from captioner.features.split import Split, gather
 from captioner.vocabulary import Vocabulary
@@ -26,7 +26,7 @@ class CaptionedSplit:
     """
 
     photos: Split
-    captions: list[list[list[int]]]
+    captions: Sequence[Captions]
     mirror_images: Split | None = None
     mosaics: Mosaics | None = None
 
@@ -40,8 +40,9 @@ class CaptionedSplit:
         mosaics: Mosaics | None = None,
     ) -> CaptionedSplit:
         """Encode the captions of all records."""
-        records = [*photos.records, *(mirror_images.records if mirror_images else ())]
-        return cls(photos, encode_captions(records, vocabulary, max_length), mirror_images, mosaics)
+        mirrored = mirror_images.records if mirror_images else ()
+        captions = encoded_captions(photos.records, mirrored, vocabulary, max_length)
+        return cls(photos, captions, mirror_images, mosaics)
 
     @property
     def records(self) -> list[Record]:

@@ -53,7 +53,7 @@ class Mosaics:
         return cls(encoded([mosaic for mosaic, _ in drawn]), [four for _, four in drawn]) if drawn else None
 
     def draw(
-        self, photos: int, of_records: Encoded, count: int | None, draw: random.Random
+        self, photos: int, of_records: Sequence[list[list[int]]], count: int | None, draw: random.Random
     ) -> tuple[list[int], Encoded, list[list[int]]]:
         """The numbers of as many mosaics as show so many photos, their captions, and each caption's quadrant.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +12,14 @@ from captioner.config.declare import check
 from captioner.config.model import HardAttentionConfig
 from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
-from captioner.data.load import load_split
 from captioner.data.photos.preprocess import Preprocess
-from captioner.data.records import Record, mirror_of
+from captioner.data.records import Record
 from captioner.data.words import count_vocabulary, count_words
 from captioner.errors import CaptionerError
 from captioner.evaluation.references import References
 from captioner.features.captioned import CaptionedSplit
 from captioner.features.mosaics import Mosaics
+from captioner.features.records import mirror_images, read_split
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.encoder import Encoder, build_encoder
@@ -64,11 +65,11 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
             ``saved``.
     """
 
-    def encoded(records: list[Record], title: str) -> Split:
+    def encoded(records: Sequence[Record], title: str) -> Split:
         return encode_split(model.encoder, config.encoder, records, config.run, device, title)
 
     notes: list[str] = []
-    train, val = (load_split(config.data, split, notes=notes) for split in ("train", "val"))
+    train, val = (read_split(config.data, split, config.run, notes) for split in ("train", "val"))
     splits = splits_of(train, val)
     if saved is not None and "data" in saved:  # states of before do not know their data
         check_same(saved["data"], splits, train, config.vocabulary if config.init is None else None)
@@ -86,19 +87,19 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
     vocabulary, model, new_words, told = start
     model.to(device)
     photos, val_split = encoded(train, "encoding train"), encoded(val, "encoding val")
-    mirror_images = None
+    mirrored_split = None
     if config.training.flip:
-        mirrored = list(map(mirror_of, train))
+        mirrored = mirror_images(train)
         if model.encoder.first_trained == 0:  # the features are the pixels
-            mirror_images = Split(mirrored, photos.features[..., ::-1])
+            mirrored_split = Split(mirrored, photos.features[..., ::-1])
         else:
-            mirror_images = encoded(mirrored, "encoding mirrored")
+            mirrored_split = encoded(mirrored, "encoding mirrored")
     mosaics = None
     if config.training.mosaics:
         preprocess, flip = Preprocess.of(config.encoder), config.training.flip > 0
         mosaics = Mosaics.of(train, preprocess, flip, lambda drawn: encoded(drawn, "encoding mosaics"))
     captioned = CaptionedSplit.build(
-        photos, vocabulary, config.training.max_caption_length, mirror_images, mosaics
+        photos, vocabulary, config.training.max_caption_length, mirrored_split, mosaics
     )
     told = "\n".join([*notes, *[told] * bool(told)])
     references = References(val, vocabulary)

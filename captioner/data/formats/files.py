@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from captioner.data.formats.listed import looks_like_list
+from captioner.data.formats.seen import saw
 from captioner.errors import CaptionerError, choose
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ def read_text(path: Path, key: str) -> str:
     try:
         if path.exists() and not path.is_file():  # a pipe or a device may be read without end
             raise CaptionerError(f"{key}: {path} is not a file")
+        saw(path)
         content = path.read_bytes()
     except FileNotFoundError:
         raise CaptionerError(f"{key}: there is no file {path}") from None
@@ -216,6 +218,7 @@ class ImageFolder:
 
     def _listing(self, folder: Path) -> set[str]:
         if folder not in self._names:
+            saw(folder)
             with os.scandir(folder) as items:
                 self._names[folder] = {item.name for item in items if _is_file(item)}
         return self._names[folder]

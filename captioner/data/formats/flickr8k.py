@@ -18,6 +18,7 @@ from captioner.data.formats.files import (
     noted,
     read_lines,
 )
+from captioner.data.formats.seen import saw
 from captioner.data.formats.token_file import read_captions
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
@@ -85,8 +86,10 @@ def _lists(root: Path, config: Flickr8kConfig) -> dict[str, Path]:
     for split, given in named.items():
         if given is not None:
             lists[split] = root / os.path.expanduser(given)
-        elif (root / LISTS[split]).is_file():
-            lists[split] = root / LISTS[split]
+        else:
+            saw(root / LISTS[split])
+            if (root / LISTS[split]).is_file():
+                lists[split] = root / LISTS[split]
     return lists
 
 
@@ -122,6 +125,7 @@ def _image_folder(root: Path, given: str | None) -> ImageFolder:
     if given is not None:
         return ImageFolder(root / os.path.expanduser(given), "data.images")
     for name in IMAGE_FOLDERS:
+        saw(root / name)
         if (root / name).is_dir():
             return ImageFolder(root / name, "data.images")
     raise CaptionerError(f"data.images: name the image folder; {root} has none of {', '.join(IMAGE_FOLDERS)}")
@@ -131,6 +135,7 @@ def _caption_file(root: Path, given: str | None) -> Path:
     if given is not None:
         return root / os.path.expanduser(given)
     for name in CAPTIONS:
+        saw(root / name)
         if os.path.lexists(root / name):
             return root / name
     raise CaptionerError(f"data.captions: name the caption file; {root} has none of {', '.join(CAPTIONS)}")

@@ -23,6 +23,7 @@ from captioner.data.formats.files import (
 )
 from captioner.data.formats.json_rows import read_json_lines, read_json_rows
 from captioner.data.formats.listed import listed_captions
+from captioner.data.formats.seen import saw
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 
@@ -83,6 +84,7 @@ def _find_table(config: TableConfig, split: str) -> Path:
     given = Path(os.path.expanduser(file_of(files, split)))
     below = Path(os.path.expanduser(config.root)) / given
     for path in (given, below):
+        saw(path)
         if path.is_file():
             return path
     raise CaptionerError(f"data.{split}: there is neither a file {given} nor {below}")

@@ -25,11 +25,11 @@ from captioner.config.paths import path_keys
 from captioner.config.saved import CONFIG_FILE
 from captioner.config.schema import SCHEMAS, CompareConfig, TrainConfig
 from captioner.config.strict import from_plain
-from captioner.data.load import load_split
 from captioner.data.words import count_vocabulary
 from captioner.errors import CaptionerError, check_choice, choose
 from captioner.evaluation.captions import caption_split
 from captioner.features.captioned import CaptionedSplit
+from captioner.features.records import read_split
 from captioner.kernels.precision import autocast
 from captioner.metrics.coco import coco_scores
 from captioner.metrics.table import SCORES, compared
@@ -90,7 +90,7 @@ def plan(config: CompareConfig) -> list[Run]:
     _check(config)
     cells = {name: _cell(name) for name in config.cells}
     base = TrainConfig(**{field.name: getattr(config, field.name) for field in fields(TrainConfig)})
-    train, val = (load_split(base.data, split) for split in ("train", "val"))
+    train, val = (read_split(base.data, split, base.run) for split in ("train", "val"))
     size, data = len(count_vocabulary(train, base.vocabulary)), digest_of(train, val)
     with torch.device("meta"):
         features = build_encoder(base.encoder, load_weights=False).features
