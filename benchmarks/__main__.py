@@ -12,6 +12,7 @@ PARTS = {
     "precision": "the loss curve of bf16 beside that of fp32",
     "growth": "time and memory of a step against locations, beam, vocabulary and batch",
     "scale": "the arithmetic of large data: storage, core-hours, network, memory per image",
+    "index": "records and captions of many photos: in lists, and memory-mapped from an index",
     "startup": "how long commands take to begin",
 }
 

@@ -80,7 +80,8 @@ class IndexedCaptions(Sequence[Captions]):
         batch, row = divmod(number, self._file.rows)
         of_record, of_caption, words = self._arrays.get(batch) or self._mapped(batch)
         ends = of_caption[of_record[row] : of_record[row + 1] + 1].tolist()
-        captions: Captions = [words[first:end].tolist() for first, end in pairwise(ends)]
+        all_words = words[ends[0] : ends[-1]].tolist()
+        captions: Captions = [all_words[first - ends[0] : end - ends[0]] for first, end in pairwise(ends)]
         if copy and self._swapped:
             captions = [[self._swapped.get(word, word) for word in words] for words in captions]
         return captions

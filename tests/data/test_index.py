@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,24 @@ def test_damaged_index_is_told_with_its_file(rows: DataConfig, built: list[Path]
         list(opened(rows))
     built[0].unlink()
     assert list(opened(rows)) == load_split(rows, "train")
+
+
+def test_one_builds_and_others_wait(rows: DataConfig, built: list[Path]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: list(opened(rows)), range(4)))
+    assert found == [load_split(rows, "train")] * 4 and len(built) == 1
+
+
+def test_builder_that_is_killed_is_told(rows: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill = Path(rows.root, "kill")
+    kill.write_text("#!/bin/sh\nkill -9 $$\n")
+    kill.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(kill))
+    with pytest.raises(CaptionerError, match=r"run.index: .* signal 9"):
+        opened(rows)
+    monkeypatch.setattr(sys, "executable", str(kill) + "ed")
+    with pytest.raises(CaptionerError, match="cannot be started"):
+        opened(rows)
 
 
 def test_what_a_killed_builder_left_is_removed(rows: DataConfig, built: list[Path]) -> None:

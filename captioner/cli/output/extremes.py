@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.config.schema import EvaluateConfig
-from captioner.data.load import load_split
 from captioner.errors import CaptionerError
 from captioner.evaluation.evaluate import Evaluation
+from captioner.features.records import read_split
 from captioner.predictor import load
 from captioner.visualize.page import entry, save_page
 
@@ -37,9 +37,10 @@ def save_extremes(evaluation: Evaluation, config: EvaluateConfig, path: Path) ->
         CaptionerError: a photo cannot be read any more, or the file cannot be written.
     """
     score, best, worst = extremes(evaluation, config.page_images)
-    records = {record.image_id: record for record in load_split(config.data, config.split)}
-    chosen = [*best, *worst]
-    sources = [records[evaluation.captions[number]["image_id"]].source for number in chosen]
+    chosen = [evaluation.captions[number]["image_id"] for number in (*best, *worst)]
+    wanted, records = set(chosen), read_split(config.data, config.split, config.run)
+    source_of = {record.image_id: record.source for record in records if record.image_id in wanted}
+    sources = [source_of[image_id] for image_id in chosen]
     predictor = load(config.checkpoint, config.run.device, config.precision)
     if config.inference is not None:
         for model in predictor.models:

@@ -23,7 +23,10 @@ def build(path: Path, config: DataConfig, split: str, least: int) -> None:
     """
     asked = {"path": str(path), "data": asdict(config), "split": split, "least": least}
     command = [sys.executable, "-m", "captioner.data.index.reader"]
-    done = subprocess.run(command, input=json.dumps(asked).encode(), stdout=subprocess.PIPE)
+    try:
+        done = subprocess.run(command, input=json.dumps(asked).encode(), stdout=subprocess.PIPE)
+    except OSError as error:
+        raise CaptionerError(f"run.index: {sys.executable} cannot be started ({error.strerror})") from error
     try:
         answer = json.loads(done.stdout)
     except ValueError:
