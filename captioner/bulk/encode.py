@@ -14,7 +14,7 @@ from captioner.config.data import DataConfig
 from captioner.config.model import EncoderConfig
 from captioner.config.schema import SCHEMAS
 from captioner.config.training import TrainingConfig
-from captioner.data.load import load_split
+from captioner.data.index.open import open_split
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
@@ -37,6 +37,7 @@ class Settings:
         checkpoint: the model file whose encoder's weights are taken; None: those that training starts with.
         folder: of the caches, absolute.
         keys: of the caches, as they are on the machine that schedules.
+        index: ``run.index``.
     """
 
     encoder: EncoderConfig
@@ -48,6 +49,7 @@ class Settings:
     device: str = "auto"
     workers: int = 2
     keys: Sequence[str] = field(default_factory=list)
+    index: str = "auto"
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Settings:
@@ -86,13 +88,14 @@ def builds_of(settings: Settings, notes: list[str] | None = None) -> list[Build]
     """
     device = choose_device(settings.device)
     encoder, preprocess = _encoder(settings).to(device), Preprocess.of(settings.encoder)
-    records = {split: load_split(settings.data, split, notes=notes) for split in settings.splits}
+    folder = Path(settings.folder)
+    records = {s: open_split(settings.data, s, settings.index, folder, notes) for s in settings.splits}
     return [
         Build.of(
             encoder,
             preprocess,
             images_of(part, records[part.split], settings.training, preprocess),
-            Path(settings.folder),
+            folder,
             device,
             settings.workers,
         )

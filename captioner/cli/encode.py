@@ -116,4 +116,5 @@ def _settings(config: EncodeConfig) -> Settings:
         os.path.abspath(cache_folder(trained.run)),
         trained.run.device,
         trained.run.workers,
+        index=trained.run.index,
     )

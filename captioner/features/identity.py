@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from captioner.data.index.open import LARGE
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.model.encoder import Encoder
 
-LARGE = 1_000_000  # images, from which on they are named by their list
 SAMPLE = 1000  # photos of such a list that are looked at in every start
 MOST_FOLDERS = 10_000  # whose times are kept
 

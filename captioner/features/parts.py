@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from captioner.config.training import TrainingConfig
 from captioner.data.photos.preprocess import Preprocess
-from captioner.data.records import Record, mirror_of
+from captioner.data.records import Record
 from captioner.features.mosaics import all_mosaics
+from captioner.features.records import mirror_images
 from captioner.model.encoder import Encoder
 
 PHOTOS, MIRRORED, MOSAICS = "photos", "mirrored", "mosaics"
@@ -36,7 +37,7 @@ def images_of(
 ) -> Sequence[Record]:
     """The images of a part, of the records of its split."""
     if part.kind == MIRRORED:
-        return list(map(mirror_of, records))
+        return mirror_images(records)
     if part.kind == MOSAICS:
         return [mosaic for mosaic, _ in all_mosaics(records, preprocess, options.flip > 0)]
     return records
