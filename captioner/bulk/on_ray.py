@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from captioner.bulk.schedule import Done, Work
+from captioner.data.photos.quiet import quiet_libraries
 from captioner.errors import CaptionerError
 
 CLUSTERS = ("auto", "local")
@@ -44,6 +46,8 @@ class Actor:
 
     def __init__(self, work: Work, patience: float) -> None:
         self.work, self.isolated = work, work.isolated(patience)
+        with suppress(CaptionerError):  # asked for a shard, it is raised again
+            self.isolated.child.start()  # an actor that is stopped has nobody else who notices
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """What was done, or why no more can be: as a value, since Ray would retry an exception."""
@@ -56,6 +60,7 @@ class Actor:
 
 def _connect(cluster: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # an error of ours is one line on standard error
     os.environ.setdefault("RAY_worker_niceness", "0")  # of a cluster that starts here: as the plain command
     try:
         import ray
@@ -64,10 +69,11 @@ def _connect(cluster: str) -> Any:
         raise CaptionerError("--ray: needs pip install 'captioner[ray]'") from None
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        if cluster == "local":
-            ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-        else:
-            ray.init("auto", **quiet)
+        with quiet_libraries():  # which level they log at
+            if cluster == "local":
+                ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+            else:
+                ray.init("auto", **quiet)
     except Exception as error:  # Ray raises that itself, of a node that takes too long to start
         reason = str(error).partition("\n")[0].rstrip(".")
         hint = "; ray start --head starts one" if cluster == "auto" else ""

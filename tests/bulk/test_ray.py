@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.processes import ray_actors
 from support.shards import HANGS, KILLS, SETTINGS, STUB, jpeg, make_tars, seen
 
 from captioner.bulk.job import Job, remaining
@@ -43,24 +44,6 @@ def wanted(images: dict[str, bytes], broken: set[str]) -> list[tuple[str, str | 
     return [(key, None if key in broken else seen(data)) for key, data in images.items()]
 
 
-def actors() -> list[int]:
-    """The processes of actors of the cluster that this process started."""
-    parents, names = {}, {}
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit():
-                status = (folder / "stat").read_text().rpartition(")")[2].split()
-                parents[int(folder.name)] = int(status[1])
-                names[int(folder.name)] = (folder / "cmdline").read_text()
-        except OSError:
-            continue
-
-    def is_ours(pid: int) -> bool:
-        return pid == os.getpid() or (pid in parents and is_ours(parents[pid]))
-
-    return [pid for pid, name in names.items() if name.startswith("ray::MapWorker(") and is_ours(pid)]
-
-
 def test_image_that_kills_costs_itself_and_a_finished_job_ends(tmp_path: Path) -> None:
     images = make_tars(tmp_path, SHARDS, n000002=jpeg(2, KILLS), n000009=b"broken")
     job = job_in(tmp_path)
@@ -79,8 +62,8 @@ def test_actor_that_is_killed_or_stopped_costs_no_record(tmp_path: Path, number:
     done = []
     for shard in run_on_ray(job, remaining(job), "local", 1, patience=8.0):
         if not done:
-            (actor,) = actors()
-            os.kill(actor, number)
+            (actor,) = ray_actors(os.getpid())
+            os.kill(actor.pid, number)
         done.append(shard)
     assert answers(tmp_path) == wanted(images, {"n000002"})
 

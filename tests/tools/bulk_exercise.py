@@ -1,10 +1,12 @@
-"""Shards captioned while processes are killed: every image has its one record, in order, whatever died.
+"""Shards captioned by the command while what it depends on fails; its outputs alone are judged.
 
-    python tests/tools/bulk_exercise.py --images 20000 --tars 40             # one process after another
-    python tests/tools/bulk_exercise.py --images 20000 --tars 40 --ray       # two actors of a local Ray
+    python tests/tools/bulk_exercise.py --images 20000 --tars 40       # --ray local with two actors
+    python tests/tools/bulk_exercise.py --patience 15                  # 500 images, a few minutes
+    python tests/tools/bulk_exercise.py --ray auto                     # on a cluster of its own
 
-One JPEG in a hundred is broken, and one kills the process that decodes it. Prints what was done, how long it
-took, and exits with 1 if a record is lost, doubled or wrong.
+One JPEG in a hundred is broken, and one kills the process that decodes it. The disk fills up (a tmpfs, so as
+root), a tar is cut short, the driver, an actor and the process that captions are killed or stopped. Prints
+what is promised and what happened; exits with 1 if a promise is broken.
 """
 
 from __future__ import annotations
@@ -13,221 +15,308 @@ import argparse
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where support/ is
 
-import numpy as np
-from PIL import Image
-from support.shards import KILLS, STUB, make_tar, seen
+from support.made_shards import NAME, MadeShards, make_shards
+from support.processes import Process, descendants, ray_cluster
+from support.shards import KILLS
+from support.tiny import model_file
 
-from captioner.bulk.caption import Settings
-from captioner.bulk.job import Job, remaining
-from captioner.bulk.manifest import claim, digests, manifest_of
-from captioner.bulk.merge import merge
-from captioner.bulk.on_ray import run_on_ray
-from captioner.bulk.schedule import run
-from captioner.bulk.shards import plan
-from captioner.bulk.worker import serve
-from captioner.checkpoint.pretrained import NAME
-from captioner.data.photos.find import Finder
+ACTORS = 2
+CUT = 1  # the tar that is cut short
+ENDED = 180.0  # seconds until nothing of a killed driver is left; Ray's agents look for it now and then
+WHILE = 1800.0  # seconds that nothing may take
 
-OWN = (sys.executable, __file__, "--worker")
-BROKEN = 100  # every hundredth
-PATIENCE = 20.0  # seconds until a stopped actor is killed
+Command = subprocess.Popen[bytes]
+Disturb = Callable[[Command], None]
+
+# Runs in every process: of one image dies what decodes it, and waits are those of --patience.
+HOOK = """
+import os, sys
+if "captioner.bulk.worker" in sys.orig_argv:
+    from PIL import Image
+    def opened(file, *arguments, opens=Image.open, **options):
+        file.seek(0)
+        content = file.read()
+        if {killer!r} in content:
+            os.kill(os.getpid(), 9)
+        return opens(file, *arguments, **options)
+    Image.open = opened
+elif {patience} and "captioner" in sys.orig_argv:
+    from captioner.bulk import job, on_ray
+    on_ray.run_on_ray.__defaults__ = (None, {patience})
+    job.Job.__init__.__defaults__ = (*job.Job.__init__.__defaults__[:-1], {patience})
+"""
+
+
+class Exercise:
+    """A folder with shards, commands that caption them, and a table of what was promised and kept."""
+
+    def __init__(self, folder: Path, shards: MadeShards, environment: dict[str, str], ray: str) -> None:
+        self.folder, self.shards, self.environment, self.ray = folder, shards, environment, ray
+        self.cluster: Command | None = None
+        self.broken = 0
+
+    def told(self, what: str, kept: bool, detail: str = "") -> None:
+        """A line of the table."""
+        self.broken += not kept
+        print(f"  {'kept' if kept else 'BROKEN':<8}{what:<72} {detail}", flush=True)
+
+    def caption(
+        self, given: str, output: str, *flags: str, disturb: Disturb = lambda command: None
+    ) -> tuple[int, list[str], float]:
+        """Run the command, and do something to it; returns its status, what it said, and its seconds."""
+        command = [sys.executable, "-m", "captioner", "caption", given, "--output", output, *flags]
+        command += ["--checkpoint", str(model_file()), "--device", "cpu", "--workers", "1"]
+        start = time.perf_counter()
+        with (self.folder / "said").open("w+") as said:
+            process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stderr=said)
+            try:
+                disturb(process)
+                status = process.wait(WHILE)
+            finally:
+                process.kill()
+            said.seek(0)
+            lines = said.read().splitlines()
+        return status, lines, time.perf_counter() - start
+
+    def on_ray(self, output: str, *flags: str, disturb: Disturb = lambda command: None) -> tuple:
+        return self.caption("*.tar", output, "--ray", self.ray, *flags, disturb=disturb)
+
+    def merged(self, output: str, name: str) -> tuple[int, list[dict]]:
+        command = [sys.executable, "-m", "captioner", "merge", output, "--output", name]
+        status = subprocess.run(command, cwd=self.folder, env=self.environment, stderr=subprocess.DEVNULL)
+        path = self.folder / name
+        return status.returncode, read(path) if path.exists() else []
+
+    def done(self) -> int:
+        return len(list((self.folder / "out").glob("*.jsonl")))
+
+    def started(self, command: Command) -> list[Process]:
+        """What a command started, and what captions for it on the cluster."""
+        on_cluster = descendants(self.cluster.pid) if self.cluster else []
+        return descendants(command.pid) + [p for p in on_cluster if of("actor", p) or of("worker", p)]
+
+    def after_a_shard(self, command: Command) -> None:
+        """Wait until another shard is done."""
+        before, end = self.done(), time.monotonic() + WHILE
+        while self.done() <= before and time.monotonic() < end and command.poll() is None:
+            time.sleep(0.05)
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def undisturbed(exercise: Exercise) -> None:
+    """What the plain command says of each photo, and how fast it and Ray are when nothing happens."""
+    shards, rates = exercise.shards, {}
+    for name, given, output, flags in (
+        ("a folder of photos", "photos", "plain.jsonl", ()),
+        ("tars", "*.tar", "calm", ()),
+        (f"tars, --ray {exercise.ray}", "*.tar", "ray", ("--ray", exercise.ray, "--actors", str(ACTORS))),
+    ):
+        status, lines, seconds = exercise.caption(given, output, *flags)
+        rates[name] = shards.images / seconds
+        exercise.told(f"captioner caption, {name}", status == 1, f"{seconds:.0f} s; {lines[-1:]}")
+    for name, rate in rates.items():
+        print(f"  {rate:,.0f} images a second of {name}, start-up included", flush=True)
+    shards.captions = {Path(r["path"]).stem: r.get("caption") for r in read(exercise.folder / "plain.jsonl")}
+    said = len(set(shards.captions.values()))
+    exercise.told("the model tells images apart", said > 5, f"{said} different captions")
+    for output in ("calm", "ray"):
+        judge(exercise, output)
+
+
+def judge(exercise: Exercise, output: str) -> None:
+    """Merge, and hold each record against the plain command's."""
+    status, records = exercise.merged(output, f"{output}.jsonl")
+    shards = exercise.shards
+    keys = [record["key"] for record in records]
+    good = status == 0 and keys == [NAME.format(number) for number in range(shards.images)]
+    exercise.told(f"{output}: an image one record, none doubled, in order", good, f"{len(keys):,} records")
+    failed = {int(record["key"]) for record in records if "error" in record}
+    exercise.told(
+        f"{output}: errors are those of broken images and of the one that kills",
+        failed == shards.broken | {shards.killer},
+        f"{len(failed):,} errors",
+    )
+    others = [r["key"] for r in records if r.get("caption") != shards.captions.get(r["key"])]
+    exercise.told(f"{output}: captions are the plain command's", not others, str(others[:3] or ""))
+    calm = read(exercise.folder / "calm.jsonl")  # its batches are others after a kill, and so its rounding
+    far = [r["key"] for r, c in zip(records, calm) if abs(r.get("log_prob", 0) - c.get("log_prob", 0)) > 2e-3]
+    seen = len({c.get("log_prob") for c in calm})
+    exercise.told(f"{output}: log probabilities are its too", not far, f"{seen:,} of them; {far[:3] or ''}")
+
+
+def full_disk(exercise: Exercise) -> None:
+    """A disk that holds a few shards, and then more."""
+    out, folder = exercise.folder / "out", exercise.folder
+    size = sum(path.stat().st_size // 4096 + 1 for path in (folder / "ray").iterdir()) * 4096
+    size = size * 4 // exercise.shards.tars + 4096 * 4
+    out.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(out)]
+    if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
+        print("  -       full disk: left out, a tmpfs needs root", flush=True)
+        return
+    status, lines, seconds = exercise.on_ray("out", "--actors", str(ACTORS))
+    one = len(lines) == 1 and re.search(r"cannot write \S+ \(No space left on device\)", lines[0])
+    exercise.told("full disk: status 2 and one line", status == 2 and bool(one), f"{seconds:.0f} s; {lines}")
+    whole = all(len(read(path)) == exercise.shards.in_tar for path in whole_outputs(exercise))
+    exercise.told("full disk: what is there is whole", whole, f"{exercise.done()} shards")
+    subprocess.run(["mount", "-o", "remount,size=4g", str(out)], check=True)
+
+
+def whole_outputs(exercise: Exercise) -> list[Path]:
+    cut = f"{CUT:05d}.jsonl"
+    return [path for path in (exercise.folder / "out").glob("*.jsonl") if path.name != cut]
+
+
+def killed_driver(exercise: Exercise) -> None:
+    left: list[Process] = []
+
+    def disturb(command: Command) -> None:
+        exercise.after_a_shard(command)
+        exercise.after_a_shard(command)
+        left.extend(exercise.started(command))
+        command.kill()
+
+    status, _, _ = exercise.on_ray("out", "--actors", str(ACTORS), disturb=disturb)
+    killed = status == -signal.SIGKILL and any(of("actor", process) for process in left)
+    start = time.monotonic()
+    ours = 0.0
+    while (there := [process for process in left if process.runs]) and time.monotonic() < start + ENDED:
+        ours = time.monotonic() - start if any(of("actor", p) or of("worker", p) for p in there) else ours
+        time.sleep(0.2)
+    names = [process.command.strip("\0")[:40] for process in there]
+    detail = (
+        f"{len(left)} processes, gone after {ours:.0f} s ours, {time.monotonic() - start:.0f} s all; {names}"
+    )
+    exercise.told("killed driver: nothing is left running", killed and not there, detail)
+    status, records = exercise.merged("out", "early.jsonl")
+    exercise.told("merge refuses while shards are missing", status == 2 and not records)
+
+
+def killed_and_stopped(exercise: Exercise) -> None:
+    """An actor is killed, another stopped, then the process that captions."""
+    done: list[str] = []
+
+    def disturb(command: Command) -> None:
+        for name, number in (("actor", "KILL"), ("actor", "STOP"), ("worker", "STOP")):
+            exercise.after_a_shard(command)
+            running = [p for p in exercise.started(command) if p.state != "T"]
+            pairs = {p.parent: p for p in running if of("worker", p)}  # one of the two notices the other
+            actors = [p for p in running if of("actor", p) and p.pid in pairs]
+            found = actors if name == "actor" else [pairs[actor.pid] for actor in actors]
+            if found:
+                os.kill(found[0].pid, getattr(signal, f"SIG{number}"))
+                done.append(f"SIG{number} to {name} at {exercise.done()} shards")
+
+    status, lines, seconds = exercise.on_ray("out", "--actors", str(ACTORS), disturb=disturb)
+    exercise.told(
+        "killed and stopped processes: the command ends by itself",
+        status == 1 and len(done) == 3 and exercise.done() == exercise.shards.tars,
+        f"{seconds:.0f} s; {done}, {lines[-1:]}",
+    )
+
+
+def of(name: str, process: Process) -> bool:
+    if name == "actor":
+        return process.command.startswith("ray::MapWorker(")
+    return "captioner.bulk.worker" in process.command
+
+
+def cut_tar(exercise: Exercise, whole: bytes) -> None:
+    tar, output = (exercise.folder / f"{CUT:05d}{ending}" for ending in (".tar", ""))
+    records = read(exercise.folder / "out" / f"{output.name}.jsonl")
+    first = CUT * exercise.shards.in_tar
+    with tarfile.open(fileobj=io.BytesIO(whole)) as opened:
+        readable = sum(one.offset_data + one.size <= tar.stat().st_size for one in opened)
+    numbers = range(first, first + readable)
+    good = [record["key"] for record in records[:readable]] == [NAME.format(n) for n in numbers]
+    good &= [n for n, r in zip(numbers, records) if "error" in r] == sorted(
+        {*numbers} & exercise.shards.broken
+    )
+    others = records[readable:]  # perhaps the image within which it ends, and the tar itself
+    good &= 1 <= len(others) <= 2 and all("error" in r for r in others) and others[-1]["key"] == ""
+    detail = f"{readable} readable, {others[-1].get('error', '').rpartition('/')[2]!r}"
+    exercise.told("cut tar: its readable images, and one error of its own", good, detail)
+    tar.write_bytes(whole)
+    before = outputs(exercise)
+    status, lines, seconds = exercise.on_ray("out", "--retry-errors", "--actors", str(ACTORS))
+    exercise.told("cut tar, whole again: --retry-errors", status == 1, f"{seconds:.0f} s; {lines[-1:]}")
+    assert before.keys() == outputs(exercise).keys()
+
+
+def finished(exercise: Exercise) -> None:
+    """Rerun of the finished job, on all cores of this machine."""
+    before = outputs(exercise)
+    status, lines, seconds = exercise.on_ray("out")
+    same = outputs(exercise) == before
+    exercise.told("finished job again: ends, with 0", status == 0 and same, f"{seconds:.0f} s; {lines[-1:]}")
+
+
+def outputs(exercise: Exercise) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (exercise.folder / "out").iterdir()}
 
 
 def main() -> int:
-    """Run the exercise, or one of its processes."""
+    """Run the exercise."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--tars", type=int, default=10)
-    parser.add_argument("--checkpoint", default=NAME, help="the model (default: %(default)s)")
-    parser.add_argument("--stub", action="store_true", help="instead of a model, to try the machinery alone")
-    parser.add_argument("--ray", action="store_true")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--tars", type=int, default=20)
+    parser.add_argument("--ray", choices=("local", "auto"), default="local")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="until a stopped process is taken for dead (default: the command's, 120 and 600)",
+    )
     options = parser.parse_args()
-    if options.worker:
-        serve(poisoned)
-        return 0
-    if options.drive is not None:
-        return drive(options.drive, options)
-    with TemporaryDirectory() as name:
-        return exercise(Path(name), options)
-
-
-def poisoned(settings: Settings) -> Any:
-    """A predictor that one image kills."""
-    from captioner.predictor import load
-
-    predictor = load(settings.checkpoint, settings.device)
-    views = predictor._views
-
-    def watched(source: Any, shown: bool) -> Any:
-        source = source() if callable(source) else source
-        if isinstance(source, io.BytesIO) and KILLS in source.getvalue():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return views(source, shown)
-
-    predictor._views = watched  # type: ignore[method-assign]
-    return predictor
-
-
-def make(folder: Path, images: int, tars: int) -> int:
-    """The tars, and beside them ``photos/`` with all but the killer; returns which that is."""
-    random, killer = np.random.default_rng(0), images * 2 // 3 // BROKEN * BROKEN
-    (folder / "photos").mkdir()
-    for tar in range(tars):
-        files = []
-        for number in range(tar * images // tars, (tar + 1) * images // tars):
-            stream = io.BytesIO()
-            pixels = random.integers(0, 256, (8, 10, 3), dtype=np.uint8)
-            comment = KILLS if number == killer else b""
-            Image.fromarray(pixels).resize((320, 256)).save(stream, "JPEG", comment=comment)
-            data = stream.getvalue()
-            data = data[: len(data) // 2] if is_broken(number) else data
-            files.append((f"{number:06d}.jpg", data))
-            if number != killer:
-                (folder / "photos" / f"{number:06d}.jpg").write_bytes(data)
-        make_tar(folder / f"{tar:05d}.tar", files)
-    return killer
-
-
-def is_broken(number: int) -> bool:
-    return number % BROKEN == BROKEN - 1
-
-
-def job_in(folder: Path, options: argparse.Namespace) -> Job:
-    settings = Settings([options.checkpoint], digests([options.checkpoint]), "cpu", workers=1)
-    shards, listing = plan([f"{folder}/*.tar"], 4000, folder / "out", Finder())
-    manifest = manifest_of(settings, "jsonl", shards)
-    claim(folder / "out", manifest, listing)
-    return Job(folder / "out", manifest, settings, command=STUB if options.stub else OWN)
-
-
-def drive(folder: Path, options: argparse.Namespace) -> int:
-    """Do what is left, as the command does."""
-    job = job_in(folder, options)
-    if left := remaining(job):
-        list(run_on_ray(job, left, "local", 2, PATIENCE) if options.ray else run(job, left))
-    return 0
-
-
-def undisturbed(folder: Path, options: argparse.Namespace) -> dict[str, str | None]:
-    """What the plain command says of each photo, by its key, and how long it and one on the tars take."""
-    if options.stub:
-        photos = {path.stem: path.read_bytes() for path in (folder / "photos").iterdir()}
-        return {key: None if is_broken(int(key)) else seen(data) for key, data in photos.items()}
-    command = [sys.executable, "-m", "captioner", "caption", "--device", "cpu", "--quiet", "--workers", "1"]
-    command += ["--checkpoint", options.checkpoint]
-    tars = f"{folder}/{{00000..{options.tars - 1:05d}}}.tar"
-    for given, output in ((str(folder / "photos"), "plain.jsonl"), (tars, "calm")):
-        typed = [*command, given, "--output", str(folder / output)]
-        seconds = timed(f"captioner caption {given}", lambda typed=typed: subprocess.run(typed))
-        print(f"  {options.images / seconds:,.1f} images a second, start-up included", flush=True)
-    records = map(json.loads, (folder / "plain.jsonl").read_text().splitlines())
-    return {Path(record["path"]).stem: record.get("caption") for record in records}
-
-
-def exercise(folder: Path, options: argparse.Namespace) -> int:
-    """Caption under fire, and print what came of it."""
-    images, tars, ray = options.images, options.tars, options.ray
-    killer = make(folder, images, tars)
-    print(f"{images:,} images in {tars} tars, one in {BROKEN} broken, image {killer} kills", flush=True)
-    plain = undisturbed(folder, options)
-
-    def driver(disturb: Callable[[subprocess.Popen[bytes]], None] = lambda process: None) -> None:
-        arguments = [sys.executable, __file__, "--drive", str(folder)]
-        arguments += ["--checkpoint", options.checkpoint, *["--stub"] * options.stub]
-        arguments += ["--ray"] * ray
-        with (folder / "complaints").open("w+") as complaints:
-            process = subprocess.Popen(arguments, stderr=complaints)
-            disturb(process)
-            if process.wait() not in (0, -signal.SIGKILL):
-                complaints.seek(0)
-                print(f"  the driver ended with {process.returncode}: {complaints.read()[-2000:]}")
-
-    def killed_with(name: str, number: int) -> Callable[[subprocess.Popen[bytes]], None]:
-        def disturb(process: subprocess.Popen[bytes]) -> None:
-            before = done(folder)
-            while done(folder) <= before and process.poll() is None:
-                time.sleep(0.2)
-            pids = [process.pid] if name == "driver" else processes(name)
-            for pid in pids[:1] if process.poll() is None else ():
-                os.kill(pid, number)
-            print(f"  signal {number} to {name} {pids[:1]}, {done(folder)} of {tars} shards done", flush=True)
-
-        return disturb
-
-    timed("driver killed after a shard", lambda: driver(killed_with("driver", signal.SIGKILL)))
-    if ray:
-        timed("actor killed, then another stopped", lambda: driver(both(killed_with)))
-    else:
-        timed(
-            "child killed after a shard",
-            lambda: driver(killed_with(STUB[1] if options.stub else "--worker", signal.SIGKILL)),
-        )
-    timed("the rest", driver)
-    timed("finished job again", driver)
-    count = merge(folder / "out", folder / "all.jsonl")
-    problems = check(folder, images, killer, plain)
-    print(f"{count:,} records after merge", *(problems or ["each image has its one, in order"]), sep="\n")
-    return 1 if problems else 0
-
-
-def both(killed_with: Callable[[str, int], Callable[[Any], None]]) -> Callable[[Any], None]:
-    def disturb(process: Any) -> None:
-        killed_with("ray::MapWorker", signal.SIGKILL)(process)
-        killed_with("ray::MapWorker", signal.SIGSTOP)(process)
-
-    return disturb
-
-
-def timed(what: str, do: Callable[[], Any]) -> float:
-    start, before = time.perf_counter(), sum(os.times()[2:4])  # of children that ended
-    do()
-    seconds = time.perf_counter() - start
-    used = sum(os.times()[2:4]) - before
-    print(f"{what}: {seconds:.0f} s, {used:.0f} s of CPU", flush=True)
-    return seconds
-
-
-def done(folder: Path) -> int:
-    return len(list((folder / "out").glob("*.jsonl")))
-
-
-def processes(name: str) -> list[int]:
-    """Those whose command line holds a name."""
-    found = []
-    for entry in Path("/proc").iterdir():
+    with TemporaryDirectory(prefix="captioner-bulk-") as name:
+        folder = Path(name)
+        shards = make_shards(folder, options.images // options.tars * options.tars, options.tars)
+        (folder / "hook").mkdir()
+        hook = HOOK.format(killer=KILLS, patience=options.patience)
+        (folder / "hook" / "sitecustomize.py").write_text(hook)
+        paths = os.pathsep.join([str(folder / "hook"), str(Path(__file__).parents[2])])
+        environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+        exercise = Exercise(folder, shards, environment, options.ray)
+        print(f"{shards.images:,} images in {shards.tars} tars, {len(shards.broken)} broken", flush=True)
         try:
-            if entry.name.isdigit() and name in (entry / "cmdline").read_text():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+            if options.ray == "auto":
+                exercise.cluster, environment["RAY_ADDRESS"] = ray_cluster(ACTORS, environment)
+            under_fire(exercise)
+        finally:
+            if exercise.cluster:
+                exercise.cluster.terminate()
+                exercise.cluster.wait()
+            subprocess.run(["umount", str(folder / "out")], stderr=subprocess.DEVNULL)
+    return 1 if exercise.broken else 0
 
 
-def check(folder: Path, images: int, killer: int, plain: dict[str, str | None]) -> list[str]:
-    """What is wrong with the merged records, held against what the plain command says."""
-    records = [json.loads(line) for line in (folder / "all.jsonl").read_text().splitlines()]
-    problems = []
-    if [record["key"] for record in records] != [f"{number:06d}" for number in range(images)]:
-        problems.append(f"{len(records)} records for {images} images, or in another order")
-    for number, record in enumerate(records):
-        if record.get("caption") != plain.get(record["key"]):
-            problems.append(f"{record['key']}: {record}, not {plain.get(record['key'])!r}")
-        if ("error" in record) != (number == killer or is_broken(number)):
-            problems.append(f"{record['key']}: {record}")
-    return problems
+def under_fire(exercise: Exercise) -> None:
+    undisturbed(exercise)
+    tar = exercise.folder / f"{CUT:05d}.tar"
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[: len(whole) * 3 // 5])
+    full_disk(exercise)
+    killed_driver(exercise)
+    killed_and_stopped(exercise)
+    cut_tar(exercise, whole)
+    finished(exercise)
+    judge(exercise, "out")
 
 
 if __name__ == "__main__":
