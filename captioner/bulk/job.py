@@ -10,6 +10,7 @@ from pathlib import Path
 
 from captioner.bulk.caption import Record, Settings
 from captioner.bulk.child import PYTHON, STALLED
+from captioner.bulk.counts import count_of, keep_count
 from captioner.bulk.isolation import Isolated
 from captioner.bulk.manifest import Manifest
 from captioner.bulk.outputs import read_records, write_records
@@ -68,13 +69,13 @@ class Job:
         _remove_abandoned(path)
         if old is None:
             records = isolated.records(shard, None, on_record)
-            write_records(path, records)
+            _write(path, shard, records)
             return _done(shard, records)
         again = isolated.records(shard, positions, on_record)
         if [record["key"] for record in again] == [old[n]["key"] for n in positions]:
             for n, record in zip(positions, again):
                 old[n] = record
-            write_records(path, old)
+            _write(path, shard, old)
         return _done(shard, again)
 
 
@@ -90,6 +91,11 @@ def remaining(job: Job, share: int = 0, shares: int = 1) -> list[int]:
         return list(numbers)  # whether an output has errors is known when it is read
     there = {path.name for path in job.folder.iterdir()}
     return [n for n in numbers if job.manifest.path_of(job.manifest.shards[n], job.folder).name not in there]
+
+
+def _write(path: Path, shard: Shard, records: Sequence[Record]) -> None:
+    keep_count(path.parent, shard.name, count_of(records))
+    write_records(path, records)
 
 
 def _done(shard: Shard, records: Sequence[Record]) -> Done:

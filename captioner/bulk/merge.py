@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from captioner.bulk.caption import Record
+from captioner.bulk.counts import kept_counts
 from captioner.bulk.manifest import Manifest, read_manifest
 from captioner.bulk.outputs import read_records, write_records
 from captioner.errors import CaptionerError
@@ -33,11 +34,14 @@ def merge(folder: Path, output: Path) -> int:
 
 
 def _all(folder: Path, manifest: Manifest) -> Iterator[Record]:
+    kept = kept_counts(folder)
     for shard in manifest.shards:
         path, count, last = manifest.path_of(shard, folder), 0, ""
         for record in read_records(path):
             count, last = count + 1, record.get("key", "")
             yield record
         unread = count == 1 and last == ""  # one error, of the list or table itself
-        if shard.count is not None and count != shard.count and not unread:
-            raise CaptionerError(f"merge: {path} has {count:,} records for {shard.count:,} images; remove it")
+        wanted = {one.records for one in kept.get(shard.name, ())} if shard.count is None else {shard.count}
+        if wanted and count not in wanted and not (unread and shard.count is not None):
+            there = " or ".join(f"{n:,}" for n in sorted(wanted))
+            raise CaptionerError(f"merge: {path} has {count:,} records for {there} images; remove it")

@@ -51,6 +51,7 @@ def caption_shards(options: Namespace) -> int:
     """Caption the shards that are not done; 1 if an image could not be captioned."""
     share, shares = share_of(options)
     _check(options)
+    from captioner.bulk.counts import in_all
     from captioner.bulk.job import remaining
 
     job, left_out = _job(options)
@@ -64,6 +65,8 @@ def caption_shards(options: Namespace) -> int:
         told += [f"{failed:,} could not be read"] * bool(failed)
         told += [f"{count - len(numbers):,} of {count:,} shards were done before"] * (count > len(numbers))
         told += [left_out] * bool(left_out)
+        if job.retry_errors or len(numbers) < len(job.manifest.shards):
+            told += [in_all(job.folder, job.manifest)]
         print(f"captioner: {', '.join(told)}", file=sys.stderr)
     return 1 if failed else 0
 

@@ -67,7 +67,7 @@ def answers(records: list[dict]) -> list[tuple[str, str | None]]:
 
 
 def times(folder: str = "out") -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in Path(folder).iterdir()}
+    return {path.name: path.stat().st_mtime_ns for path in Path(folder).iterdir() if path.is_file()}
 
 
 # --- the command ---------------------------------------------------------------------------------------
@@ -189,6 +189,26 @@ def test_output_with_too_few_records_is_told(command: Command) -> None:
     assert command("merge", "out", "--output", "all.jsonl") == 2
     assert "2 records for 3 images" in command.err  # type: ignore[attr-defined]
     assert not Path("all.jsonl").exists()
+
+
+def test_output_of_a_tar_that_lost_records_is_told(command: Command) -> None:
+    make_tars(Path(), n000006=b"")
+    assert command(*TARS, "--shards", "0/2") == 0
+    assert "in all 2 of 3 shards with 8 records" in command.err  # type: ignore[attr-defined]
+    assert command(*TARS) == 1
+    whole = "in all 3 of 3 shards with 12 records, 1 of them errors"
+    assert whole in command.err  # type: ignore[attr-defined]
+    output = Path("out/00001.jsonl")
+    lines = output.read_text().splitlines(keepends=True)
+    output.write_text("".join(lines[:3]))
+    assert command("merge", "out", "--output", "all.jsonl") == 2
+    assert "00001.jsonl has 3 records for 4 images" in command.err  # type: ignore[attr-defined]
+    output.unlink()
+    make_tars(Path())
+    assert command(*TARS) == 0
+    assert "in all 3 of 3 shards with 12 records" in command.err  # type: ignore[attr-defined]
+    assert "errors" not in command.err  # type: ignore[attr-defined]
+    assert len(merged(command)) == 12
 
 
 def test_full_disk_is_told_and_costs_the_shard_under_way(
