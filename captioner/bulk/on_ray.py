@@ -77,12 +77,21 @@ def _connect(cluster: str) -> Any:
     except Exception as error:  # Ray raises that itself, of a node that takes too long to start
         reason = str(error).partition("\n")[0].rstrip(".")
         hint = "; ray start --head starts one" if cluster == "auto" else ""
+        if _is_of_token(error):
+            hint = "; it asks for a token: RAY_AUTH_MODE=token sends that of ~/.ray/auth_token"
         raise CaptionerError(f"--ray: there is no {cluster} cluster ({reason}){hint}") from None
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
+
+
+def _is_of_token(error: BaseException | None) -> bool:
+    """Whether Ray was refused: its error says that it could not connect, and only those before it why."""
+    while error is not None and "AuthenticationError" not in str(error):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _scheduled(

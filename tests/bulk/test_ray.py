@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.processes import ray_actors
+from support.processes import ray_actors, ray_cluster
 from support.shards import HANGS, KILLS, SETTINGS, STUB, jpeg, make_tars, seen
 
 from captioner.bulk.job import Job, remaining
@@ -68,22 +69,49 @@ def test_actor_that_is_killed_or_stopped_costs_no_record(tmp_path: Path, number:
     assert answers(tmp_path) == wanted(images, {"n000002"})
 
 
-def test_driver_that_is_killed_costs_the_shards_under_way(tmp_path: Path) -> None:
-    images = make_tars(tmp_path, SHARDS)
+def driver(
+    folder: Path, cluster: str, environment: Mapping[str, str] = os.environ
+) -> subprocess.Popen[bytes]:
+    """A process that does what is left, and says the name of each shard and, last, ``end``."""
     script = f"""
 from pathlib import Path
 from bulk.test_ray import job_in, remaining, run_on_ray
-job = job_in(Path({str(tmp_path)!r}))
-for done in run_on_ray(job, remaining(job), "local", {ACTORS}):
+job = job_in(Path({str(folder)!r}))
+for done in run_on_ray(job, remaining(job), {cluster!r}, {ACTORS}):
     print(done.shard, flush=True)
+print("end")
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    driver = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE)
-    assert driver.stdout is not None and driver.stdout.readline()
-    driver.kill()
-    driver.wait()
+    paths = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env={**environment, **paths}, stdout=subprocess.PIPE
+    )
+
+
+def test_driver_that_is_killed_costs_the_shards_under_way(tmp_path: Path) -> None:
+    images = make_tars(tmp_path, SHARDS)
+    killed = driver(tmp_path, "local")
+    assert killed.stdout is not None and killed.stdout.readline()
+    killed.kill()
+    killed.wait()
     job = job_in(tmp_path)
     left = remaining(job)
     assert len(left) < SHARDS
     list(run_on_ray(job, left, "local", ACTORS))
     assert answers(tmp_path) == wanted(images, set())
+
+
+def test_cluster_that_runs_is_joined_again_after_a_killed_driver(tmp_path: Path) -> None:
+    images = make_tars(tmp_path, SHARDS, n000009=b"broken")
+    cluster, environment = ray_cluster(ACTORS, tmp_path, os.environ)
+    try:
+        killed = driver(tmp_path, "auto", environment)
+        assert killed.stdout is not None and killed.stdout.readline()
+        killed.kill()
+        killed.wait()
+        said, _ = driver(tmp_path, "auto", environment).communicate()
+        assert said.split()[-1] == b"end"
+        assert cluster.poll() is None
+    finally:
+        cluster.terminate()
+        cluster.wait()
+    assert answers(tmp_path) == wanted(images, {"n000009"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,23 +47,32 @@ def ray_actors(pid: int) -> list[Process]:
     return [process for process in descendants(pid) if process.command.startswith("ray::MapWorker(")]
 
 
-def ray_cluster(cpus: int, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
-    """A cluster of Ray on this machine and its address; it ends with the process that is returned."""
+def ray_cluster(
+    cpus: int, folder: Path, environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+    """A cluster of Ray, on this machine alone and with a token of its own, which is kept in ``folder``.
+
+    Returns:
+        What to terminate, and the environment of a command that joins it.
+    """
+    token = folder / "ray-token"
+    token.touch(0o600)
+    token.write_text(secrets.token_hex(32))
+    host = "127.0.0.2"  # Ray takes 127.0.0.1 for this machine's address in its network
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        free.bind((host, 0))
+        address = f"{host}:{free.getsockname()[1]}"
+    own = {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
-    command += [
-        f"--port={port}",
-        "--node-ip-address=127.0.0.1",
-        f"--num-cpus={cpus}",
-        "--include-dashboard=false",
-    ]
-    process = subprocess.Popen([*command, "--disable-usage-stats"], env=environment, stdout=subprocess.PIPE)
+    command += [f"--node-ip-address={host}", f"--port={address.rpartition(':')[2]}", f"--num-cpus={cpus}"]
+    command += ["--include-dashboard=false", "--disable-usage-stats"]
+    starts = {**environment, **own}
+    del starts["RAY_ADDRESS"]
+    process = subprocess.Popen(command, env=starts, stdout=subprocess.PIPE)
     assert process.stdout is not None
     for line in process.stdout:
         if b"Ray runtime started" in line:
-            return process, f"127.0.0.1:{port}"
+            return process, {**environment, **own}
     raise RuntimeError(f"ray start ended with {process.wait()}")
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import re
 import signal
@@ -21,101 +20,19 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where support/ is
 
-from support.made_shards import NAME, MadeShards, make_shards
-from support.processes import Process, descendants, ray_cluster
+from support.bulk_exercise import HOOK, Command, Exercise, judge, of, read
+from support.made_shards import NAME, make_shards
+from support.processes import Process, ray_cluster
 from support.shards import KILLS
-from support.tiny import model_file
 
 ACTORS = 2
 CUT = 1  # the tar that is cut short
 ENDED = 180.0  # seconds until nothing of a killed driver is left; Ray's agents look for it now and then
-WHILE = 1800.0  # seconds that nothing may take
-
-Command = subprocess.Popen[bytes]
-Disturb = Callable[[Command], None]
-
-# Runs in every process: of one image dies what decodes it, and waits are those of --patience.
-HOOK = """
-import os, sys
-if "captioner.bulk.worker" in sys.orig_argv:
-    from PIL import Image
-    def opened(file, *arguments, opens=Image.open, **options):
-        file.seek(0)
-        content = file.read()
-        if {killer!r} in content:
-            os.kill(os.getpid(), 9)
-        return opens(file, *arguments, **options)
-    Image.open = opened
-elif {patience} and "captioner" in sys.orig_argv:
-    from captioner.bulk import job, on_ray
-    on_ray.run_on_ray.__defaults__ = (None, {patience})
-    job.Job.__init__.__defaults__ = (*job.Job.__init__.__defaults__[:-1], {patience})
-"""
-
-
-class Exercise:
-    """A folder with shards, commands that caption them, and a table of what was promised and kept."""
-
-    def __init__(self, folder: Path, shards: MadeShards, environment: dict[str, str], ray: str) -> None:
-        self.folder, self.shards, self.environment, self.ray = folder, shards, environment, ray
-        self.cluster: Command | None = None
-        self.broken = 0
-
-    def told(self, what: str, kept: bool, detail: str = "") -> None:
-        """A line of the table."""
-        self.broken += not kept
-        print(f"  {'kept' if kept else 'BROKEN':<8}{what:<72} {detail}", flush=True)
-
-    def caption(
-        self, given: str, output: str, *flags: str, disturb: Disturb = lambda command: None
-    ) -> tuple[int, list[str], float]:
-        """Run the command, and do something to it; returns its status, what it said, and its seconds."""
-        command = [sys.executable, "-m", "captioner", "caption", given, "--output", output, *flags]
-        command += ["--checkpoint", str(model_file()), "--device", "cpu", "--workers", "1"]
-        start = time.perf_counter()
-        with (self.folder / "said").open("w+") as said:
-            process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stderr=said)
-            try:
-                disturb(process)
-                status = process.wait(WHILE)
-            finally:
-                process.kill()
-            said.seek(0)
-            lines = said.read().splitlines()
-        return status, lines, time.perf_counter() - start
-
-    def on_ray(self, output: str, *flags: str, disturb: Disturb = lambda command: None) -> tuple:
-        return self.caption("*.tar", output, "--ray", self.ray, *flags, disturb=disturb)
-
-    def merged(self, output: str, name: str) -> tuple[int, list[dict]]:
-        command = [sys.executable, "-m", "captioner", "merge", output, "--output", name]
-        status = subprocess.run(command, cwd=self.folder, env=self.environment, stderr=subprocess.DEVNULL)
-        path = self.folder / name
-        return status.returncode, read(path) if path.exists() else []
-
-    def done(self) -> int:
-        return len(list((self.folder / "out").glob("*.jsonl")))
-
-    def started(self, command: Command) -> list[Process]:
-        """What a command started, and what captions for it on the cluster."""
-        on_cluster = descendants(self.cluster.pid) if self.cluster else []
-        return descendants(command.pid) + [p for p in on_cluster if of("actor", p) or of("worker", p)]
-
-    def after_a_shard(self, command: Command) -> None:
-        """Wait until another shard is done."""
-        before, end = self.done(), time.monotonic() + WHILE
-        while self.done() <= before and time.monotonic() < end and command.poll() is None:
-            time.sleep(0.05)
-
-
-def read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def undisturbed(exercise: Exercise) -> None:
@@ -136,27 +53,6 @@ def undisturbed(exercise: Exercise) -> None:
     exercise.told("the model tells images apart", said > 5, f"{said} different captions")
     for output in ("calm", "ray"):
         judge(exercise, output)
-
-
-def judge(exercise: Exercise, output: str) -> None:
-    """Merge, and hold each record against the plain command's."""
-    status, records = exercise.merged(output, f"{output}.jsonl")
-    shards = exercise.shards
-    keys = [record["key"] for record in records]
-    good = status == 0 and keys == [NAME.format(number) for number in range(shards.images)]
-    exercise.told(f"{output}: an image one record, none doubled, in order", good, f"{len(keys):,} records")
-    failed = {int(record["key"]) for record in records if "error" in record}
-    exercise.told(
-        f"{output}: errors are those of broken images and of the one that kills",
-        failed == shards.broken | {shards.killer},
-        f"{len(failed):,} errors",
-    )
-    others = [r["key"] for r in records if r.get("caption") != shards.captions.get(r["key"])]
-    exercise.told(f"{output}: captions are the plain command's", not others, str(others[:3] or ""))
-    calm = read(exercise.folder / "calm.jsonl")  # its batches are others after a kill, and so its rounding
-    far = [r["key"] for r, c in zip(records, calm) if abs(r.get("log_prob", 0) - c.get("log_prob", 0)) > 2e-3]
-    seen = len({c.get("log_prob") for c in calm})
-    exercise.told(f"{output}: log probabilities are its too", not far, f"{seen:,} of them; {far[:3] or ''}")
 
 
 def full_disk(exercise: Exercise) -> None:
@@ -230,12 +126,6 @@ def killed_and_stopped(exercise: Exercise) -> None:
     )
 
 
-def of(name: str, process: Process) -> bool:
-    if name == "actor":
-        return process.command.startswith("ray::MapWorker(")
-    return "captioner.bulk.worker" in process.command
-
-
 def cut_tar(exercise: Exercise, whole: bytes) -> None:
     tar, output = (exercise.folder / f"{CUT:05d}{ending}" for ending in (".tar", ""))
     records = read(exercise.folder / "out" / f"{output.name}.jsonl")
@@ -296,7 +186,7 @@ def main() -> int:
         print(f"{shards.images:,} images in {shards.tars} tars, {len(shards.broken)} broken", flush=True)
         try:
             if options.ray == "auto":
-                exercise.cluster, environment["RAY_ADDRESS"] = ray_cluster(ACTORS, environment)
+                exercise.cluster, exercise.environment = ray_cluster(ACTORS, folder, environment)
             under_fire(exercise)
         finally:
             if exercise.cluster:
