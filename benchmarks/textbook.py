@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from textbook_cells import State, advance, affine
+from textbook_sparse import weights
 from torch import Tensor, sigmoid, tanh
 from torch.nn import functional as F
 
@@ -38,8 +39,9 @@ def scores(attention: Attention, annotations: Tensor, h: Tensor) -> Tensor:
 
 
 def attend(attention: Attention, annotations: Tensor, h: Tensor) -> Tensor:
-    """alpha = softmax(e) (5), ``(rows, locations)``."""
-    return scores(attention, annotations, h).softmax(dim=1)
+    """alpha = softmax(e) (5), or a sparse map of e, ``(rows, locations)``."""
+    function = getattr(attention.normalize, "func", attention.normalize)
+    return weights(function.__name__, scores(attention, annotations, h))
 
 
 def look(attention: Attention, annotations: Tensor, alpha: Tensor, locations: Tensor | None = None) -> Tensor:

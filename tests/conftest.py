@@ -11,6 +11,7 @@ from captioner.model.cells import CELLS
 from captioner.model.decoder import Decoder
 from captioner.model.look import HardLook, SoftLook
 from captioner.model.lstm_variants import VARIANTS
+from captioner.model.normalization import build_normalize
 from captioner.model.normalized_cells import LayerNormGRUCell, LayerNormLSTMCell
 
 FEATURES, LOCATIONS = 5, 4
@@ -52,6 +53,7 @@ def make_decoder(make_cell):
         dtype=torch.float64,
         score="additive",
         sees_word=False,
+        normalize="softmax",
         **options,
     ):
         embedding, hidden, size = 3, 4, 6
@@ -63,7 +65,7 @@ def make_decoder(make_cell):
             attend = AdditiveAttention(FEATURES, query, size, look)
         else:
             attend = MultiplicativeAttention(FEATURES, query, look)
-        attend.sees_word = sees_word
+        attend.sees_word, attend.normalize = sees_word, build_normalize(normalize)
         rnn = make_cell(cell, embedding + FEATURES, hidden)
         decoder = Decoder(rnn, attend, vocabulary, embedding, FEATURES, **options)
         return _noisy(decoder, spread).to(dtype).eval()

@@ -10,6 +10,7 @@ from captioner.config.declare import REQUIRED, value
 WIDEST = 2**14  # weights grow with the square, and more would be a slip of the keyboard
 LAYER_NORM = "normalize every sum before its gate (Ba et al. 2016)"
 INFERENCE = ("argmax", "expectation", "sample")
+NORMALIZATIONS = ("softmax", "sparsemax", "entmax15")
 
 
 @dataclass
@@ -83,6 +84,12 @@ class AttentionConfig:
     size: int = value(512, "width of the additive scoring network", low=1, high=WIDEST)
     sees_word: bool = value(
         False, "whether a look knows the word just written, besides the hidden state before it"
+    )
+    normalize: str = value(
+        "softmax",
+        "from scores to weights: the paper's softmax, or one with exact zeros, of pip install "
+        "'captioner[entmax]'",
+        among=NORMALIZATIONS,
     )
     penalty: float = value(1.0, "lambda of the doubly stochastic penalty (section 4.2.1)", low=0)
 

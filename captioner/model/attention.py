@@ -21,17 +21,19 @@ from captioner.kernels.multiplicative_scores import MultiplicativeKeys
 from captioner.kernels.weighted_sum import Values
 from captioner.model.look import HardLook, Look, SoftLook
 from captioner.model.memory import Glimpse, Keys, Memory
+from captioner.model.normalization import Normalize, build_normalize, softmax
 from captioner.model.rows import Rows
 
 
 class Attention(nn.Module):
-    """alpha = softmax(e), with a score e_i of every location by the subclass.
+    """alpha = softmax(e), or a sparse map of e, with a score e_i of every location by the subclass.
 
     Args:
         look: what is seen with these weights; None: :class:`SoftLook`.
 
     Attributes:
         sees_word: whether the query is [h; E y] rather than h alone.
+        normalize: from scores to weights.
     """
 
     sees_word = False
@@ -39,6 +41,7 @@ class Attention(nn.Module):
     def __init__(self, look: Look | None = None) -> None:
         super().__init__()
         self.look = look or SoftLook()
+        self.normalize: Normalize = softmax
 
     def keys(self, annotations: Tensor) -> Keys:
         """What scoring needs of annotations ``(images, locations, features)``."""
@@ -58,7 +61,10 @@ class Attention(nn.Module):
         scores = self.scores(query, memory, rows)
         if memory.deleted is not None:
             scores = scores.masked_fill(memory.deleted, float("-inf"))
-        return self.look(scores.softmax(dim=-1), memory, rows)
+        glimpse = self.look(self.normalize(scores), memory, rows)
+        if self.training and self.normalize is not softmax:
+            glimpse = glimpse._replace(dense_alpha=rows.collect(softmax(scores)))
+        return glimpse
 
 
 class AdditiveAttention(Attention):
@@ -120,12 +126,12 @@ def build_attention(
     """The attention that the configuration names, over annotations ``features`` wide.
 
     Raises:
-        CaptionerError: there is no score of that name.
+        CaptionerError: there is no score or normalization of that name, or the latter is not installed.
     """
     look: Look = SoftLook()
     if isinstance(config, HardAttentionConfig):
         look = HardLook(config.inference, config.expectation_probability, config.soft_start)
     query_size = hidden_size + embedding_size * config.sees_word
     attention = choose(ATTENTIONS, config.score, "attention.score")(config, features, query_size, look)
-    attention.sees_word = config.sees_word
+    attention.sees_word, attention.normalize = config.sees_word, build_normalize(config.normalize)
     return attention

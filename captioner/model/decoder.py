@@ -28,7 +28,7 @@ class Step(NamedTuple):
         context: beta z, ``(rows, features)``.
         alpha: attention weights, ``(rows, locations)``.
         beta: the gate, ``(rows,)``, its mean where it is a vector; None without a gate.
-        log_prob_drawn, entropy: as in :class:`captioner.model.memory.Glimpse`, ``(rows,)``.
+        log_prob_drawn, entropy, dense_alpha: as in :class:`captioner.model.memory.Glimpse`.
     """
 
     embedding: Tensor
@@ -38,6 +38,7 @@ class Step(NamedTuple):
     beta: Tensor | None
     log_prob_drawn: Tensor | None = None
     entropy: Tensor | None = None
+    dense_alpha: Tensor | None = None
 
     @classmethod
     def cat(cls, steps: Sequence[Step]) -> Step:
@@ -215,5 +216,5 @@ class Decoder(nn.Module):
             context, beta = gate * context, gate.mean(dim=-1)
         _, of_context = self._input_weights()
         state = self.cell.recur(wx + linear(context, of_context), state, linear)
-        drawn, entropy = glimpse.log_prob_drawn, glimpse.entropy
-        return Step(embedding, state[0], context, glimpse.alpha, beta, drawn, entropy), state
+        _, alpha, *of_training = glimpse
+        return Step(embedding, state[0], context, alpha, beta, *of_training), state

@@ -66,9 +66,12 @@ class Glimpse(NamedTuple):
         log_prob_drawn: log probability of the location that was drawn, ``(rows,)``, zero where the
             expectation replaced it; None unless hard attention is training.
         entropy: of alpha, ``(rows,)``; likewise.
+        dense_alpha: the softmax of the same scores, ``(rows, locations)``, which has a gradient where a
+            sparse alpha is zero; None unless sparse attention is training.
     """
 
     context: Tensor
     alpha: Tensor
     log_prob_drawn: Tensor | None = None
     entropy: Tensor | None = None
+    dense_alpha: Tensor | None = None

@@ -84,9 +84,12 @@ def cross_entropy(decoder: Decoder, unrolled: Unrolled, expected: Tensor) -> Ten
 def guided(loss: Loss, unrolled: Unrolled, weight: float) -> Loss:
     """Add ``weight`` times -log sum_{i in q} alpha_ti, where q is the quadrant of a caption's photo.
 
-    It is summed over words and captions. Captions of whole photos have no such term.
+    It is summed over words and captions. Captions of whole photos have no such term. A sparse map that has
+    nothing of the quadrant would have no gradient that brings it there, so the softmax of its scores stands
+    in for it.
     """
-    quadrant, alpha = unrolled.captions.quadrant, at_least_float32(unrolled.steps.alpha)
+    steps, quadrant = unrolled.steps, unrolled.captions.quadrant
+    alpha = at_least_float32(steps.alpha if steps.dense_alpha is None else steps.dense_alpha)
     if quadrant is None or not weight:
         return loss
     side = math.isqrt(alpha.shape[-1])

@@ -32,6 +32,8 @@ MODELS: tuple[Model, ...] = (
     ("gru", "soft", {"gate": "none", "deep_output": False}),
     ("gru-after", "hard-argmax", {"score": "multiplicative", "input_dropout": 0.5}),
     ("lstm", "soft", {"sees_word": True}),
+    ("lstm", "soft", {"normalize": "sparsemax"}),
+    ("gru", "hard-expectation", {"normalize": "entmax15"}),
     ("lstm-norm", "soft", {}),
     ("fgr", "soft", {}),
 )
@@ -123,7 +125,7 @@ class Steps(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "models", [MODELS[1::4], pytest.param(MODELS, marks=pytest.mark.slow)], ids=["two", "all"]
+    "models", [MODELS[1:6:4], pytest.param(MODELS, marks=pytest.mark.slow)], ids=["two", "all"]
 )
 def test_onnx_steps_at_other_sizes(models: Sequence[Model], make_model: Make) -> None:
     parts = [programs(make_model(cell, look, **options))["step"] for cell, look, options in models]

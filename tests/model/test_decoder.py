@@ -87,6 +87,13 @@ def test_a_look_that_sees_the_word_equals_the_textbook(make_decoder, make_annota
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("normalize", ["sparsemax", "entmax15"])
+def test_sparse_attention_equals_the_textbook(make_decoder, make_annotations, normalize, attention):
+    pytest.importorskip("entmax")
+    assert_textbook(make_decoder("lstm", attention, normalize=normalize), make_annotations())
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
 def test_teacher_forcing_equals_repeated_steps(make_decoder, make_annotations, attention):
     decoder, annotations = make_decoder("gru", attention), make_annotations(images=1)
     text = [5, 6, 4, END]
