@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from captioner.data.photos.mosaics import QUADRANTS, draw_mosaics, mosaic_of
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.evaluation.grounding import grid_pointing as module
+from captioner.evaluation.grounding.bands import EDGES
 from captioner.evaluation.grounding.mosaics import (
     GridPointing,
     QuadrantWord,
@@ -26,6 +28,7 @@ from captioner.evaluation.grounding.mosaics import (
     telling_words,
 )
 from captioner.evaluation.grounding.subject import Subject
+from captioner.visualize.trust import QUIET
 from captioner.vocabulary import Vocabulary
 
 IMAGES, SIDE, CELLS = 64, 16, 4  # CELLS a side
@@ -57,8 +60,13 @@ class Pixels:
         return cells.flatten(2).transpose(1, 2)
 
 
-def pointed(monkeypatch: pytest.MonkeyPatch, look: Look, images: int = IMAGES) -> GridPointing | None:
-    """What is measured of a decoder that names the images of the quadrants in turn and looks as told."""
+def pointed(
+    monkeypatch: pytest.MonkeyPatch, look: Look, images: int = IMAGES, alike: bool = True
+) -> GridPointing | None:
+    """What is measured of a decoder that names the images of the quadrants in turn and looks as told.
+
+    The word that tells is the second of three; the others look there too if ``alike``, else everywhere.
+    """
     records = [plain_image(number) for number in range(images)]
     vocabulary = Vocabulary(["a", "thing", *(f"{number}th" for number in range(images))])
     index = {word: i for i, word in enumerate(vocabulary.words)}
@@ -76,7 +84,9 @@ def pointed(monkeypatch: pytest.MonkeyPatch, look: Look, images: int = IMAGES) -
         mosaics = range(seen[0], seen[0] + len(captions))
         seen[0] += len(captions)
         alpha = torch.stack([region[look(m, m % 4)] / region[0].sum() for m in mosaics])
-        return [SimpleNamespace(step=SimpleNamespace(alpha=alpha), word=alpha[:, 0]) for _ in range(3)]
+        uniform = torch.full_like(alpha, 1 / alpha.shape[1])
+        maps = [alpha if alike or place == 1 else uniform for place in range(3)]
+        return [SimpleNamespace(step=SimpleNamespace(alpha=m), word=m[:, 0]) for m in maps]
 
     def drops(decoder: Any, at: Any, deleted: Tensor) -> Tensor:
         return (deleted * at.step.alpha[:, None]).sum(-1)  # deleting costs what was attended
@@ -116,6 +126,41 @@ def test_maps_of_the_wrong_quadrant_score_nothing(monkeypatch: pytest.MonkeyPatc
     assert found is not None
     assert found.peak.model == found.mass.model == found.needed == found.own == 0.0
     assert found.others == pytest.approx(1 / 3)
+
+
+def test_bands_are_of_words_whose_maps_are_about_as_far_from_the_mean_map() -> None:
+    """Right if far, wrong if near; each band is what the words in it would be by themselves."""
+    mass = torch.tensor([0.4, 0.2, 0.2, 0.2])
+    distances = (0.0, 0.1, 0.149, 0.15, 0.19, 0.2, 0.9, math.nan)
+    words = [
+        QuadrantWord(number, 0 if far >= 0.2 else 3, mass, torch.zeros(4), far)
+        for number, far in enumerate(distances)
+    ]
+    found = summarize_mosaics(words, (2, 2), len(words))
+    assert EDGES[0] == QUIET
+    assert [(band.low, band.high, band.words) for band in found.bands] == [
+        (0.0, 0.15, 3),
+        (0.15, 0.2, 2),
+        (0.2, None, 2),
+    ]
+    assert [(band.peak, band.interval) for band in found.bands] == [
+        (0.0, (0.0, 0.0)),
+        (0.0, (0.0, 0.0)),
+        (1.0, (1.0, 1.0)),
+    ]
+    assert [band.mass for band in found.bands] == pytest.approx([0.2, 0.2, 0.4])
+    alone = summarize_mosaics(words[-1:], (2, 2), 1)
+    assert [(band.words, band.peak, band.mass) for band in alone.bands] == [(0, None, None)] * 3
+
+
+@pytest.mark.parametrize(("alike", "band"), [(True, 0), (False, 2)])
+def test_a_map_is_compared_with_its_own_captions_mean(
+    monkeypatch: pytest.MonkeyPatch, alike: bool, band: int
+) -> None:
+    """All three words of a caption look at its quadrant, or the telling one alone does."""
+    found = pointed(monkeypatch, lambda mosaic, quadrant: quadrant, alike=alike)
+    assert found is not None
+    assert [b.words for b in found.bands] == [found.words if k == band else 0 for k in range(3)]
 
 
 def test_fewer_than_four_images_make_no_mosaic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +233,7 @@ def test_cells_that_quadrants_share_are_never_deleted() -> None:
 def test_interval_widens_with_the_spread_between_mosaics() -> None:
     """Two mosaics whose words are all right or all wrong tell less than many words seem to."""
     words = [
-        QuadrantWord(mosaic, 0, quadrants((2, 2))[0 if mosaic else 3], torch.tensor([1.0, 0, 0, 0]))
+        QuadrantWord(mosaic, 0, quadrants((2, 2))[0 if mosaic else 3], torch.tensor([1.0, 0, 0, 0]), 0.3)
         for mosaic in (0, 1)
         for _ in range(50)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from captioner.decoding.hypotheses import Hypothesis
 from captioner.decoding.replay import replay
 from captioner.decoding.search import search
 from captioner.evaluation.grounding.deletion import log_prob_drops
+from captioner.evaluation.grounding.measures import apart
 from captioner.evaluation.grounding.mosaics import (
     GridPointing,
     QuadrantWord,
@@ -58,9 +60,11 @@ def grid_pointing(
         drops = quadrant_drops(steps, subject.grid, partial(log_prob_drops, model.decoder))
         for number in range(first, len(captions)):
             text = [vocabulary.words[i] for i in captions[number]]
+            row = number - first
+            maps = [at.step.alpha[row].float().cpu() for at in steps[: len(text)]]
+            far = apart(torch.stack(maps)).tolist() if len(text) > 1 else [math.nan] * len(text)
             for place, quadrant in telling_words(text, shown[number]):
-                alpha = steps[place].step.alpha[number - first].float().cpu()
-                found.append(QuadrantWord(number, quadrant, alpha, drops[number - first, place]))
+                found.append(QuadrantWord(number, quadrant, maps[place], drops[row, place], far[place]))
     if not found:
         return None
     said = [[[vocabulary.words[i] for i in hypotheses[n].words] for n in four] for four in numbers]

@@ -18,6 +18,7 @@ from torch import Tensor
 from captioner.data.photos.mosaics import QUADRANTS
 from captioner.data.records import Record
 from captioner.decoding.replay import ReplayStep
+from captioner.evaluation.grounding.bands import Band, bands
 from captioner.evaluation.grounding.measures import covered, peaks
 from captioner.evaluation.grounding.placement import VersusChance, versus_chance
 from captioner.metrics.bootstrap import interval, resampled
@@ -32,12 +33,14 @@ class QuadrantWord(NamedTuple):
         mosaic, quadrant: their numbers.
         map: of the word, ``(locations,)``.
         drops: of its log probability when each quadrant is deleted, in nats, ``(4,)``.
+        apart: total variation distance of the map from its caption's mean map; NaN for a caption's only word.
     """
 
     mosaic: int
     quadrant: int
     map: Tensor
     drops: Tensor
+    apart: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class GridPointing:
             model's caption of each image by itself, it is the share of the words in one image's references
             alone that are in that image's: the others are wrong, or right and in another's references.
             None where no word counts.
+        bands: the words by how far their maps are apart from their caption's mean map.
     """
 
     mosaics: int
@@ -80,6 +84,7 @@ class GridPointing:
     needed: float
     needed_interval: tuple[float, float]
     alone: float | None = None
+    bands: tuple[Band, ...] = ()
 
 
 def telling_words(words: Sequence[str], records: Sequence[Record]) -> list[tuple[int, int]]:
@@ -135,6 +140,8 @@ def summarize_mosaics(words: Sequence[QuadrantWord], grid: tuple[int, int], mosa
     region = quadrants(grid)[quadrant]
     own = drops.gather(1, quadrant[:, None])[:, 0]
     needed = (drops.argmax(1) == quadrant).double()
+    apart = torch.tensor([w.apart for w in words], dtype=torch.float64)
+    of_peak, of_mass = ((part * region).sum(-1) for part in (peaks(maps), maps))
     return GridPointing(
         mosaics,
         len(words),
@@ -144,6 +151,7 @@ def summarize_mosaics(words: Sequence[QuadrantWord], grid: tuple[int, int], mosa
         float((drops.sum(1) - own).mean() / 3),
         float(needed.mean()),
         _interval(needed, image),
+        bands=bands(apart, of_peak, of_mass, image, _interval),
     )
 
 

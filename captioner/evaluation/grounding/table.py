@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from captioner.evaluation.grounding.bands import Band
 from captioner.evaluation.grounding.mosaics import GridPointing
 from captioner.evaluation.grounding.report import AttentionReport
 
+BAND_COLUMNS = ("words", "peak", "from", "to", "mass")
 MOSAIC_COLUMNS = ("model", "from", "to", "uniform", "shuffled", "position")
 COLUMNS = ("pointing", "uniform", "shuffled", "near", "mass", "uniform", "shuffled", "words")
 
@@ -63,7 +65,15 @@ def _mosaic_lines(found: GridPointing) -> list[str]:
         f"deleting it costs the word {found.own:.3f}, deleting another {found.others:.3f}; its own costs "
         f"most for {_percent(found.needed)} % ({low} to {high}; by chance 25)"
     )
+    lines += ["the same words by how far their maps are apart from their caption's mean map, in %"]
+    lines += [_row("apart", BAND_COLUMNS), *map(_band_line, found.bands)]
     return lines
+
+
+def _band_line(band: Band) -> str:
+    reach = f"from {100 * band.low:g}" if band.high is None else f"{100 * band.low:g} to {100 * band.high:g}"
+    low, high = band.interval or (None, None)
+    return _row(reach, [str(band.words), *map(_percent, (band.peak, low, high, band.mass))])
 
 
 def _row(name: str, cells: Iterable[str]) -> str:
