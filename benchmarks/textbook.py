@@ -78,6 +78,11 @@ def step(
 ) -> tuple[Tensor, State, Tensor]:
     """From the previous words ``(rows,)``: the next logits, the next state, and alpha."""
     embedding = F.embedding(words, decoder.embedding.weight)
+    if decoder.attention.after_step:  # Lu et al. (2017)
+        state = advance(decoder.cell, torch.cat([embedding, annotations.mean(dim=1)], dim=1), state)
+        alpha = attend(decoder.attention, annotations, state[0])
+        z = gate(decoder, state[0]) * look(decoder.attention, annotations, alpha, locations)
+        return deep_output(decoder, embedding, state[0], z), state, alpha
     query = torch.cat([state[0], embedding], dim=1) if decoder.attention.sees_word else state[0]
     alpha = attend(decoder.attention, annotations, query)
     z = gate(decoder, state[0]) * look(decoder.attention, annotations, alpha, locations)

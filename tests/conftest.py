@@ -54,6 +54,7 @@ def make_decoder(make_cell):
         score="additive",
         sees_word=False,
         normalize="softmax",
+        after_step=False,
         **options,
     ):
         embedding, hidden, size = 3, 4, 6
@@ -65,7 +66,8 @@ def make_decoder(make_cell):
             attend = AdditiveAttention(FEATURES, query, size, look)
         else:
             attend = MultiplicativeAttention(FEATURES, query, look)
-        attend.sees_word, attend.normalize = sees_word, build_normalize(normalize)
+        attend.sees_word, attend.after_step = sees_word, after_step
+        attend.normalize = build_normalize(normalize)
         rnn = make_cell(cell, embedding + FEATURES, hidden)
         decoder = Decoder(rnn, attend, vocabulary, embedding, FEATURES, **options)
         return _noisy(decoder, spread).to(dtype).eval()

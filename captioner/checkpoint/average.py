@@ -65,5 +65,5 @@ def _difference(one: Checkpoint, other: Checkpoint) -> str | None:
 def _forms(config: ModelConfig) -> dict[str, object]:
     """The parts' configurations without what only matters to their training or shows in the shapes."""
     encoder = replace(config.encoder, weights=None, fine_tune=False)
-    looks = (config.attention.name, config.attention.normalize)
+    looks = (config.attention.name, config.attention.normalize, config.attention.after_step)
     return {"encoder": encoder, "cell": config.cell, "attention": looks}

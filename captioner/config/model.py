@@ -85,6 +85,11 @@ class AttentionConfig:
     sees_word: bool = value(
         False, "whether a look knows the word just written, besides the hidden state before it"
     )
+    after_step: bool = value(
+        False,
+        "look after the cell's step, with the hidden state that has read the word just written; the cell "
+        "reads the mean annotation (Lu et al. 2017)",
+    )
     normalize: str = value(
         "softmax",
         "from scores to weights: the paper's softmax, or one with exact zeros, of pip install "

@@ -56,6 +56,9 @@ class OwnImage:
     def spread(self, rows: Tensor) -> Tensor:
         return rows[:, None]
 
+    def of_images(self, images: Tensor) -> Tensor:
+        return images
+
     def collect(self, grid: Tensor) -> Tensor:
         return grid.squeeze(1)
 
@@ -101,6 +104,8 @@ class StepProgram(nn.Module):
     ) -> tuple[Tensor, ...]:
         decoder = self.decoder
         memory: Any = Memory(PlainKeys(keys[image]), PlainValues(annotations[image]), F.linear)  # type: ignore[arg-type]
+        if decoder.attention.after_step:
+            memory = memory._replace(mean=annotations.mean(dim=1)[image])
         rows: Any = OwnImage()
         log_probs, step, following = decoder.predict(words, state, memory, rows)
         found = [log_probs, step.alpha]

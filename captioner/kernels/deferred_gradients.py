@@ -3,8 +3,9 @@
 Autograd makes a gradient of the operand's size at each step and adds them up, which moves far more memory
 than it does arithmetic. The kernels keep what backward meets at each step instead, and hand over one sum.
 
-Every use must depend on the uses before it, as the steps of a recurrent network do: the backward of the
-first use then runs last, and knows all that was met.
+The backward of the first use has to run last, to know all that was met. It does if every use depends on the
+uses before it, as the steps of a recurrent network do. It also does if all uses are part of one loss, since
+autograd takes what is ready in the reverse order of its making: so with looks that nothing later depends on.
 """
 
 from __future__ import annotations

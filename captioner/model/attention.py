@@ -34,9 +34,11 @@ class Attention(nn.Module):
     Attributes:
         sees_word: whether the query is [h; E y] rather than h alone.
         normalize: from scores to weights.
+        after_step: whether a look follows the cell's step, so that h has read the word just written.
     """
 
     sees_word = False
+    after_step = False
 
     def __init__(self, look: Look | None = None) -> None:
         super().__init__()
@@ -133,5 +135,6 @@ def build_attention(
         look = HardLook(config.inference, config.expectation_probability, config.soft_start)
     query_size = hidden_size + embedding_size * config.sees_word
     attention = choose(ATTENTIONS, config.score, "attention.score")(config, features, query_size, look)
-    attention.sees_word, attention.normalize = config.sees_word, build_normalize(config.normalize)
+    attention.sees_word, attention.after_step = config.sees_word, config.after_step
+    attention.normalize = build_normalize(config.normalize)
     return attention

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from captioner.config.model import ModelConfig
 from captioner.model.attention import build_attention
 from captioner.model.cell_choice import build_cell
+from captioner.model.combinations import check_combination
 from captioner.model.decoder import Decoder, Unrolled
 from captioner.model.encoder import Encoder, build_encoder
 from captioner.model.rows import Captions
@@ -37,6 +38,7 @@ def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights:
 
 def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> Decoder:
     """The decoder that the configuration describes, over annotations ``features`` wide."""
+    check_combination(config)
     sizes = config.decoder
     decoder = Decoder(
         build_cell(config.cell, sizes.embedding_size + features, sizes.hidden_size),

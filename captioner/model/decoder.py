@@ -1,4 +1,4 @@
-"""The decoder: a recurrent cell that looks at the image before every word (Xu et al. 2015, section 3.1.2)."""
+"""The decoder: a recurrent cell that looks at the image for every word (Xu et al. 2015, section 3.1.2)."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Step(NamedTuple):
         alpha: attention weights, ``(rows, locations)``.
         beta: the gate, ``(rows,)``, its mean where it is a vector; None without a gate.
         log_prob_drawn, entropy, dense_alpha: as in :class:`captioner.model.memory.Glimpse`.
+        seen: what the cell read beside the word, ``(rows, features)``, where that is not ``context``; None in
+            teacher forcing.
     """
 
     embedding: Tensor
@@ -39,6 +41,7 @@ class Step(NamedTuple):
     log_prob_drawn: Tensor | None = None
     entropy: Tensor | None = None
     dense_alpha: Tensor | None = None
+    seen: Tensor | None = None
 
     @classmethod
     def cat(cls, steps: Sequence[Step]) -> Step:
@@ -69,6 +72,10 @@ class Unrolled(NamedTuple):
 
 class Decoder(nn.Module):
     """Embedding, attention, gate beta, cell and deep output.
+
+    Before its step the cell's hidden state looks at the image, and the cell reads the word and what was seen.
+    With ``attention.after_step`` it looks after its step (Lu et al. 2017, arXiv 1612.01887, section 2.2): the
+    cell reads the word and the mean annotation, and what is seen goes to the deep output alone.
 
     Args:
         cell: its input must be ``embedding_size + features`` wide.
@@ -122,8 +129,12 @@ class Decoder(nn.Module):
         ``generator`` draws hard attention's locations; None is torch's own.
         """
         annotations = self.input_dropout(annotations)
-        state = torch.tanh(self.init_state(annotations.mean(dim=1)))
-        return self.attention.remember(annotations, generator), state.split(self.cell.hidden_size, dim=-1)
+        mean = annotations.mean(dim=1)
+        state = torch.tanh(self.init_state(mean))
+        memory = self.attention.remember(annotations, generator)
+        if self.attention.after_step:
+            memory = memory._replace(mean=mean)
+        return memory, state.split(self.cell.hidden_size, dim=-1)
 
     def begin_captions(self, annotations: Tensor, captions: Captions) -> tuple[Memory, State]:
         """The memory that ``captions.rows`` refers to, and the initial state of every caption."""
@@ -133,7 +144,12 @@ class Decoder(nn.Module):
     def step(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Step, State]:
         """Feed the previous words ``(rows,)``; return what came of it and the next state."""
         embedding, wx = self._read(words, memory.linear)
-        return self._advance(embedding, wx, state, memory, rows)
+        if memory.mean is None:
+            return self._advance(embedding, wx, state, memory, rows)
+        mean = rows.of_images(memory.mean)
+        wx = wx + memory.linear(mean, self._input_weights()[1])
+        step, state = self._advance(embedding, wx, state, memory, rows)
+        return step._replace(seen=mean), state
 
     def predict(self, words: Tensor, state: State, memory: Memory, rows: Rows) -> tuple[Tensor, Step, State]:
         """A step with the log probability of every next word, ``(rows, vocabulary)`` float32."""
@@ -144,6 +160,8 @@ class Decoder(nn.Module):
         """Teacher forcing: every word is predicted from the reference's words before it."""
         memory, state = self.begin_captions(annotations, captions)
         embedding, wx = self._read(captions.previous())
+        if memory.mean is not None:
+            wx = wx + captions.of_images(F.linear(memory.mean, self._input_weights()[1]))
         alive = list(captions.alive)
         steps: list[Step] = []
         for t, (word, word_wx) in enumerate(zip(embedding.split(alive), wx.split(alive))):
@@ -154,7 +172,8 @@ class Decoder(nn.Module):
 
     def gate_values(self, step: Step, state: State) -> dict[str, Tensor]:
         """How far the cell's gates opened in a step from ``state``, ``(rows, hidden_size)`` each."""
-        wx = self.cell.input_map(torch.cat([step.embedding, step.context], dim=-1))
+        seen = step.context if step.seen is None else step.seen
+        wx = self.cell.input_map(torch.cat([step.embedding, seen], dim=-1))
         return self.cell.gate_values(wx, state)
 
     def logits(self, step: Step, linear: Linear = F.linear) -> Tensor:
@@ -183,7 +202,7 @@ class Decoder(nn.Module):
         return self.dropout(torch.tanh(deep))
 
     def _input_weights(self) -> tuple[Tensor, Tensor]:
-        """W of the cell's input [E y; beta z], for the word and for the context."""
+        """W of the cell's input [E y; beta z], for the word and for the context, or the mean annotation."""
         weight = self.cell.input_map.weight
         of_word, of_context = weight.split((self.embedding_size, weight.shape[1] - self.embedding_size), 1)
         return of_word, of_context
@@ -206,15 +225,23 @@ class Decoder(nn.Module):
     def _advance(
         self, embedding: Tensor, wx: Tensor, state: State, memory: Memory, rows: Rows
     ) -> tuple[Step, State]:
-        """One step from a word's vector and its part of the cell's input, ``wx``."""
-        hidden, linear = state[0], memory.linear
+        """One step from a word's vector and what of the cell's input is known before, ``wx``."""
+        if self.attention.after_step:
+            state = self.cell.recur(wx, state, memory.linear)
+            return self.look(embedding, state[0], memory, rows), state
+        step, linear = self.look(embedding, state[0], memory, rows), memory.linear
+        _, of_context = self._input_weights()
+        state = self.cell.recur(wx + linear(step.context, of_context), state, linear)
+        return step._replace(hidden=state[0]), state
+
+    def look(self, embedding: Tensor, hidden: Tensor, memory: Memory, rows: Rows) -> Step:
+        """What a hidden state ``(rows, hidden_size)`` sees, and how much of it the gate lets through."""
+        linear = memory.linear
         query = torch.cat((hidden, embedding), dim=-1) if self.attention.sees_word else hidden
         glimpse = self.attention(query, memory, rows)
         context, beta = glimpse.context, None
         if self.gate is not None:
             gate = torch.sigmoid(linear(hidden, self.gate.weight) + self.gate.bias)
             context, beta = gate * context, gate.mean(dim=-1)
-        _, of_context = self._input_weights()
-        state = self.cell.recur(wx + linear(context, of_context), state, linear)
         _, alpha, *of_training = glimpse
-        return Step(embedding, state[0], context, alpha, beta, *of_training), state
+        return Step(embedding, hidden, context, alpha, beta, *of_training)

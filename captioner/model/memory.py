@@ -38,6 +38,7 @@ class Memory(NamedTuple):
         generator: draws the locations of hard attention.
         deleted: ``(images, width, locations)`` booleans, locations that a row cannot look at; its
             attention is shared among the others as if they were all there is.
+        mean: the mean annotation, ``(images, features)``, where the cell reads it; None elsewhere.
     """
 
     keys: Keys
@@ -46,6 +47,7 @@ class Memory(NamedTuple):
     expected: Tensor | None = None
     generator: torch.Generator | None = None
     deleted: Tensor | None = None
+    mean: Tensor | None = None
 
     def select(self, images: Tensor) -> Memory:
         """The memory of some of the images, by index."""
@@ -54,6 +56,7 @@ class Memory(NamedTuple):
             values=self.values.select(images),
             expected=None if self.expected is None else self.expected[images],
             deleted=None if self.deleted is None else self.deleted[images],
+            mean=None if self.mean is None else self.mean[images],
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from captioner.errors import CaptionerError
 from captioner.vocabulary import PAD, START
@@ -43,6 +44,10 @@ class Rows(NamedTuple):
         """``(rows, size)`` to ``(images, width, size)``, zero where no row stands."""
         grid = rows.new_zeros(self.images * self.width, rows.shape[-1])
         return grid.index_copy(0, self.cell, rows).view(self.images, self.width, -1)
+
+    def of_images(self, images: Tensor) -> Tensor:
+        """``(images, size)`` to ``(rows, size)``, each row's own image."""
+        return images[self.owner]
 
     def collect(self, grid: Tensor) -> Tensor:
         """``(images, width, size)`` to ``(rows, size)``."""
@@ -147,6 +152,11 @@ class Captions:
         """The word before each packed word, ``<start>`` before the first, ``(words,)``."""
         start = torch.full_like(self.words[:, :1], START)
         return self.pack(torch.cat([start, self.words[:, :-1]], dim=1))
+
+    def of_images(self, images: Tensor) -> Tensor:
+        """``(images, size)``, in their order, to ``(words, size)``, each word's image."""
+        owner = torch.cat([self.place[:count] for count in self.alive])
+        return F.embedding(owner, images)  # its gradient is one sum over words
 
     def total(self, packed: Tensor) -> Tensor:
         """Sum over each caption's words, ``(words, ...)`` to ``(captions, ...)``."""

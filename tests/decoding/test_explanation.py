@@ -73,9 +73,11 @@ def test_gates_of_the_variants_make_their_next_state(make_cell, name):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", NAMES)
-def test_gates_of_a_caption_are_the_mean_of_each_over_the_units(make_decoder, make_annotations, name):
-    decoder, annotations = make_decoder(name), make_annotations(images=3)
+@pytest.mark.parametrize(("name", "after_step"), [*((name, False) for name in NAMES), ("lstm", True)])
+def test_gates_of_a_caption_are_the_mean_of_each_over_the_units(
+    make_decoder, make_annotations, name, after_step
+):
+    decoder, annotations = make_decoder(name, after_step=after_step), make_annotations(images=3)
     captions = best(search(decoder, annotations, GREEDY))
     explanations = explain([decoder], [annotations], captions, GREEDY)
     for i, (caption, explanation) in enumerate(zip(captions, explanations)):
@@ -84,7 +86,8 @@ def test_gates_of_a_caption_are_the_mean_of_each_over_the_units(make_decoder, ma
         assert len(steps) == len(caption)
         for t, moment in enumerate(steps):
             before, step = moment.state, moment.step
-            x = torch.cat([step.embedding, step.context], dim=1)
+            seen = annotations[i : i + 1].mean(1) if after_step else step.context
+            x = torch.cat([step.embedding, seen], dim=1)
             torch.testing.assert_close(decoder.cell(x, before)[0], step.hidden)  # so x is the cell's input
             gates = decoder.cell.gate_values(decoder.cell.input_map(x), before)
             assert {n: g.mean().item() for n, g in gates.items()} == pytest.approx(

@@ -80,11 +80,13 @@ def test_beam_of_one_is_greedy(make_decoder, make_annotations):
 
 
 @pytest.mark.parametrize("normalization", [0.0, 0.7, 2.0])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize(
+    ("cell", "kind"), [("lstm", {}), ("gru", {}), ("lstm", {"after_step": True, "normalize": "sparsemax"})]
+)
 def test_full_beam_finds_every_caption_in_the_order_of_its_score(
-    make_decoder, make_annotations, cell, normalization
+    make_decoder, make_annotations, cell, kind, normalization
 ):
-    decoder, annotations = make_decoder(cell, vocabulary=6), make_annotations(images=2)
+    decoder, annotations = make_decoder(cell, vocabulary=6, **kind), make_annotations(images=2)
     options = SearchConfig("beam", beam_size=40, max_length=4, length_normalization=normalization)
     for image, hypotheses in zip(annotations, search(decoder, annotations, options)):
         wanted = exhaustive(decoder, image, 6, 4, normalization)

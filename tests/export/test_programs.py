@@ -34,7 +34,7 @@ MODELS: tuple[Model, ...] = (
     ("lstm", "soft", {"sees_word": True}),
     ("lstm", "soft", {"normalize": "sparsemax"}),
     ("gru", "hard-expectation", {"normalize": "entmax15"}),
-    ("lstm-norm", "soft", {}),
+    ("lstm-norm", "soft", {"after_step": True}),
     ("fgr", "soft", {}),
 )
 Make = Callable[..., Captioner]

@@ -93,6 +93,26 @@ def test_sparse_attention_equals_the_textbook(make_decoder, make_annotations, no
     assert_textbook(make_decoder("lstm", attention, normalize=normalize), make_annotations())
 
 
+@pytest.mark.parametrize("score", ["additive", "multiplicative"])
+@pytest.mark.parametrize("gate", ["none", "vector"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_look_after_the_step_equals_the_textbook(make_decoder, make_annotations, cell, gate, score):
+    assert_textbook(make_decoder(cell, score=score, gate=gate, after_step=True), make_annotations())
+
+
+@pytest.mark.parametrize("attention", ["soft", "hard-argmax"])
+def test_after_the_step_a_look_has_read_the_word(make_decoder, make_annotations, attention):
+    """The map of the same step changes with the word just written, not with the look before."""
+    decoder, annotations = make_decoder(attention=attention, after_step=True), make_annotations(images=1)
+    memory, state = decoder.begin(annotations)
+    rows = Rows.full(1, 1, CPU)
+    (one, after), (other, _) = (decoder.step(torch.tensor([word]), state, memory, rows) for word in (4, 5))
+    assert (one.alpha - other.alpha).abs().max() > 0.01
+    elsewhere = decoder.begin(annotations.flip(1))[0]
+    _, same = decoder.step(torch.tensor([4]), state, elsewhere, rows)
+    torch.testing.assert_close(after, same)
+
+
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_teacher_forcing_equals_repeated_steps(make_decoder, make_annotations, attention):
     decoder, annotations = make_decoder("gru", attention), make_annotations(images=1)

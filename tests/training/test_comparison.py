@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import textbook
 import torch
 from support import tiny
 from torch.nn import functional as F
@@ -148,9 +149,14 @@ def test_gradient_of_a_linear_recurrence_falls_as_its_power(kind: type[Cell], ke
     torch.testing.assert_close(norms / norms[:, :1], expected)
 
 
-@pytest.mark.parametrize("name", [*CELLS, "gru-after"])
-def test_gradient_is_that_of_finite_differences(name: str, make_decoder, make_annotations) -> None:
-    decoder, annotations, caption = make_decoder(name), make_annotations(1), [4, 7, 5, 8, 6]
+@pytest.mark.parametrize(
+    ("name", "after_step"), [*((name, False) for name in [*CELLS, "gru-after"]), ("lstm", True)]
+)
+def test_gradient_is_that_of_finite_differences(
+    name: str, after_step: bool, make_decoder, make_annotations
+) -> None:
+    decoder, annotations = make_decoder(name, after_step=after_step), make_annotations(1)
+    caption = [4, 7, 5, 8, 6]
     captions, last = Captions.build([[caption]]), 4
 
     @torch.no_grad()
@@ -163,6 +169,10 @@ def test_gradient_is_that_of_finite_differences(name: str, make_decoder, make_an
                 state = tuple(tensor.clone() for tensor in state)
                 state[part][0, unit] += change
         logits = decoder.logits(step._replace(hidden=state[0]))
+        if after_step:  # the last look is of the changed state too
+            alpha = textbook.attend(decoder.attention, annotations, state[0])
+            z = textbook.gate(decoder, state[0]) * textbook.look(decoder.attention, annotations, alpha)
+            logits = textbook.deep_output(decoder, step.embedding, state[0], z)
         return -logits.log_softmax(-1)[0, caption[-1]].item()
 
     norms = gradient_norms(decoder, annotations, captions)[0]

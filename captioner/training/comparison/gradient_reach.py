@@ -95,7 +95,10 @@ def gradient_norms(decoder: Decoder, annotations: Tensor, captions: Captions) ->
             # h was computed from c; copies are coordinates of their own, which only what follows reads
             state = tuple(part.clone() for part in state)
             states.append(state)
-        logits = decoder.logits(step._replace(hidden=state[0]))
+        step = step._replace(hidden=state[0])
+        if decoder.attention.after_step:
+            step = decoder.look(step.embedding, state[0], memory, captions.rows(len(states) - 1))
+        logits = decoder.logits(step)
         loss = F.cross_entropy(logits, captions.words[:, -1], reduction="sum")
         parts = [part for state in states for part in state]
         gradients = torch.autograd.grad(loss, parts, allow_unused=True)  # nothing reads the last c
