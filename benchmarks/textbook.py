@@ -32,7 +32,10 @@ def scores(attention: Attention, annotations: Tensor, h: Tensor) -> Tensor:
     Additive (Bahdanau et al. 2015): v . tanh(W_a a_i + b + W_h h).
     Multiplicative (Luong et al. 2015, scaled): h . W_a a_i / sqrt(hidden size).
     """
-    keys = affine(attention.annotation_map, annotations)
+    return scores_of_keys(attention, affine(attention.annotation_map, annotations), h)
+
+
+def scores_of_keys(attention: Attention, keys: Tensor, h: Tensor) -> Tensor:
     if hasattr(attention, "hidden_map"):
         return tanh(keys + F.linear(h, attention.hidden_map).unsqueeze(1)) @ attention.score
     return (keys @ h.unsqueeze(2)).squeeze(2) / h.shape[1] ** 0.5
@@ -66,6 +69,38 @@ def gate(decoder: Decoder, h: Tensor) -> Tensor | float:
     return 1.0 if decoder.gate is None else sigmoid(affine(decoder.gate, h))
 
 
+def after_step(
+    decoder: Decoder,
+    annotations: Tensor,
+    embedding: Tensor,
+    x: Tensor,
+    before: State,
+    after: State,
+    locations: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The next logits, and alpha, of a look with the state after the cell has read x (Lu et al. 2017)."""
+    h = after[0]
+    alpha = attend(decoder.attention, annotations, h)
+    z, beta = look(decoder.attention, annotations, alpha, locations), gate(decoder, h)
+    if decoder.sentinel is None:
+        return deep_output(decoder, embedding, h, beta * z), alpha
+    s, beta = sentinel(decoder, annotations, x, before, after)
+    remembered = F.linear(beta * s, decoder.sentinel_output.weight)
+    return deep_output(decoder, embedding + remembered, h, (1 - beta) * z), alpha
+
+
+def sentinel(
+    decoder: Decoder, annotations: Tensor, x: Tensor, before: State, after: State
+) -> tuple[Tensor, Tensor]:
+    """s = sigmoid(W_x x + W_h h_{t-1}) tanh(c_t), and its weight among the locations, ``(rows, 1)``."""
+    own, attention, h = decoder.sentinel, decoder.attention, after[0]
+    s = sigmoid(affine(own.input_map, x) + F.linear(before[0], own.hidden_map)) * tanh(after[1])
+    of_s = scores_of_keys(attention, affine(own.key_map, s).unsqueeze(1), h)
+    function = getattr(attention.normalize, "func", attention.normalize)
+    e = torch.cat([scores(attention, annotations, h), of_s], dim=1)
+    return s, weights(function.__name__, e)[:, -1:]
+
+
 def deep_output(decoder: Decoder, embedding: Tensor, h: Tensor, z: Tensor) -> Tensor:
     """Logits L_o tanh(E y + L_h h + L_z z) + b (7), or L_o h + b; the tanh is of the authors' code."""
     if decoder.deep_output:
@@ -79,10 +114,10 @@ def step(
     """From the previous words ``(rows,)``: the next logits, the next state, and alpha."""
     embedding = F.embedding(words, decoder.embedding.weight)
     if decoder.attention.after_step:  # Lu et al. (2017)
-        state = advance(decoder.cell, torch.cat([embedding, annotations.mean(dim=1)], dim=1), state)
-        alpha = attend(decoder.attention, annotations, state[0])
-        z = gate(decoder, state[0]) * look(decoder.attention, annotations, alpha, locations)
-        return deep_output(decoder, embedding, state[0], z), state, alpha
+        before, x = state, torch.cat([embedding, annotations.mean(dim=1)], dim=1)
+        state = advance(decoder.cell, x, before)
+        logits, alpha = after_step(decoder, annotations, embedding, x, before, state, locations)
+        return logits, state, alpha
     query = torch.cat([state[0], embedding], dim=1) if decoder.attention.sees_word else state[0]
     alpha = attend(decoder.attention, annotations, query)
     z = gate(decoder, state[0]) * look(decoder.attention, annotations, alpha, locations)

@@ -23,8 +23,8 @@ class Caption:
         log_prob: of the whole caption, its end included, in nats.
         word_log_probs: of each word.
         attention: ``(words, rows, columns)`` float32, each word's weights summing to 1.
-        betas: the gate at each word: how much the image counted relative to the previous words; None without
-            a gate too.
+        betas: how much the image counted at each word, relative to the previous words: the gate beta, or what
+            the sentinel's weight leaves of 1; None without either too.
         image: the square that the model saw.
         photo: all of the photo, upright, no side longer than 800 pixels.
         frame: where in ``photo`` the square stands: left, top, right, bottom.

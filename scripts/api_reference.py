@@ -25,7 +25,7 @@ SECTIONS = {
                     "captioner.checkpoint.file:save_checkpoint", "captioner.vocabulary:Vocabulary"),
     "The model": ("captioner.model.captioner:build_model", "captioner.model.captioner:Captioner",
                   "captioner.model.encoder:Encoder", "captioner.model.decoder:Decoder",
-                  "captioner.model.decoder:Step", "captioner.model.attention:Attention",
+                  "captioner.model.step:Step", "captioner.model.attention:Attention",
                   "captioner.model.attention:AdditiveAttention",
                   "captioner.model.attention:MultiplicativeAttention", "captioner.model.look:SoftLook",
                   "captioner.model.look:HardLook", "captioner.model.cells:Cell",

@@ -55,10 +55,11 @@ def make_decoder(make_cell):
         sees_word=False,
         normalize="softmax",
         after_step=False,
+        sentinel=False,
         **options,
     ):
         embedding, hidden, size = 3, 4, 6
-        options = {"dropout": 0.0, **options}
+        options = {"dropout": 0.0, **({"gate": "none"} if sentinel else {}), **options}
         kind, _, inference = attention.partition("-")
         look = SoftLook() if kind == "soft" else HardLook(inference or "argmax")
         query = hidden + embedding * sees_word
@@ -66,7 +67,8 @@ def make_decoder(make_cell):
             attend = AdditiveAttention(FEATURES, query, size, look)
         else:
             attend = MultiplicativeAttention(FEATURES, query, look)
-        attend.sees_word, attend.after_step = sees_word, after_step
+        attend.sees_word, attend.after_step = sees_word, after_step or sentinel
+        attend.sentinel = sentinel
         attend.normalize = build_normalize(normalize)
         rnn = make_cell(cell, embedding + FEATURES, hidden)
         decoder = Decoder(rnn, attend, vocabulary, embedding, FEATURES, **options)

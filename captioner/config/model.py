@@ -90,6 +90,11 @@ class AttentionConfig:
         "look after the cell's step, with the hidden state that has read the word just written; the cell "
         "reads the mean annotation (Lu et al. 2017)",
     )
+    sentinel: bool = value(
+        False,
+        "with after_step, soft attention and a cell with a memory: a word may look at what the cell "
+        "remembers instead of the image (Lu et al. 2017)",
+    )
     normalize: str = value(
         "softmax",
         "from scores to weights: the paper's softmax, or one with exact zeros, of pip install "

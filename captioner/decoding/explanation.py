@@ -15,7 +15,8 @@ from torch import Tensor
 from captioner.config.search import SearchConfig
 from captioner.decoding.replay import replay
 from captioner.decoding.search import NEVER, allowed
-from captioner.model.decoder import Decoder, Step
+from captioner.model.decoder import Decoder
+from captioner.model.step import Step
 from captioner.vocabulary import PAD
 
 

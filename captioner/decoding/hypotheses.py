@@ -21,7 +21,7 @@ class Hypothesis:
         finished: whether the caption ended with ``<end>``.
         score: what hypotheses are ranked by.
         attention: ``(words, locations)``, float32 on the CPU; None unless requested.
-        betas: ``(words,)``, likewise; None without a gate too.
+        betas: ``(words,)``, likewise; None without gate and sentinel too.
     """
 
     words: tuple[int, ...]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from captioner.model.attention import Memory
 from captioner.model.cells import State
-from captioner.model.decoder import Decoder, Step
+from captioner.model.decoder import Decoder
 from captioner.model.rows import Rows
+from captioner.model.step import Step
 from captioner.vocabulary import PAD, START
 
 

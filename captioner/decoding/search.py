@@ -21,8 +21,8 @@ from captioner.config.declare import check
 from captioner.config.search import SearchConfig
 from captioner.decoding.hypotheses import History, Hypothesis, SearchStep
 from captioner.model.cells import State
-from captioner.model.decoder import Step
 from captioner.model.rows import Rows
+from captioner.model.step import Step
 from captioner.vocabulary import END, PAD, START, UNKNOWN
 
 NEVER = float("-inf")

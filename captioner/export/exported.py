@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from captioner.model.cells import State
-from captioner.model.decoder import Step
 from captioner.model.rows import Rows
+from captioner.model.step import Step
 
 Run = Callable[[tuple[Tensor, ...]], list[Tensor]]  # a program's arguments to its results
 

@@ -33,6 +33,9 @@ class PlainKeys:
             return queries @ self.keys.mT
         return torch.tanh(self.keys[:, None] + queries[:, :, None]) @ score
 
+    def one(self, keys: Tensor, queries: Tensor, score: Tensor | None = None) -> Tensor:
+        return (keys * queries).sum(-1) if score is None else torch.tanh(keys + queries) @ score
+
 
 class PlainValues:
     """Weighted sums of vectors ``(images, locations, features)``."""
@@ -153,8 +156,8 @@ def programs(model: Captioner) -> dict[str, Program]:
     words = torch.full_like(image, START)
     states = tuple(f"state_{i}" for i in range(decoder.cell.states))
     following = tuple(f"next_{name}" for name in states)
-    gates = gate_names(decoder.cell)
-    beta, opened = ("beta",) * (decoder.gate is not None), ("gates",) * bool(gates)
+    gates, has_beta = gate_names(decoder.cell), decoder.gate is not None or decoder.sentinel is not None
+    beta, opened = ("beta",) * has_beta, ("gates",) * bool(gates)
     per_image, per_row = {0: "images", 1: "locations"}, {0: "rows"}
     return {
         "encoder": Program(

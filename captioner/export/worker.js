@@ -71,7 +71,7 @@ function told([best, ...others], model) {
     unfamiliar: model.unfamiliar !== null && best.total / (best.words.length + 1) < model.unfamiliar,
     words: best.words.map((i) => model.vocabulary.words[i]),
     probabilities: best.logs.slice(0, best.words.length).map(Math.exp),
-    betas: model.decoder.gate === "none" ? null : best.looks.map(({ beta }) => beta[0]),
+    betas: model.decoder.gate === "none" && !model.attention.sentinel ? null : best.looks.map(({ beta }) => beta[0]),
     grid: [model.annotations.rows, model.annotations.columns],
     attention: best.looks.map(({ alpha }) => alpha),
     gates: Object.fromEntries(model.gates.map((name, i) => [name, column(i)])),

@@ -61,6 +61,12 @@ class AdditiveKeys:
         scores: Tensor = _Scores.apply(self._exp_keys, _exponentials(queries), score, self._gradient)
         return scores
 
+    @staticmethod
+    def one(keys: Tensor, queries: Tensor, score: Tensor) -> Tensor:
+        """v . tanh(k + q) of a single key for every query, up to the same constant: ``(rows,)``."""
+        shifted = torch.tanh(at_least_float32(keys + queries)) - 1
+        return (shifted * score).sum(-1)
+
     def select(self, images: Tensor) -> AdditiveKeys:
         """The keys of some of the images, by index."""
         return AdditiveKeys(self._exp_keys[images])

@@ -34,6 +34,11 @@ class MultiplicativeKeys:
         """
         return at_least_float32(self._components(queries))
 
+    @staticmethod
+    def one(keys: Tensor, queries: Tensor) -> Tensor:
+        """q . k of a single key for every query, ``(rows,)``."""
+        return (at_least_float32(keys) * queries).sum(-1)
+
     def select(self, images: Tensor) -> MultiplicativeKeys:
         """The keys of some of the images, by index."""
         return MultiplicativeKeys(self._components.select(images))

@@ -35,10 +35,13 @@ class Attention(nn.Module):
         sees_word: whether the query is [h; E y] rather than h alone.
         normalize: from scores to weights.
         after_step: whether a look follows the cell's step, so that h has read the word just written.
+        sentinel: whether a word may look at the decoder's sentinel instead.
     """
 
     sees_word = False
     after_step = False
+    sentinel = False
+    annotation_map: nn.Linear  # from an annotation to its key
 
     def __init__(self, look: Look | None = None) -> None:
         super().__init__()
@@ -53,19 +56,29 @@ class Attention(nn.Module):
         """Scores by query ``(rows, query_size)``, on the grid: ``(images, width, locations)``."""
         raise NotImplementedError
 
+    def score_of(self, key: Tensor, query: Tensor, memory: Memory) -> Tensor:
+        """Scores ``(rows,)`` of the sentinel's keys ``(rows, size)``, one a row, by queries."""
+        raise NotImplementedError
+
     def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
         """Compute once per image what every step needs."""
         expected = self.look.expected(len(annotations), annotations.device) if self.training else None
         return Memory(self.keys(annotations), Values(annotations), Products(), expected, generator)
 
-    def forward(self, query: Tensor, memory: Memory, rows: Rows) -> Glimpse:
-        """Look at each row's image, given its query ``(rows, query_size)``, the hidden state usually."""
+    def forward(self, query: Tensor, memory: Memory, rows: Rows, sentinel: Tensor | None = None) -> Glimpse:
+        """Look at each row's image, given its query ``(rows, query_size)``, the hidden state usually.
+
+        ``sentinel`` is its key, ``(rows, size)``, which is weighed against the locations.
+        """
         scores = self.scores(query, memory, rows)
         if memory.deleted is not None:
             scores = scores.masked_fill(memory.deleted, float("-inf"))
         glimpse = self.look(self.normalize(scores), memory, rows)
         if self.training and self.normalize is not softmax:
             glimpse = glimpse._replace(dense_alpha=rows.collect(softmax(scores)))
+        if sentinel is not None:
+            all_scores = (rows.collect(scores), self.score_of(sentinel, query, memory)[:, None])
+            glimpse = glimpse._replace(sentinel=self.normalize(torch.cat(all_scores, dim=-1))[:, -1])
         return glimpse
 
 
@@ -92,6 +105,9 @@ class AdditiveAttention(Attention):
     def scores(self, query: Tensor, memory: Memory, rows: Rows) -> Tensor:
         return memory.keys(rows.spread(memory.linear(query, self.hidden_map)), self.score)
 
+    def score_of(self, key: Tensor, query: Tensor, memory: Memory) -> Tensor:
+        return memory.keys.one(key, memory.linear(query, self.hidden_map), self.score)
+
 
 class MultiplicativeAttention(Attention):
     """e_i = h . W a_i / sqrt(hidden_size): the general form of Luong et al. (2015), scaled.
@@ -113,6 +129,9 @@ class MultiplicativeAttention(Attention):
 
     def scores(self, query: Tensor, memory: Memory, rows: Rows) -> Tensor:
         return memory.keys(rows.spread(query) * query.shape[-1] ** -0.5)
+
+    def score_of(self, key: Tensor, query: Tensor, memory: Memory) -> Tensor:
+        return memory.keys.one(key, query * query.shape[-1] ** -0.5)
 
 
 Build = Callable[[AttentionConfig, int, int, Look], Attention]
@@ -136,5 +155,6 @@ def build_attention(
     query_size = hidden_size + embedding_size * config.sees_word
     attention = choose(ATTENTIONS, config.score, "attention.score")(config, features, query_size, look)
     attention.sees_word, attention.after_step = config.sees_word, config.after_step
+    attention.sentinel = config.sentinel
     attention.normalize = build_normalize(config.normalize)
     return attention

@@ -8,9 +8,10 @@ from captioner.config.model import ModelConfig
 from captioner.model.attention import build_attention
 from captioner.model.cell_choice import build_cell
 from captioner.model.combinations import check_combination
-from captioner.model.decoder import Decoder, Unrolled
+from captioner.model.decoder import Decoder
 from captioner.model.encoder import Encoder, build_encoder
 from captioner.model.rows import Captions
+from captioner.model.step import Unrolled
 
 
 class Captioner(nn.Module):

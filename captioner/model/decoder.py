@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,57 +14,8 @@ from captioner.model.attention import Attention
 from captioner.model.cells import Cell, State
 from captioner.model.memory import Memory
 from captioner.model.rows import Captions, Rows
-
-
-class Step(NamedTuple):
-    """What came of one step, a row per caption or beam; or of many steps, one after another.
-
-    Attributes:
-        embedding: E y of the previous word, ``(rows, embedding_size)``.
-        hidden: h, ``(rows, hidden_size)``.
-        context: beta z, ``(rows, features)``.
-        alpha: attention weights, ``(rows, locations)``.
-        beta: the gate, ``(rows,)``, its mean where it is a vector; None without a gate.
-        log_prob_drawn, entropy, dense_alpha: as in :class:`captioner.model.memory.Glimpse`.
-        seen: what the cell read beside the word, ``(rows, features)``, where that is not ``context``; None in
-            teacher forcing.
-    """
-
-    embedding: Tensor
-    hidden: Tensor
-    context: Tensor
-    alpha: Tensor
-    beta: Tensor | None
-    log_prob_drawn: Tensor | None = None
-    entropy: Tensor | None = None
-    dense_alpha: Tensor | None = None
-    seen: Tensor | None = None
-
-    @classmethod
-    def cat(cls, steps: Sequence[Step]) -> Step:
-        """Several steps in one, the rows of each after those of the one before."""
-        embedding, hidden, context, alpha, *others = zip(*steps)
-        whole = (torch.cat(parts) for parts in (embedding, hidden, context, alpha))
-        return cls(*whole, *(None if parts[0] is None else torch.cat(parts) for parts in others))
-
-
-class Unrolled(NamedTuple):
-    """A teacher-forced pass.
-
-    Attributes:
-        steps: of the words of all captions, step after step; ``rows`` are words.
-        targets: the word that each should predict, ``(words,)``.
-        captions: the captions that were read.
-    """
-
-    steps: Step
-    targets: Tensor
-    captions: Captions
-
-    @property
-    def coverage(self) -> Tensor:
-        """Attention summed over a caption's steps, ``(captions, locations)``."""
-        return self.captions.total(self.steps.alpha)
+from captioner.model.sentinel import VisualSentinel
+from captioner.model.step import Step, Unrolled
 
 
 class Decoder(nn.Module):
@@ -75,7 +23,8 @@ class Decoder(nn.Module):
 
     Before its step the cell's hidden state looks at the image, and the cell reads the word and what was seen.
     With ``attention.after_step`` it looks after its step (Lu et al. 2017, arXiv 1612.01887, section 2.2): the
-    cell reads the word and the mean annotation, and what is seen goes to the deep output alone.
+    cell reads the word and the mean annotation, and what is seen goes to the deep output alone. With
+    ``attention.sentinel`` that is a mixture of the annotations and of a :class:`VisualSentinel`.
 
     Args:
         cell: its input must be ``embedding_size + features`` wide.
@@ -117,6 +66,11 @@ class Decoder(nn.Module):
         if deep_output:
             self.hidden_output = nn.Linear(hidden_size, embedding_size)
             self.context_output = nn.Linear(features, embedding_size, bias=False)
+        self.sentinel = None
+        if attention.sentinel:
+            key_size = attention.annotation_map.out_features
+            self.sentinel = VisualSentinel(embedding_size + features, hidden_size, key_size)
+            self.sentinel_output = nn.Linear(hidden_size, embedding_size, bias=False)
         self.word_output = nn.Linear(embedding_size if deep_output else hidden_size, vocabulary_size)
         self.dropout = Dropout(dropout)
         self.input_dropout = Dropout(input_dropout)
@@ -199,6 +153,8 @@ class Decoder(nn.Module):
             return hidden
         deep = step.embedding + linear(hidden, self.hidden_output.weight, self.hidden_output.bias)
         deep = deep + linear(step.context, self.context_output.weight)
+        if step.sentinel is not None:
+            deep = deep + linear(step.sentinel, self.sentinel_output.weight)
         return self.dropout(torch.tanh(deep))
 
     def _input_weights(self) -> tuple[Tensor, Tensor]:
@@ -227,21 +183,49 @@ class Decoder(nn.Module):
     ) -> tuple[Step, State]:
         """One step from a word's vector and what of the cell's input is known before, ``wx``."""
         if self.attention.after_step:
-            state = self.cell.recur(wx, state, memory.linear)
-            return self.look(embedding, state[0], memory, rows), state
+            before, state = state, self.cell.recur(wx, state, memory.linear)
+            return self.look_after(embedding, before, state, memory, rows), state
         step, linear = self.look(embedding, state[0], memory, rows), memory.linear
         _, of_context = self._input_weights()
         state = self.cell.recur(wx + linear(step.context, of_context), state, linear)
         return step._replace(hidden=state[0]), state
 
-    def look(self, embedding: Tensor, hidden: Tensor, memory: Memory, rows: Rows) -> Step:
-        """What a hidden state ``(rows, hidden_size)`` sees, and how much of it the gate lets through."""
+    def look_after(self, embedding: Tensor, before: State, after: State, memory: Memory, rows: Rows) -> Step:
+        """What the hidden state after the cell's step sees, or the sentinel that step made."""
+        if self.sentinel is None or memory.mean is None:
+            return self.look(embedding, after[0], memory, rows)
+        inputs = torch.cat((embedding, rows.of_images(memory.mean)), dim=-1)
+        sentinel = self.sentinel(inputs, before, after, memory.linear)
+        return self.look(embedding, after[0], memory, rows, sentinel)
+
+    def look(
+        self,
+        embedding: Tensor,
+        hidden: Tensor,
+        memory: Memory,
+        rows: Rows,
+        sentinel: Tensor | None = None,
+    ) -> Step:
+        """What a hidden state ``(rows, hidden_size)`` sees, and how much of it counts."""
         linear = memory.linear
         query = torch.cat((hidden, embedding), dim=-1) if self.attention.sees_word else hidden
-        glimpse = self.attention(query, memory, rows)
+        key = None if sentinel is None or self.sentinel is None else self.sentinel.key_map(sentinel)
+        glimpse = self.attention(query, memory, rows, key)
         context, beta = glimpse.context, None
         if self.gate is not None:
             gate = torch.sigmoid(linear(hidden, self.gate.weight) + self.gate.bias)
             context, beta = gate * context, gate.mean(dim=-1)
-        _, alpha, *of_training = glimpse
-        return Step(embedding, hidden, context, alpha, beta, *of_training)
+        if sentinel is not None:
+            weight = glimpse.sentinel[:, None]
+            sentinel, context, beta = weight * sentinel, (1 - weight) * context, 1 - glimpse.sentinel
+        return Step(
+            embedding,
+            hidden,
+            context,
+            glimpse.alpha,
+            beta,
+            glimpse.log_prob_drawn,
+            glimpse.entropy,
+            glimpse.dense_alpha,
+            sentinel=sentinel,
+        )

@@ -22,6 +22,9 @@ class Keys(Protocol):
     def __call__(self, queries: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Scores of queries ``(images, width, size)``, each against its image's locations."""
 
+    def one(self, keys: Tensor, queries: Tensor, *args: Any) -> Tensor:
+        """Scores ``(rows,)`` of one more key ``(rows, size)`` for each query, comparable with the others."""
+
     def select(self, images: Tensor) -> Keys:
         """The keys of some of the images, by index."""
 
@@ -71,6 +74,7 @@ class Glimpse(NamedTuple):
         entropy: of alpha, ``(rows,)``; likewise.
         dense_alpha: the softmax of the same scores, ``(rows, locations)``, which has a gradient where a
             sparse alpha is zero; None unless sparse attention is training.
+        sentinel: weight of the sentinel among itself and the locations, ``(rows,)``; None without one.
     """
 
     context: Tensor
@@ -78,3 +82,4 @@ class Glimpse(NamedTuple):
     log_prob_drawn: Tensor | None = None
     entropy: Tensor | None = None
     dense_alpha: Tensor | None = None
+    sentinel: Tensor | None = None

@@ -12,7 +12,8 @@ from torch import Tensor
 from captioner.config.model import AttentionConfig, HardAttentionConfig
 from captioner.evaluation.grounding.mosaics import quadrants
 from captioner.kernels.precision import at_least_float32
-from captioner.model.decoder import Decoder, Unrolled
+from captioner.model.decoder import Decoder
+from captioner.model.step import Unrolled
 
 
 class Loss(NamedTuple):

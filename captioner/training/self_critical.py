@@ -39,8 +39,9 @@ from captioner.kernels.word_loss import word_loss
 from captioner.metrics.cider import CiderD
 from captioner.metrics.nltk_bleu import SmoothingFunction, sentence_bleu
 from captioner.model.captioner import Captioner
-from captioner.model.decoder import Decoder, Unrolled
+from captioner.model.decoder import Decoder
 from captioner.model.rows import Captions
+from captioner.model.step import Unrolled
 from captioner.training.loss import Loss, attention_penalty
 from captioner.vocabulary import END, PAD, SPECIALS, Vocabulary
 

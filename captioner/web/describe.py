@@ -30,7 +30,7 @@ ANSWER: dict[str, Json] = {  # in the order in which it comes
     "betas": {
         "type": ["array", "null"],
         "items": NUMBER,
-        "description": "the gate at each word: how much the image counted; null without a gate",
+        "description": "at each word how much the image counted, by gate or sentinel; null without either",
     },
     "grid": {
         "type": "array",

@@ -26,7 +26,7 @@ from captioner.decoding.search import search
 from captioner.errors import CaptionerError
 from captioner.evaluation.evaluate import evaluate
 from captioner.model.captioner import build_model
-from captioner.model.decoder import Step
+from captioner.model.step import Step
 from captioner.vocabulary import END, PAD, UNKNOWN, Vocabulary
 
 EVERY = [

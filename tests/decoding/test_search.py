@@ -81,7 +81,8 @@ def test_beam_of_one_is_greedy(make_decoder, make_annotations):
 
 @pytest.mark.parametrize("normalization", [0.0, 0.7, 2.0])
 @pytest.mark.parametrize(
-    ("cell", "kind"), [("lstm", {}), ("gru", {}), ("lstm", {"after_step": True, "normalize": "sparsemax"})]
+    ("cell", "kind"),
+    [("lstm", {}), ("gru", {}), ("lstm", {"after_step": True}), ("lstm", {"sentinel": True})],
 )
 def test_full_beam_finds_every_caption_in_the_order_of_its_score(
     make_decoder, make_annotations, cell, kind, normalization

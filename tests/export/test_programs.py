@@ -36,6 +36,8 @@ MODELS: tuple[Model, ...] = (
     ("gru", "hard-expectation", {"normalize": "entmax15"}),
     ("lstm-norm", "soft", {"after_step": True}),
     ("fgr", "soft", {}),
+    ("lstm", "soft", {"sentinel": True}),
+    ("coupled", "soft", {"sentinel": True, "score": "multiplicative", "normalize": "entmax15"}),
 )
 Make = Callable[..., Captioner]
 Traced = Callable[[Mapping[str, Program]], dict[str, Run]]

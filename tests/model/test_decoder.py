@@ -7,8 +7,8 @@ import torch
 from support.reading import read
 
 from captioner.errors import CaptionerError
-from captioner.model.decoder import Step
 from captioner.model.rows import Captions, Rows
+from captioner.model.step import Step
 from captioner.vocabulary import END, START
 
 CPU = torch.device("cpu")
@@ -98,6 +98,31 @@ def test_sparse_attention_equals_the_textbook(make_decoder, make_annotations, no
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_look_after_the_step_equals_the_textbook(make_decoder, make_annotations, cell, gate, score):
     assert_textbook(make_decoder(cell, score=score, gate=gate, after_step=True), make_annotations())
+
+
+@pytest.mark.parametrize("normalize", ["softmax", "entmax15"])
+@pytest.mark.parametrize("score", ["additive", "multiplicative"])
+@pytest.mark.parametrize("cell", ["lstm", "coupled"])
+def test_a_sentinel_equals_the_textbook(make_decoder, make_annotations, cell, score, normalize):
+    if normalize != "softmax":
+        pytest.importorskip("entmax")
+    assert_textbook(make_decoder(cell, score=score, sentinel=True, normalize=normalize), make_annotations())
+
+
+def test_a_sentinel_that_wins_hides_the_image(make_decoder, make_annotations):
+    """Its bias decides how much the image counts: all, or nothing, in which case no annotation matters."""
+    decoder, annotations = make_decoder(sentinel=True), make_annotations(images=2)
+    decoder.attention.score.data.fill_(20.0)
+    rows, word = Rows.full(2, 1, CPU), torch.tensor([START, START])
+    memory, state = decoder.begin(annotations)
+    for bias, counts in ((-20.0, 1.0), (20.0, 0.0)):
+        decoder.sentinel.key_map.bias.data.fill_(bias)
+        step, _ = decoder.step(word, state, memory, rows)
+        torch.testing.assert_close(step.beta, torch.full((2,), counts, dtype=torch.float64))
+        torch.testing.assert_close(step.alpha.sum(-1), torch.ones(2, dtype=torch.float64))
+    elsewhere = decoder.begin(make_annotations(images=2))[0]._replace(mean=memory.mean)
+    blind, _ = decoder.step(word, state, elsewhere, rows)
+    torch.testing.assert_close(decoder.logits(blind), decoder.logits(step))
 
 
 @pytest.mark.parametrize("attention", ["soft", "hard-argmax"])

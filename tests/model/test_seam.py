@@ -25,6 +25,9 @@ class PlainKeys:
             return queries @ keys.mT
         return torch.tanh(keys[:, None] + queries[:, :, None]) @ score[0]
 
+    def one(self, keys, queries, *score):
+        return torch.tanh(keys + queries) @ score[0] if score else (keys * queries).sum(-1)
+
     def select(self, images):
         return PlainKeys(self.keys[images])
 
@@ -76,6 +79,16 @@ def test_fast_forms_are_the_plain_ones(
 ):
     decoder = make_decoder(cell, look, score=score, gate=gate, deep_output=deep_output)
     annotations = make_annotations().requires_grad_()
+    ours = read(decoder, annotations)
+    plain()
+    torch.testing.assert_close(ours, read(decoder, annotations))
+
+
+@pytest.mark.parametrize("score", ["additive", "multiplicative"])
+@pytest.mark.parametrize("options", [{"after_step": True}, {"sentinel": True}], ids=["after", "sentinel"])
+def test_fast_forms_are_the_plain_ones_after_the_step(make_decoder, make_annotations, plain, options, score):
+    """Where no look depends on the looks before it."""
+    decoder, annotations = make_decoder(score=score, **options), make_annotations().requires_grad_()
     ours = read(decoder, annotations)
     plain()
     torch.testing.assert_close(ours, read(decoder, annotations))

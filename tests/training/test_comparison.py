@@ -149,13 +149,14 @@ def test_gradient_of_a_linear_recurrence_falls_as_its_power(kind: type[Cell], ke
     torch.testing.assert_close(norms / norms[:, :1], expected)
 
 
-@pytest.mark.parametrize(
-    ("name", "after_step"), [*((name, False) for name in [*CELLS, "gru-after"]), ("lstm", True)]
-)
+AFTER = [("lstm", {"after_step": True}), ("lstm", {"sentinel": True})]
+
+
+@pytest.mark.parametrize(("name", "look"), [*((name, {}) for name in [*CELLS, "gru-after"]), *AFTER])
 def test_gradient_is_that_of_finite_differences(
-    name: str, after_step: bool, make_decoder, make_annotations
+    name: str, look: dict[str, bool], make_decoder, make_annotations
 ) -> None:
-    decoder, annotations = make_decoder(name, after_step=after_step), make_annotations(1)
+    decoder, annotations = make_decoder(name, **look), make_annotations(1)
     caption = [4, 7, 5, 8, 6]
     captions, last = Captions.build([[caption]]), 4
 
@@ -164,15 +165,15 @@ def test_gradient_is_that_of_finite_differences(
         """The last word's, with one number of the state after a step changed."""
         memory, state = decoder.begin(annotations)
         for t, word in enumerate([START, *caption[:-1]]):
+            before = state
             step, state = decoder.step(torch.tensor([word]), state, memory, captions.rows(t))
             if t == at:
                 state = tuple(tensor.clone() for tensor in state)
                 state[part][0, unit] += change
         logits = decoder.logits(step._replace(hidden=state[0]))
-        if after_step:  # the last look is of the changed state too
-            alpha = textbook.attend(decoder.attention, annotations, state[0])
-            z = textbook.gate(decoder, state[0]) * textbook.look(decoder.attention, annotations, alpha)
-            logits = textbook.deep_output(decoder, step.embedding, state[0], z)
+        if look:  # the last look is of the changed state too
+            x = torch.cat([step.embedding, annotations.mean(1)], dim=1)
+            logits, _ = textbook.after_step(decoder, annotations, step.embedding, x, before, state)
         return -logits.log_softmax(-1)[0, caption[-1]].item()
 
     norms = gradient_norms(decoder, annotations, captions)[0]

@@ -91,13 +91,14 @@ def gradient_norms(decoder: Decoder, annotations: Tensor, captions: Captions) ->
     states = []
     with torch.enable_grad():
         for t in range(read.shape[1]):
+            before = state
             step, state = decoder.step(read[:, t], state, memory, captions.rows(t))
             # h was computed from c; copies are coordinates of their own, which only what follows reads
             state = tuple(part.clone() for part in state)
             states.append(state)
         step = step._replace(hidden=state[0])
         if decoder.attention.after_step:
-            step = decoder.look(step.embedding, state[0], memory, captions.rows(len(states) - 1))
+            step = decoder.look_after(step.embedding, before, state, memory, captions.rows(t))
         logits = decoder.logits(step)
         loss = F.cross_entropy(logits, captions.words[:, -1], reduction="sum")
         parts = [part for state in states for part in state]
