@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from captioner.visualize.overlay import COLOURS, SPREAD, STRENGTH
-from captioner.visualize.trust import FADED, QUIET
+from captioner.visualize.trust import FADED, LOOKED, QUIET
 
 STYLES = ["visualize/page.css", "visualize/caption.css", "visualize/words.css"]
 SCRIPTS = [f"visualize/{name}.js" for name in ("painter", "elements", "trust", "drawing", "actions", "view")]
@@ -27,6 +27,7 @@ LOOK = {  # what painter.js needs to draw attention as overlay.py does
     "spread": SPREAD,
     "strength": STRENGTH,
     "quiet": QUIET,
+    "looked": LOOKED,
     "faded": FADED,
 }
 

@@ -56,7 +56,7 @@ function drawFigure(entry, look, image) {
     painter.paint(entry.attention[i - 1], entry.top, trust[i - 1].strength);
     context.drawImage(seen, x + frame[0] * scale, y + frame[1] * scale, seen.width, seen.height);
     write(words[i - 1], x, y - 12, `24px ${SHEET.serif}`, trust[i - 1].quiet ? SHEET.faint : SHEET.ink, CELL);
-    const gate = entry.betas ? `    \u03b2 ${number(entry.betas[i - 1])}` : "";
+    const gate = entry.betas ? `    \u03b2 ${number(entry.betas[i - 1])} ${looked(entry.betas[i - 1], look)}` : "";
     write(`p ${number(entry.probabilities[i - 1])}${gate}`, x, y + tall + 24, `16px ${SHEET.sans}`, SHEET.faint);
   }
   return canvas;

@@ -17,7 +17,7 @@ from captioner.visualize.kinds import FIGURES
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
 from captioner.visualize.places import LARGEST, MARGIN, PANEL, WORD, Places
 from captioner.visualize.sheet import DPI, FAINT, INK, axes_at, save, sheet, write
-from captioner.visualize.trust import FADED, maps_note, quiet
+from captioner.visualize.trust import FADED, looked, maps_note, quiet
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
@@ -36,9 +36,9 @@ def attention_figure(caption: Caption, name: str = "") -> Figure:
 
     The photo has its own resolution. Beside and below it each word stands above its heat map, which covers
     what the model saw of the photo, with the word's probability p given the words before it and the gate
-    beta where the model has one. All maps share one scale, in multiples of uniform attention; those that
-    are nearly the caption's mean map are faint. Below stands how far the model's maps may be believed, if the
-    model file tells.
+    beta, or what a sentinel leaves to the image, where the model has either. All maps share one scale, in
+    multiples of uniform attention; those that are nearly the caption's mean map are faint. Below stands how
+    far the model's maps may be believed, if the model file tells.
 
     Args:
         name: what the photo is called; stands above the caption.
@@ -135,7 +135,7 @@ def _labels(caption: Caption) -> list[tuple[str, str]]:
     for i, word in enumerate(caption.words):
         note = f"p {math.exp(caption.word_log_probs[i]):.2f}"
         if caption.betas is not None:
-            note += f"    β {caption.betas[i]:.2f}"
+            note += f"    β {caption.betas[i]:.2f} {looked(caption.betas[i])}"
         labels.append((word, note))
     return labels
 
@@ -160,5 +160,5 @@ def _draw_legend(figure: Figure, upper: float, top: float, gated: bool) -> None:
     write(figure, MARGIN + BAR_WIDTH / top, upper + 0.27, "1", NOTE_POINTS, FAINT, ha="center")
     meaning = "p: probability of the word"
     if gated:
-        meaning += "    β: how far the gate to the image is open"
+        meaning += "    β: how much the image counts; below ½ the word needs no look"
     write(figure, MARGIN, upper + 0.55, meaning, NOTE_POINTS, FAINT)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from captioner.visualize.overlay import Floats
 
 QUIET = 0.15  # total variation distance from the mean map; below it peaks are near chance (docs/attention.md)
+LOOKED = 0.5  # of the gate to the image; a word with less, by itself or for a sentinel, needs no look
 FADED = 0.3  # of the colours' strength, for a quiet map
 UNMEASURED = (
     "How far this model's maps may be believed was not measured: captioner evaluate grounding=true "
@@ -38,6 +39,11 @@ def quiet(attention: Floats) -> list[bool]:
     A caption of a single word has nothing to differ from; its map is never quiet.
     """
     return [len(attention) > 1 and bool(distance < QUIET) for distance in apart(attention)]
+
+
+def looked(beta: float) -> str:
+    """What a word's gate to the image says, be it the gate beta or what a sentinel leaves to the image."""
+    return "looked" if beta >= LOOKED else "needs no look"
 
 
 def maps_note(grounding: Mapping[str, float] | None) -> str:

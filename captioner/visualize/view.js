@@ -37,7 +37,7 @@ function captionView(entry, look) {
 
   // The caption
   const options = words.map((text, i) =>
-    make("span", { role: "option", class: trust[i].quiet ? "word quiet" : "word", title: trust[i].why, "data-word": String(i), "aria-selected": "false", tabindex: i ? "-1" : "0", "aria-label": label(i) }, text),
+    make("span", { role: "option", class: ["word", trust[i].quiet && "quiet", entry.betas?.[i] < look.looked && "blind"].filter(Boolean).join(" "), title: trust[i].why, "data-word": String(i), "aria-selected": "false", tabindex: i ? "-1" : "0", "aria-label": label(i) }, text),
   );
   const list = make(
     "div",
@@ -126,7 +126,7 @@ function captionView(entry, look) {
   }
 
   function label(i) {
-    const gate = entry.betas ? `, image gate ${number(entry.betas[i])}` : "";
+    const gate = entry.betas ? `, image gate ${number(entry.betas[i])}, ${looked(entry.betas[i], look)}` : "";
     return `${words[i]}, probability ${number(entry.probabilities[i])}${gate}${trust[i].quiet ? ", its map tells nothing" : ""}`;
   }
 
@@ -134,7 +134,7 @@ function captionView(entry, look) {
     const rows = [];
     if (shown >= 0) {
       rows.push(["probability", number(entry.probabilities[shown])]);
-      if (entry.betas) rows.push(["image gate \u03b2", number(entry.betas[shown])]);
+      if (entry.betas) rows.push(["image gate \u03b2", `${number(entry.betas[shown])}, ${looked(entry.betas[shown], look)}`]);
       rows.push(["attention", place(shown)]);
       rows.push(["differs from mean map", `${percent(trust[shown].apart)}${trust[shown].quiet ? ", too little" : ""}`]);
     } else {
