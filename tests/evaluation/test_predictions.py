@@ -28,6 +28,7 @@ from captioner.metrics.bootstrap import differences, intervals
 RECORDS = tiny.records()
 CAPTIONS = [record.captions[1] for record in RECORDS]  # as good as people are
 COCO = [{"image_id": r.image_id, "caption": c} for r, c in zip(RECORDS, CAPTIONS)]
+FILES = ["a.json", "b.json", "a.jsonl", "a.csv", "b.csv", "c.csv", "a.txt", "folder"]
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def written(path: Path, rows: object) -> str:
 # --- formats --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["a.json", "b.json", "a.jsonl", "a.csv", "b.csv", "a.txt", "folder"])
+@pytest.mark.parametrize("name", FILES)
 def test_every_format_gives_the_same_scores(config: EvaluateConfig, tmp_path: Path, name: str) -> None:
     pairs = [(str(r.image_id), c) for r, c in zip(RECORDS, CAPTIONS)][::-1]
     path = tmp_path / name
@@ -56,9 +57,10 @@ def test_every_format_gives_the_same_scores(config: EvaluateConfig, tmp_path: Pa
     elif name == "a.jsonl":
         path.write_text("".join(json.dumps({"path": i, "caption": c, "words": []}) + "\n" for i, c in pairs))
     elif name.endswith(".csv"):
-        keys = ("image", "caption") if name == "a.csv" else ("SourceFile", "Description")
+        keys = ("image", "caption") if name != "b.csv" else ("SourceFile", "Description")
+        mark = ";" if name == "c.csv" else ","
         with path.open("w", newline="") as file:
-            csv.writer(file).writerows([keys, *pairs])
+            csv.writer(file, delimiter=mark).writerows([keys, *pairs])
     elif name == "a.txt":
         path.write_text("".join(f"{i}\t{c}\n" for i, c in pairs))
     else:

@@ -6,15 +6,14 @@ or ``Description``): COCO's results format, and what ``captioner evaluate`` and 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from captioner.data.formats.files import parse_json, read_json, read_lines, read_text
+from captioner.data.formats.delimited import read_table
+from captioner.data.formats.files import parse_json, read_json, read_lines
 from captioner.errors import CaptionerError, choose
 
 IMAGE_KEYS = ("image_id", "path", "SourceFile", "image")
@@ -95,19 +94,12 @@ def _json_lines(path: Path, key: str) -> Iterator[tuple[Any, str]]:
 
 
 def _csv(path: Path, key: str) -> Iterator[tuple[Any, str]]:
-    text = io.StringIO(read_text(path, key), newline="")
-    rows = csv.DictReader(text, skipinitialspace=True, strict=True)
-    try:
-        for row in rows:
-            place = f"{path}:{rows.line_num}"
-            if None in row or None in row.values():
-                raise CaptionerError(
-                    f"{place}: has more or fewer fields than the header "
-                    "(a caption with a comma must be in double quotes)"
-                )
-            yield row, place
-    except csv.Error as error:
-        raise CaptionerError(f"{path}:{rows.line_num}: is not valid CSV ({error})") from None
+    table = read_table(path, key, (*IMAGE_KEYS, *CAPTION_KEYS))
+    image = next((table.columns.index(name) for name in IMAGE_KEYS if name in table.columns), 0)
+    for row in table.rows(image):
+        if row.fault is not None:
+            raise row.fault
+        yield dict(zip(table.columns, row.cells)), row.place
 
 
 def _text(path: Path, key: str) -> Iterator[tuple[Any, str]]:
