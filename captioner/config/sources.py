@@ -5,7 +5,7 @@ from __future__ import annotations
 from captioner.config.schema import EvaluateConfig
 from captioner.errors import CaptionerError
 
-OF_A_MODEL = ("grounding", "inference", "page")  # options that need one
+OF_A_MODEL = ("grounding", "inference")  # options that need one
 
 
 def check_sources(config: EvaluateConfig) -> None:

@@ -74,7 +74,7 @@ def entry(caption: Caption, name: str = "", pictures: bool = True) -> Entry:
     }
     if pictures:
         thumbnail = photo.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC, frame)
-        values |= {"photo": _data_uri(photo), "thumbnail": _data_uri(thumbnail, lossless=False)}
+        values |= {"photo": data_uri(photo), "thumbnail": data_uri(thumbnail, lossless=False)}
     return values
 
 
@@ -117,7 +117,8 @@ def notebook_html(caption: Caption) -> str:
     )
 
 
-def _data_uri(image: Image.Image, lossless: bool = True) -> str:
+def data_uri(image: Image.Image, lossless: bool = True) -> str:
+    """A photo as an address that holds it: PNG if it is small and may be, else JPEG."""
     stream = io.BytesIO()
     kind = "png" if lossless and image.width * image.height <= LOSSLESS else "jpeg"
     image.save(stream, kind, quality=QUALITY, optimize=True)

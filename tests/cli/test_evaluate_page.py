@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support import tiny
 
 from captioner.cli.main import main
@@ -59,3 +63,34 @@ def test_page_shows_them_with_attention(tmp_path: Path, monkeypatch: pytest.Monk
     captions = {image["image_id"]: image["caption"] for image in images}
     assert all(captions[name] == text for *_, name, text in named)
     assert page.count('"attention":') == 4
+
+
+def test_page_of_a_file_shows_references_and_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("captioner.evaluation.evaluate.coco_scores", lambda *_: coco.Scores({}, "captioner"))
+    records = {r.image_id: r for r in tiny.records()}
+    said = {name: r.captions[1] for name, r in records.items()} | {
+        next(iter(records)): "<script>alert(1)</script>"
+    }
+    predictions = tmp_path / "said.json"
+    predictions.write_text(json.dumps([{"image_id": name, "caption": said[name]} for name in said]))
+    few = [o for o in tiny.OVERRIDES if o.startswith(("data.", "run."))]
+    with pytest.raises(SystemExit) as caught:
+        main(
+            [
+                *("evaluate", f"predictions={predictions}", *few, f"output={tmp_path / 'out'}"),
+                *("page=true", "page_images=2"),
+            ]
+        )
+    assert not caught.value.code
+    images = [json.loads(line) for line in (tmp_path / "out" / "images.jsonl").read_text().splitlines()]
+    ranked = sorted(images, key=lambda image: -image["scores"]["CIDEr-D"])
+    page = (tmp_path / "out" / "page.html").read_text()
+    articles = re.findall(r"<article>.*?</article>", page)
+    for article, image in zip(articles, [*ranked[:2], *ranked[:-3:-1]], strict=True):
+        assert f"{100 * image['scores']['CIDEr-D']:.1f}, {image['image_id']}<" in article
+        assert f"<h2>{html.escape(image['caption'])}</h2>" in article
+        assert re.findall("<li>(.*?)</li>", article) == list(records[image["image_id"]].captions)
+        assert f"BLEU-1 {100 * image['scores']['BLEU-1']:.1f}" in article
+        data = base64.b64decode(re.findall('base64,([^"]*)', article)[0])
+        assert Image.open(io.BytesIO(data)).width > 1
+    assert "<script>" not in page and "alert(1)" in page

@@ -143,7 +143,7 @@ def test_missing_and_unknown_images_are_treated_as_told(config: EvaluateConfig, 
         ({}, "checkpoint: a value is needed, as in checkpoint=VALUE; predictions=FILE"),
         ({"predictions": "a.json", "checkpoint": "x"}, "predictions: a.json .*give one of them"),
         ({"predictions": "a.json", "grounding": True}, "grounding: it needs a model"),
-        ({"predictions": "a.json", "page": True}, "page: it needs a model"),
+        ({"predictions": "a.json", "inference": "argmax"}, "inference: it needs a model"),
         ({"checkpoint": "x", "page": True}, "page: .*output=DIR"),
         (
             {"predictions": "a.json", "against": "tests"},
