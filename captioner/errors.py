@@ -34,6 +34,10 @@ def choose(table: Mapping[str, T], name: object, place: str) -> T:
     return table[str(name)]
 
 
+class DivergedError(CaptionerError):
+    """Training has left the finite numbers: what the settings lead to, and not an input that is wrong."""
+
+
 def check_choice(name: object, choices: Iterable[str], place: str) -> None:
     """Raise a :class:`CaptionerError` that lists ``choices`` unless ``name`` is one of them."""
     choices = list(choices)

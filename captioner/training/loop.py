@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.config.schema import TrainConfig
-from captioner.errors import CaptionerError
+from captioner.errors import DivergedError
 from captioner.features.batches import epoch_batches
 from captioner.kernels.compiler import use_compiler
 from captioner.model.timm_networks import settled
@@ -193,7 +193,7 @@ def train_epoch(
         gradient_norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf)
         loss, norm = fetched(loss, gradient_norm)
         if not math.isfinite(loss.total.item() + norm):
-            raise CaptionerError(
+            raise DivergedError(
                 f"training: the loss is no longer finite (epoch {epoch + 1}, step {sums.steps + 1}, "
                 f"loss {loss.total.item():g}); lower optimizer.learning_rate or training.clip_norm"
             )

@@ -22,7 +22,7 @@ from captioner.config.data import DataConfig
 from captioner.config.model import DecoderConfig, GRUConfig, LSTMConfig, SoftAttentionConfig
 from captioner.config.schema import SCHEMAS, CompareConfig
 from captioner.data.records import Record
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, DivergedError
 from captioner.features.captioned import CaptionedSplit
 from captioner.features.split import encode_split
 from captioner.metrics.coco import Scores
@@ -33,13 +33,15 @@ from captioner.model.decoder import Decoder
 from captioner.model.lstm_variants import VARIANTS
 from captioner.model.rows import Captions
 from captioner.training.comparison import runs as cell_runs
+from captioner.training.comparison.conclusion import conclusion
 from captioner.training.comparison.equal_size import decoder_parameters, matching_width
 from captioner.training.comparison.figure import save_comparison
 from captioner.training.comparison.gradient_reach import STEPS, gradient_norms, gradient_reach
 from captioner.training.comparison.likelihood import mean_nll
 from captioner.training.comparison.report import as_markdown, differences
-from captioner.training.comparison.results import Row, as_csv, chance, difference, summarize
+from captioner.training.comparison.results import TRAINING, Row, as_csv, chance, difference, summarize
 from captioner.training.comparison.runs import plan
+from captioner.training.comparison.student import interval_of_mean
 from captioner.vocabulary import START
 
 CPU = torch.device("cpu")
@@ -253,7 +255,7 @@ def test_report_has_means_spreads_and_verdicts(compare: CompareConfig) -> None:
     for cell, scores in SCORES.items():
         shown = f"{100 * np.mean(scores):.1f} ± {100 * np.std(scores, ddof=1):.1f}"
         assert shown in line_of(report, "## Equal width", cell)
-    assert "**−9.0 (spread 4.5)**" in line_of(report, "Against lstm", "vanilla")
+    assert "**−9.0 (spread 4.5; seeds −11.5 to −6.5)**" in line_of(report, "Against lstm", "vanilla")
     assert "**" not in line_of(report, "Against lstm", "gru")
     assert "vanilla in BLEU-4." in report and "n = 3" in report
 
@@ -293,18 +295,90 @@ def test_differences_have_the_interval_over_photos_of_paired_runs() -> None:
     assert found["CIDEr"].real and found["BLEU-4"].real
 
 
-def test_report_concludes_what_seeds_and_photos_allow(compare: CompareConfig) -> None:
-    def concluded(*of: Row) -> str:
-        report = as_markdown({"width": list(of)}, replace(compare, seeds=[0, 1]))
-        (line,) = [line for line in report.splitlines() if line.startswith("**What can be concluded.**")]
-        return line
+def table_of(**ciders: list[float | None]) -> list[Row]:
+    """Runs without images, a value a seed; None: that run diverged."""
+    return [
+        Row(cell, 8, 100, seed, {}, {TRAINING: "no longer finite"})
+        if value is None
+        else Row(cell, 8, 100, seed, {"CIDEr": value})
+        for cell, values in ciders.items()
+        for seed, value in enumerate(values)
+    ]
 
-    lstm = [drawn("lstm", s, 0) for s in (0, 1)]
-    better = concluded(*lstm, *(drawn("gru", s, 0.05) for s in (0, 1)))
-    assert "the choice of photos, these differ from lstm: gru in BLEU-4 (higher), CIDEr (higher);" in better
-    same = concluded(*lstm, *(drawn("gru", s, 0) for s in (0, 1)))
-    assert "None of the 2 differences" in same and "does not show that they are equal" in same
-    assert "one seed each" in concluded(lstm[0], drawn("gru", 0, 0.05))
+
+def concluded(rows: list[Row]) -> str:
+    return conclusion(rows, differences(rows))
+
+
+def test_conclusion_takes_seeds_and_photos() -> None:
+    lstm = [drawn("lstm", s, 0) for s in (0, 1, 2)]
+    shown = concluded([*lstm, *(drawn("gru", s, 0.05 + 0.001 * s) for s in (0, 1, 2))])
+    assert "intervals over seeds and photos that leave out 0: gru in BLEU-4 (higher), CIDEr (higher)" in shown
+    same = concluded([*lstm, *(drawn("gru", s, 0) for s in (0, 1, 2))])
+    assert "Of the 2 differences from lstm none" in same and "does not show that they are equal" in same
+    assert "hint" not in same
+
+
+def test_conclusion_of_one_seed_is_nothing() -> None:
+    for rows in (table_of(lstm=[0.1], gru=[0.9]), [drawn("lstm", 0, 0), drawn("gru", 0, 1)]):
+        assert concluded(rows).startswith("Nothing about the cells: with one seed each")
+        assert "gru" not in concluded(rows)
+
+
+def test_conclusion_of_seeds_that_agree_within_their_interval_is_a_hint() -> None:
+    # differences 1, 2, 9: mean 4, and its interval 4 +- 4.303 * 4.359 / sqrt(3) holds 0
+    agreed = concluded(table_of(lstm=[0.50, 0.60, 0.70], gru=[0.51, 0.62, 0.79]))
+    assert "none has intervals over seeds that leave out 0" in agreed
+    assert "the same sign with each of the 3 seeds, which two equal cells have in one of 4 cases" in agreed
+    assert agreed.endswith("no more than a hint: gru in CIDEr (higher).")
+    apart = concluded(table_of(lstm=[0.50, 0.60, 0.70], gru=[0.51, 0.58, 0.79]))
+    assert "hint" not in apart and "gru" not in apart
+
+
+def test_conclusion_of_seeds_that_agree_closely_stands_however_far_apart_the_seeds_are() -> None:
+    rows = table_of(lstm=[0.20, 0.50, 0.90], gru=[0.31, 0.60, 0.99], vanilla=[0.90, 0.50, 0.20])
+    found = differences(rows)["gru"]["CIDEr"]
+    assert found.larger is False and found.real
+    shown = concluded(rows)
+    assert "differ from lstm by intervals over seeds that leave out 0: gru in CIDEr (higher);" in shown
+    assert "of the 2 differences at most about 0.1 would by chance, and the others are not shown" in shown
+    assert "vanilla" not in shown
+
+
+def test_conclusion_names_cells_that_diverged_and_compares_the_others() -> None:
+    rows = table_of(lstm=[0.5, 0.6, 0.7], gru=[0.61, 0.7, 0.79], niaf=[0.5, None, 0.7], nfg=[None] * 3)
+    assert "leave out 0: gru in CIDEr (higher);" in concluded(rows)
+    assert concluded(rows).endswith("; niaf, nfg diverged in training and are not compared.")
+    assert concluded(table_of(lstm=[0.5, 0.6], gru=[None, 0.6])) == (
+        "Nothing: there is no cell to compare lstm with; gru diverged in training and is not compared."
+    )
+    assert concluded(table_of(lstm=[0.5, None], gru=[0.5, 0.6])).startswith("Nothing: lstm, with which")
+    assert concluded(table_of(lstm=[0.5, 0.6])) == "Nothing: there is no cell to compare lstm with."
+
+
+def test_conclusion_of_two_cells_speaks_of_one_difference() -> None:
+    none = concluded(table_of(lstm=[0.5, 0.6, 0.7], gru=[0.4, 0.6, 0.8]))
+    assert none.startswith("Of the one difference from lstm none has intervals over seeds that leave out 0")
+    shown = concluded(table_of(lstm=[0.5, 0.6, 0.7], gru=[0.4, 0.5, 0.61]))
+    assert "gru in CIDEr (lower); of the one difference at most about 0.1 would by chance." in shown
+
+
+def test_report_and_figure_of_a_run_that_diverged(compare: CompareConfig, tmp_path: Path) -> None:
+    rows = table_of(lstm=[0.5, 0.6], gru=[0.5, 0.6], niaf=[None, 0.6])
+    report = as_markdown({"width": rows}, replace(compare, seeds=[0, 1]))
+    assert line_of(report, "Against lstm", "niaf").split("|")[2].strip() == "–"
+    assert "Not measured: training (no longer finite)." in report
+    save_comparison({"width": rows}, tmp_path / "cells.png")
+    assert (tmp_path / "cells.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(("n", "t"), [(2, 12.706), (3, 4.303), (4, 3.182), (5, 2.776), (10, 2.262)])
+def test_interval_over_seeds_is_students(n: int, t: float) -> None:
+    """The 97.5 % points as printed tables have them."""
+    values = np.random.default_rng(n).normal(3, 2, n)
+    half = t * values.std(ddof=1) / math.sqrt(n)
+    wanted = (values.mean() - half, values.mean() + half)
+    assert interval_of_mean(values.tolist()) == pytest.approx(wanted, abs=0.001)
 
 
 def test_csv_holds_every_run() -> None:
@@ -463,6 +537,19 @@ def test_other_settings_are_refused(finished: Path, capsys, override: str, words
     line = capsys.readouterr().err
     assert line.startswith("captioner: ") and line.count("\n") == 1
     assert [word for word in words if word not in line] == []
+
+
+def test_run_that_diverges_is_a_result_that_is_kept(compare: CompareConfig, monkeypatch) -> None:
+    def train(*_: object, **__: object) -> None:
+        raise DivergedError("training: the loss is no longer finite")
+
+    (run, *_) = plan(compare)
+    monkeypatch.setattr(cell_runs, "train", train)
+    run.folder.mkdir(parents=True)
+    row = cell_runs.carry_out(run)
+    assert row.values == {}
+    assert row.missing == {TRAINING: "lstm-16-seed0 diverged: training: the loss is no longer finite"}
+    assert json.loads((run.folder / "result.json").read_text())["missing"] == row.missing
 
 
 def test_run_that_fails_is_named(compare: CompareConfig) -> None:

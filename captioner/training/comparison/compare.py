@@ -13,7 +13,7 @@ from captioner.system.outputs import refuse_existing
 from captioner.training.comparison.conclusion import conclusion
 from captioner.training.comparison.figure import save_comparison
 from captioner.training.comparison.report import TITLES, as_markdown, differences
-from captioner.training.comparison.results import Row, as_csv
+from captioner.training.comparison.results import TRAINING, Row, as_csv
 from captioner.training.comparison.runs import RUNS, Run, carry_out, finished_row, plan
 from captioner.training.setup import check_training
 
@@ -77,6 +77,8 @@ def _carried_out(runs: Sequence[Run], number: int) -> Row:
 
 def _line(row: Row, seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
+    if TRAINING in row.missing:
+        return row.missing[TRAINING]
     scores = "  ".join(
         f"{name} {SCORES[name].scale * row.values[name]:.{SCORES[name].decimals}f}"
         for name in compared()

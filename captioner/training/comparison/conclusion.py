@@ -2,57 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from captioner.metrics.bootstrap import LEVEL
 from captioner.training.comparison.results import (
     BASELINE,
     LABELS,
+    TRAINING,
     Difference,
     Differences,
     Row,
     by_cell,
-    chance,
 )
 
 
 def conclusion(rows: Sequence[Row], found: Differences) -> str:
     """What follows from the differences of a table.
 
-    Named is what exceeds the spread between seeds and, where there is one, has an interval without 0.
+    Shown is a difference whose intervals leave out 0: that over seeds and, where there is one, that over
+    photos. One that has the same sign with every seed and is not shown is named as a hint. Cells with a run
+    that diverged are named, and nothing is concluded about them but that.
 
     Args:
         rows: of the table, the baseline's among them.
     """
+    diverged = list(dict.fromkeys(row.cell for row in rows if TRAINING in row.missing))
+    fallen = f"; {', '.join(diverged)} diverged in training and " * bool(diverged)
+    fallen += ("is not compared" if len(diverged) == 1 else "are not compared") * bool(diverged)
+    each = [d for of_cell in found.values() for d in of_cell.values()]
+    if BASELINE in diverged:
+        return f"Nothing: {BASELINE}, with which the others are compared, diverged in training."
+    if not each:
+        return f"Nothing: there is no cell to compare {BASELINE} with{fallen}."
     seeds = len(by_cell(rows)[BASELINE])
-    if not found:
-        return f"Nothing: {BASELINE} is alone."
     if seeds < 2:
         return (
             "Nothing about the cells: with one seed each, the intervals over photos compare these very "
-            "models, and another seed may turn every difference around."
+            f"models, and another seed may turn every difference around{fallen}."
         )
-    count = sum(map(len, found.values()))
-    photos = all(row.images for row in rows)
-    named = [
-        f"{cell} in {', '.join(names)}"
-        for cell, of_cell in found.items()
-        if (names := [_named(name, d, photos) for name, d in of_cell.items() if d.real])
-    ]
-    beyond = "the spread between seeds" + " and the choice of photos" * photos
-    if not named:
+    photos = any(d.interval is not None for d in each)
+    whose = "intervals over seeds" + " and photos" * photos
+    shown = _named(found, photos, lambda d: d.real)
+    agreed = _named(found, False, lambda d: d.agreed and not d.real)
+    count = f"the {len(each)} differences" if len(each) > 1 else "the one difference"
+    hint = ""
+    if agreed:
+        hint = (
+            f"; the same sign with each of the {seeds} seeds, which two equal cells have in one of "
+            f"{2 ** (seeds - 1)} cases, is no more than a hint: {agreed}"
+        )
+    if not shown:
         return (
-            f"None of the {count} differences from {BASELINE} exceeds {beyond}, so no cell is shown to be "
-            "better or worse, which does not show that they are equal."
+            f"Of {count} from {BASELINE} none has {whose} that leave out 0, so no cell is shown to be better "
+            f"or worse, which does not show that they are equal{hint}{fallen}."
         )
-    by_chance = f"{chance(seeds) * count:.1f}"
+    others = "" if len(each) == sum(d.real for d in each) else ", and the others are not shown to be zero"
     return (
-        f"In this data and training, beyond {beyond}, these differ from {BASELINE}: {'; '.join(named)}; "
-        f"but of {count} differences about {by_chance} would exceed their spread by chance, and the "
-        "others are not shown to be real, nor their cells to be equal."
+        f"In this data and training these differ from {BASELINE} by {whose} that leave out 0: {shown}; of "
+        f"{count} at most about {(1 - LEVEL) * len(each):.1f} would by chance{others}{hint}{fallen}."
     )
 
 
-def _named(name: str, d: Difference, photos: bool) -> str:
-    """``photos``: whether others are judged by the photos too, as the likelihood is not."""
-    by_seeds = ", by the seeds alone" * (photos and d.interval is None)
-    return f"{LABELS.get(name, name)} ({'higher' if d.delta > 0 else 'lower'}{by_seeds})"
+def _named(found: Differences, photos: bool, wanted: Callable[[Difference], bool]) -> str:
+    """The wanted differences by cell; ``photos``: say which are judged without photos, as others are not."""
+    parts = []
+    for cell, of_cell in found.items():
+        names = [
+            f"{LABELS.get(name, name)} ({'higher' if d.delta > 0 else 'lower'}"
+            + ", by the seeds alone" * (photos and d.interval is None)
+            + ")"
+            for name, d in of_cell.items()
+            if wanted(d)
+        ]
+        if names:
+            parts.append(f"{cell} in {', '.join(names)}")
+    return "; ".join(parts)

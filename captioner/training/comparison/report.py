@@ -20,6 +20,7 @@ from captioner.training.comparison.results import (
     chance,
     difference,
     over_images,
+    paired_by_seed,
     spread_of,
 )
 from captioner.version import __version__
@@ -67,9 +68,10 @@ counted, teacher-forced, without dropout or label smoothing. All are of the weig
 of the epoch with the best dev BLEU-4. words/s is of training, the median epoch.
 
 A difference is *larger than the spread* where the means are further apart than the standard deviation of
-the difference between two single runs, the root of the sum of both cells' variances over seeds. *photos* is
-the 95 % bootstrap interval of the difference over the dev photos, of these very runs. `runs.csv` holds every
-run; docs/cells.md has the exact definitions."""
+the difference between two single runs, the root of the sum of both cells' variances over seeds. *seeds* is
+the 95 % interval of the mean difference between runs of the same seed (Student's t), *photos* the 95 %
+bootstrap interval of the difference over the dev photos, of these very runs. `runs.csv` holds every run;
+docs/cells.md has the exact definitions."""
 
 
 def _percent() -> str:
@@ -101,7 +103,10 @@ def _scores(rows: Sequence[Row]) -> str:
 
 def _differences(found: Differences) -> str:
     names = [name for name in _judged() if any(name in of_cell for of_cell in found.values())]
-    lines = [[cell, *(_difference(name, of_cell[name]) for name in names)] for cell, of_cell in found.items()]
+    lines = [
+        [cell, *(_difference(name, of_cell[name]) if name in of_cell else "–" for name in names)]
+        for cell, of_cell in found.items()
+    ]
     return table(["cell", *(LABELS.get(name, name) for name in names)], lines)
 
 
@@ -119,7 +124,9 @@ def differences(rows: Sequence[Row]) -> Differences:
             if ours is not None and theirs is not None:
                 both = name in drawn[cell] and name in drawn[BASELINE]
                 span = interval(drawn[cell][name] - drawn[BASELINE][name]) if both else None
-                found[cell][name] = difference(ours, theirs, span)
+                found[cell][name] = difference(
+                    ours, theirs, span, paired_by_seed(of_cell, cells[BASELINE], name)
+                )
     return found
 
 
@@ -154,13 +161,13 @@ def _verdict(rows: Sequence[Row], found: Differences) -> str:
 def _difference(name: str, value: Difference) -> str:
     scale, digits = scale_of(name)
     delta = _signed(scale * value.delta, digits)
-    photos = ""
-    if value.interval is not None:
-        low, high = (_signed(scale * end, digits) for end in value.interval)
-        photos = f"; photos {low} to {high}"
-    if value.spread is None:
-        return f"{delta} (spread unknown{photos})"
-    text = f"{delta} (spread {scale * value.spread:.{digits}f}{photos})"
+    spread = "unknown" if value.spread is None else f"{scale * value.spread:.{digits}f}"
+    parts = [f"spread {spread}"]
+    for label, span in (("seeds", value.over_seeds), ("photos", value.interval)):
+        if span is not None:
+            low, high = (_signed(scale * end, digits) for end in span)
+            parts.append(f"{label} {low} to {high}")
+    text = f"{delta} ({'; '.join(parts)})"
     return f"**{text}**" if value.larger else text
 
 

@@ -14,8 +14,10 @@ import numpy as np
 from captioner.metrics.bleu import bleu_of
 from captioner.metrics.bootstrap import Interval, leaves_out_zero, resampled_scores
 from captioner.metrics.statistics import Statistics, mean_of
+from captioner.training.comparison.student import beyond, interval_of_mean
 
 BASELINE = "lstm"  # what every other cell is compared with
+TRAINING = "training"  # what is missing of a run that diverged
 LABELS = {"train_nll": "train NLL", "dev_nll": "dev NLL", "words_per_second": "words/s"}
 
 
@@ -27,7 +29,8 @@ class Row:
         parameters: weights of the decoder.
         values: by name: words_per_second, the scores that are compared (0 to 1, CIDEr can pass it), train_nll
             and dev_nll (nats per word), gradient_0 to gradient_15 (see ``gradient_reach``).
-        missing: what could not be measured, each with the reason or the way to get it.
+        missing: what could not be measured, each with the reason or the way to get it; ``TRAINING`` where the
+            run diverged, and then there are no values.
         images: what scores are computed from, a row per image: ``BLEU``, and scores that are means by their
             names; empty for runs of before.
     """
@@ -69,11 +72,14 @@ class Difference:
             cells' variances over seeds; None if either has but one seed.
         interval: 95 % bootstrap interval of delta over the dev images, the runs being what they are; None for
             what is not a score of images.
+        by_seed: the cell's value minus the baseline's of the same seed, where both have the same seeds; the
+            seed sets the order of the images and the encoder's first weights too, which takes these out.
     """
 
     delta: float
     spread: float | None
     interval: Interval | None = None
+    by_seed: tuple[float, ...] = ()
 
     @property
     def larger(self) -> bool | None:
@@ -81,20 +87,42 @@ class Difference:
         return None if self.spread is None else abs(self.delta) > self.spread
 
     @property
+    def over_seeds(self) -> Interval | None:
+        """95 % interval of the mean of ``by_seed`` by Student's t; None for fewer than two seeds."""
+        return interval_of_mean(self.by_seed)
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the cell is on the same side of the baseline with each of at least two seeds."""
+        return len(self.by_seed) > 1 and (min(self.by_seed) > 0 or max(self.by_seed) < 0)
+
+    @property
     def real(self) -> bool:
-        """Whether it is larger than the spread, and the interval leaves out 0 if there is one."""
-        return bool(self.larger) and (self.interval is None or leaves_out_zero(self.interval))
+        """Whether the interval over seeds leaves out 0, and that over images too if there is one."""
+        spans = [self.over_seeds, *([] if self.interval is None else [self.interval])]
+        return all(span is not None and leaves_out_zero(span) for span in spans)
 
 
 Differences = dict[str, dict[str, Difference]]  # by cell and value
 
 
-def difference(cell: Spread, baseline: Spread, interval: Interval | None = None) -> Difference:
+def difference(
+    cell: Spread, baseline: Spread, interval: Interval | None = None, by_seed: Sequence[float] = ()
+) -> Difference:
     """The cell's mean against the baseline's, with the spread between seeds."""
-    delta = cell.mean - baseline.mean
-    if cell.deviation is None or baseline.deviation is None:
-        return Difference(delta, None, interval)
-    return Difference(delta, math.hypot(cell.deviation, baseline.deviation), interval)
+    spread = None
+    if cell.deviation is not None and baseline.deviation is not None:
+        spread = math.hypot(cell.deviation, baseline.deviation)
+    return Difference(cell.mean - baseline.mean, spread, interval, tuple(by_seed))
+
+
+def paired_by_seed(cell: Sequence[Row], baseline: Sequence[Row], name: str) -> list[float]:
+    """The cell's value minus the baseline's of the same seed; empty unless both have the same seeds."""
+    ours, theirs = ({row.seed: row.values.get(name) for row in rows} for rows in (cell, baseline))
+    if set(ours) != set(theirs):
+        return []
+    pairs = [(ours[seed], theirs[seed]) for seed in ours]
+    return [a - b for a, b in pairs if a is not None and b is not None]
 
 
 def numbers_of_images(statistics: Sequence[Statistics]) -> dict[str, list[list[float]]]:
@@ -127,17 +155,10 @@ def chance(n: int) -> float:
     """How often two cells that are equally good differ by more than the spread, with n seeds each.
 
     For normal noise of one variance, |delta| > spread is |t| > sqrt(n) of Student's t with 2 (n - 1)
-    degrees of freedom, an even number, for which the tail has a closed form (Abramowitz & Stegun 1964,
-    26.7.4). It is 29 % for two seeds, 16 % for three, 6 % for five: the comparison is a weak test, and
-    this says how weak.
+    degrees of freedom. It is 29 % for two seeds, 16 % for three, 6 % for five: the comparison is a weak
+    test, and this says how weak.
     """
-    freedom = 2 * (n - 1)
-    angle = math.atan(math.sqrt(n / freedom))
-    term = total = 1.0
-    for i in range(1, freedom // 2):
-        term *= (2 * i - 1) / (2 * i) * math.cos(angle) ** 2
-        total += term
-    return 1 - math.sin(angle) * total
+    return beyond(math.sqrt(n), 2 * (n - 1))
 
 
 def by_cell(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -26,7 +26,7 @@ from captioner.config.saved import CONFIG_FILE
 from captioner.config.schema import SCHEMAS, CompareConfig, TrainConfig
 from captioner.config.strict import from_plain
 from captioner.data.words import count_vocabulary
-from captioner.errors import CaptionerError, check_choice, choose
+from captioner.errors import CaptionerError, DivergedError, check_choice, choose
 from captioner.evaluation.captions import caption_split
 from captioner.features.captioned import CaptionedSplit
 from captioner.features.records import read_split
@@ -40,7 +40,7 @@ from captioner.system.device import choose_device
 from captioner.training.comparison.equal_size import decoder_parameters, matching_width
 from captioner.training.comparison.gradient_reach import STEPS, gradient_reach
 from captioner.training.comparison.likelihood import mean_nll
-from captioner.training.comparison.results import BASELINE, Row, numbers_of_images
+from captioner.training.comparison.results import BASELINE, TRAINING, Row, numbers_of_images
 from captioner.training.loop import train
 from captioner.training.run_folder import MODEL_FILE, RESUME_FILE, TIMINGS_FILE
 from captioner.training.setup import Setup
@@ -162,10 +162,14 @@ def finished_row(run: Run) -> Row | None:
 
 
 def carry_out(run: Run) -> Row:
-    """Train or resume, then measure and keep the result."""
+    """Train or resume, then measure and keep the result; that a run diverges is a result too."""
+    values: dict[str, float] = {}
+    images: dict[str, list[list[float]]] = {}
     try:
         setup = train(run.config, run.folder, (run.folder / RESUME_FILE).exists(), report=lambda _: None)
         values, missing, images = measure(run.config, setup, run.folder)
+    except DivergedError as error:
+        missing = {TRAINING: f"{run.folder.name} diverged: {error}"}
     except CaptionerError as error:
         raise CaptionerError(f"{run.folder.name}: {error}") from error
     width, seed = run.config.decoder.hidden_size, run.config.training.seed
@@ -191,14 +195,17 @@ def measure(
         hypotheses = caption_split(model, dev, config.search, device, progress=config.run.progress)
         values["train_nll"] = mean_nll(model, setup.train, device)
         values["dev_nll"] = mean_nll(model, captioned, device)
-    values |= setup.references.scores(hypotheses, compared())
     texts = [vocabulary.text(h.words) for h in hypotheses]
     captions = [record.captions for record in dev.records]
     coco = coco_scores(texts, captions, vocabulary.unit, meteor=SCORES["METEOR"].compared)
     values |= {name: coco.values[name] for name in compared() if name in coco.values}
     missing |= {name: coco.missing[name] for name in compared() if name in coco.missing}
     words = [vocabulary.decode(h.words) for h in hypotheses]
-    known = [*setup.references.statistics(words, compared()), *coco.statistics]
+    own = setup.references.statistics(words, compared())
+    found = {name: score for part in own for name, score in part.corpus().items()}
+    found |= setup.references.scores_of(words, set(compared()) - set(found))
+    values |= {name: found[name] for name in compared() if name in found}
+    known = [*own, *coco.statistics]
     images = numbers_of_images([part for part in known if set(part.corpus()).intersection(compared())])
 
     reach = gradient_reach(model, captioned, device)
