@@ -142,7 +142,17 @@ def with_significant_bits(png: bytes, *bits: int) -> bytes:
 @pytest.mark.parametrize("kind", ["png", "tiff"])
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(3913, 244), (4095, 255), (1023, 255), (512, 128), (16383, 255), (5000, 78), (20000, 78), (0, 0)],
+    [
+        (3913, 244),
+        (4095, 255),
+        (1023, 255),
+        (512, 128),
+        (16383, 255),
+        (5000, 78),
+        (20000, 78),
+        (100, 100),
+        (0, 0),
+    ],
 )
 def test_16_bit_values_of_fewer_bits_are_scaled_by_the_fewest_that_hold_them(
     kind: str, value: int, expected: int
@@ -201,10 +211,11 @@ def test_32_bit_integers_have_the_same_usual_scales(value: int, expected: int) -
 
 
 def colours16(*values: int) -> bytes:
-    """A PNG of one pixel in RGB of 16 bits."""
+    """A PNG of one pixel in RGB of 16 bits, with alpha in grey or RGB if there are two or four values."""
+    kind = {2: 4, 3: 2, 4: 6}[len(values)]
     chunks = (
-        b"IHDR" + struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0),
-        b"IDAT" + zlib.compress(b"\0" + struct.pack(">3H", *values)),
+        b"IHDR" + struct.pack(">IIBBBBB", 1, 1, 16, kind, 0, 0, 0),
+        b"IDAT" + zlib.compress(b"\0" + struct.pack(f">{len(values)}H", *values)),
         b"IEND",
     )
     parts = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
@@ -222,6 +233,13 @@ def colours16(*values: int) -> bytes:
         ((2048, 0, 0), (16, 16, 16), (8, 0, 0)),
         ((8192, 0, 0), (12, 12, 12), (32, 0, 0)),
         ((0, 0, 0), (), (0, 0, 0)),
+        ((4095, 2048, 0, 65535), (), (255, 136, 0)),
+        ((4095, 2048, 0, 4095), (), (255, 136, 0)),
+        ((4095, 2048, 0, 0), (), WHITE),
+        ((2048, 65535), (), (136,) * 3),
+        ((1023, 1023), (), WHITE),
+        ((2048, 0, 0, 65535), (12, 12, 12, 16), (136, 0, 0)),
+        ((2048, 4095), (12, 12), (136,) * 3),
     ],
 )
 def test_colours_of_fewer_bits_in_16_are_scaled_too(

@@ -55,6 +55,8 @@ LISTS: dict[str, Callable[[list[str]], str]] = {
     "JSON without ASCII's limits": lambda texts: json.dumps(texts, ensure_ascii=False),
     "tuple": lambda texts: repr(tuple(texts)),
     "numpy, over several lines": lambda texts: str(np.array(texts, object)),
+    "numpy, as its repr": lambda texts: repr(np.array(texts, object)),
+    "numpy, of another version": lambda texts: f"np.array({texts!r}, dtype='<U9')",
     "spaces inside": lambda texts: f" [ {' , '.join(map(repr, texts))} ] ",
 }
 
@@ -164,6 +166,50 @@ def test_bars_with_spaces_and_excels_hint(tmp_path: Path) -> None:
     assert captions(table(tmp_path, "sep=;\nimage;caption\na.jpg;A dog, brown\n")) == {
         "a.jpg": ["A dog, brown"]
     }
+
+
+TWO = "image{0}caption\na.jpg{0}un café\nb.jpg{0}Hund\n"
+WRITTEN: dict[str, bytes] = {
+    "Excel's Unicode text": TWO.format("\t").replace("\n", "\r\n").encode("utf-16"),
+    "UTF-16, high byte first": b"\xfe\xff" + TWO.format(",").encode("utf-16-be"),
+    "two byte order marks": b"\xef\xbb\xbf" + TWO.format(",").encode("utf-8-sig"),
+    "a tab as hint": ("sep=\t\r\n" + TWO.format("\t")).encode(),
+    "a hint in quotation marks": ('"sep=;"\r\n' + TWO.format(";")).encode(),
+    "rows of empty cells": (TWO.format(",") + ',\n"",""\n,').encode(),
+}
+
+
+@pytest.mark.parametrize("content", WRITTEN.values(), ids=WRITTEN)
+def test_what_spreadsheets_write_is_read(tmp_path: Path, content: bytes) -> None:
+    config = table(tmp_path, "", "x.txt")
+    (tmp_path / "x.txt").write_bytes(content)
+    assert captions(config) == {"a.jpg": ["un café"], "b.jpg": ["Hund"]}
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\x14\0\6\0", TWO.encode("utf-16-le"), TWO.encode("cp1252")])
+def test_what_is_no_utf_8_is_told(tmp_path: Path, content: bytes) -> None:
+    config = table(tmp_path, "", "x.csv")
+    (tmp_path / "x.csv").write_bytes(content)
+    assert "is not UTF-8 text, save the file as UTF-8" in refusal(config)
+
+
+@pytest.mark.parametrize("cell", ["\\N", "#NAME?", "#N/A"])
+def test_signs_of_a_missing_value_are_no_captions(tmp_path: Path, cell: str) -> None:
+    assert "stands for a missing value" in refusal(table(tmp_path, f"image,caption\na.jpg,{cell}\n"))
+
+
+def test_caption_without_image_name_is_told(tmp_path: Path) -> None:
+    config = table(tmp_path, "image,caption\n,A dog\n")
+    assert refusal(config).endswith("x.csv:2: the name of the image is empty")
+
+
+@pytest.mark.parametrize("name", ["re\u0301.jpg", "r\u00e9.jpg", "r\u00e9", "sub\\r\u00e9.jpg", ".\\r\u00e9"])
+@pytest.mark.parametrize("there", ["re\u0301.jpg", "r\u00e9.jpg"])
+def test_names_of_other_systems_are_found(tmp_path: Path, name: str, there: str) -> None:
+    """macOS divides an accent from its letter; Windows divides folders by backslashes."""
+    images(tmp_path, there, f"sub/{there}")
+    (record,) = load_split(table(tmp_path, f"image,caption\n{name},A dog\n"), "train")
+    assert record.source == tmp_path / ("sub" if "sub" in name else "") / there
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from captioner.errors import CaptionerError
 
 DELIMITERS = (",", ";", "\t", "|")
 CALLED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-HINT = re.compile(r"sep=([,;\t|])")  # a first line with which Excel is told the delimiter
+HINT = re.compile(r'"?sep=([,;\t|])"?')  # a first line with which Excel is told the delimiter
 PHOTO = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|heic|avif)$", re.IGNORECASE)
 
 
@@ -65,7 +65,8 @@ class Table:
                     continue
             if cells is None:
                 cells = _plain_cells(self.lines[start], self.delimiter)
-            yield Row(place, cells, self._fault(place, len(cells)))
+            if any(cells):  # spreadsheets write rows of empty cells after the last one
+                yield Row(place, cells, self._fault(place, len(cells)))
 
     def _end_of_quotation(self, start: int) -> int:
         """The number of the line after the one where the quotation marks are even again."""
@@ -102,7 +103,7 @@ def read_table(path: Path, key: str, wanted: Sequence[str]) -> Table:
         CaptionerError: the file cannot be read. (Missing columns are for the caller to tell.)
     """
     lines = text_lines(path, key)
-    first, hint = 0, HINT.fullmatch(lines[0].strip())
+    first, hint = 0, HINT.fullmatch(lines[0].strip(" "))
     if hint:
         first = 1
     while first < len(lines) - 1 and not lines[first].strip():

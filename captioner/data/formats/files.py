@@ -6,6 +6,7 @@ the entry that has it is left out.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import reprlib
@@ -22,6 +23,7 @@ from captioner.errors import CaptionerError, choose
 T = TypeVar("T")
 S = TypeVar("S")
 
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 JSON_NAMES = {dict: "an object", list: "a list", str: "a string", int: "a whole number"}
 MALFORMED, SPLIT = "malformed entries", "splits that cannot be read"
 NO_FILE, TWICE = "missing image files", "images that are listed twice"
@@ -59,13 +61,15 @@ def noted(faults: Faults) -> Iterator[None]:
 
 
 def read_text(path: Path, key: str) -> str:
-    """The UTF-8 text of a file, line ends as they are, a byte order mark left out.
+    """The text of a file, line ends as they are, a byte order mark left out.
+
+    It is UTF-8, or UTF-16 with such a mark, as Excel's "Unicode Text" has it.
 
     Args:
         key: the config key that names the file, e.g. ``data.train``.
 
     Raises:
-        CaptionerError: the file is not there, not readable or not UTF-8.
+        CaptionerError: the file is not there, not readable or neither.
     """
     try:
         if path.exists() and not path.is_file():  # a pipe or a device may be read without end
@@ -77,7 +81,9 @@ def read_text(path: Path, key: str) -> str:
     except OSError as error:
         raise CaptionerError(f"{key}: {path} cannot be read ({error.strerror})") from None
     try:
-        return content.decode("utf-8-sig")
+        if b"\0" in content[:6] and not content.startswith(UTF_16):  # a spreadsheet's own file, for one
+            raise CaptionerError(f"{path}:1: is not UTF-8 text, save the file as UTF-8")
+        return content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise CaptionerError(f"{path}:{line}: is not UTF-8 text, save the file as UTF-8") from None
@@ -189,21 +195,27 @@ class ImageFolder:
     def find(self, name: str, place: str) -> Path:
         """The path of the image file ``name``, which is mentioned at ``place``, perhaps without its ending.
 
+        Accents may be encoded otherwise, and folders be divided as Windows does, where no file has the name.
+
         Raises:
             CaptionerError: there is no such file.
         """
-        path = self.root / name
+        for spelled in _spellings(name):
+            if (path := self._there(self.root / spelled)) is not None:
+                return path
+        missing = f"{place}: there is no image file {str(self.root / name)!r} ({self.key})"
+        raise Fault(NO_FILE, f"{missing}; data.skip_incomplete=true leaves out what is missing")
+
+    def _there(self, path: Path) -> Path | None:
+        """The file at a path, or the only one that the path lacks just the ending of."""
         try:
             # The second question is for file systems that don't mind upper and lower case.
-            found = path.name in self._listing(path.parent) or path.is_file()
-            if not found and (ending := self._ending(path)):
-                return path.with_name(path.name + ending)
+            if path.name in self._listing(path.parent) or path.is_file():
+                return path
+            ending = self._ending(path)
         except (OSError, ValueError):
-            found = False
-        if not found:
-            missing = f"{place}: there is no image file {str(path)!r} ({self.key})"
-            raise Fault(NO_FILE, f"{missing}; data.skip_incomplete=true leaves out what is missing")
-        return path
+            return None
+        return path.with_name(path.name + ending) if ending else None
 
     def _ending(self, path: Path) -> str:
         """What a name lacks to be that of the only file which begins with it and a dot; empty if nothing."""
@@ -222,6 +234,13 @@ class ImageFolder:
             with os.scandir(folder) as items:
                 self._names[folder] = {item.name for item in items if _is_file(item)}
         return self._names[folder]
+
+
+def _spellings(name: str) -> dict[str, None]:
+    """A name as it stands, then as macOS and Linux encode its accents, and with Windows' separators."""
+    turned = name.replace("\\", "/")
+    composed, divided = unicodedata.normalize("NFC", turned), unicodedata.normalize("NFD", turned)
+    return dict.fromkeys([name, turned, composed, divided])
 
 
 def _is_file(item: os.DirEntry[str]) -> bool:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 
+ARRAY = re.compile(r"(?:np\.)?array\((.*?)(?:,\s*dtype=[^,()]+)?\)", re.DOTALL)  # of numpy, as its repr
 OPENED = {"[": "]", "(": ")", "{": "}"}
 STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 BETWEEN = re.compile(r"\s*,\s*|\s+")  # numpy writes no comma
@@ -14,7 +15,7 @@ BETWEEN = re.compile(r"\s*,\s*|\s+")  # numpy writes no comma
 
 def looks_like_list(cell: str) -> bool:
     """Whether a cell is no caption by its brackets: ``['a dog']``, also where its end was cut off."""
-    cell = cell.strip()
+    cell = _bare(cell)
     if not cell or cell[0] not in OPENED:
         return False
     if cell[0] == "(":  # as sentences have them too
@@ -27,7 +28,7 @@ def listed_captions(cell: str) -> list[str] | None:
 
     Nothing in it is run: a cell is read as JSON, else string by string, each as a literal.
     """
-    cell = cell.strip()
+    cell = _bare(cell)
     try:
         found = json.loads(cell)
     except (ValueError, RecursionError):
@@ -40,6 +41,12 @@ def listed_captions(cell: str) -> list[str] | None:
         return list(_strings(cell[1:-1].strip()))
     except (ValueError, SyntaxError):
         return None
+
+
+def _bare(cell: str) -> str:
+    """A cell without white space around it, and without the name of a numpy array."""
+    array = ARRAY.fullmatch(cell.strip())
+    return (array[1] if array else cell).strip()
 
 
 def _strings(text: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from captioner.data.formats.division import check_shares, divided, told
 from captioner.data.formats.files import (
     EMPTY,
     NO_CAPTION,
+    NO_IMAGE,
     Fault,
     Faults,
     ImageFolder,
@@ -28,7 +29,10 @@ from captioner.data.records import Record
 from captioner.errors import CaptionerError
 
 Entry = tuple[str, str, list[str]]  # place (file:line), image path as written, captions
-MISSING = ("NaN", "nan", "NA", "N/A", "<NA>", "null", "NULL", "None")  # what programs write for no value
+MISSING = (  # what programs write for no value: Python and R, databases, spreadsheets
+    *("NaN", "nan", "NA", "N/A", "<NA>", "null", "NULL", "None", "\\N"),
+    *("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!"),
+)
 
 
 def load_table(config: TableConfig, split: str, faults: Faults = None, notes: Notes = None) -> list[Record]:
@@ -110,6 +114,8 @@ def table_entry(row: Row, image: int, captions: list[int]) -> Entry:
     """
     if row.fault is not None:
         raise row.fault
+    if not row.cells[image]:
+        raise Fault(NO_IMAGE, f"{row.place}: the name of the image is empty")
     cells = [row.cells[place] for place in captions]
     given = [cell for cell in cells if cell and cell not in MISSING]
     if len(captions) == 1 and cells[0] in MISSING:

@@ -8,6 +8,7 @@ from PIL import Image
 
 FULL = 65535
 SCALES = (1023, 4095, 16383, FULL)  # what may stand for white: 10, 12, 14 and 16 bits
+DEEP = ("RGB;16", "RGBA;16", "RGBX;16", "LA;16")  # how the bytes lie in the file
 SPREAD = ("PPM", "JPEG2000")  # of which Pillow spreads every value over 16 bits
 BITS_PER_SAMPLE, MAX_SAMPLE_VALUE = 258, 281  # TIFF tags
 CONTAINERS = (8, 16, 32)  # bits of a TIFF's samples that may hold fewer
@@ -30,8 +31,9 @@ def declared_white(image: Image.Image) -> int | None:
 
 
 def has_deep_colours(image: Image.Image) -> bool:
-    """Whether an image that is not loaded yet has colours of 16 bits, of which Pillow keeps the upper 8."""
-    return image.mode == "RGB" and any("RGB;16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    """Whether an image that is not loaded yet has bands of 16 bits, of which Pillow keeps the upper 8."""
+    tiles = getattr(image, "tile", ())
+    return image.mode in ("RGB", "RGBA") and any(kind in str(tile[3]) for tile in tiles for kind in DEEP)
 
 
 def brightened(image: Image.Image, declared: int | None) -> Image.Image:
@@ -40,14 +42,16 @@ def brightened(image: Image.Image, declared: int | None) -> Image.Image:
     What is left of 12 bits are 16 levels a colour.
     """
     bands: tuple[tuple[int, int], ...] = image.getextrema()  # type: ignore[assignment]
-    brightest = max(high for _, high in bands)
+    brightest, opaque = max(high for _, high in bands[:3]), bands[-1][1]
     scales = (declared, FULL) if declared else SCALES
     white = next(scale >> 8 for scale in scales if brightest <= scale >> 8)
     if white == 255 or not brightest or "transparency" in image.info:  # a colour that is told by its value
         return image
     if not declared:
         tell_guess(256 * white + 255)
-    return image.point([min(255, round(level * 255 / white)) for level in range(256)] * 3)
+    scaled = [min(255, round(level * 255 / white)) for level in range(256)]
+    alpha = scaled if 0 < opaque <= white else list(range(256))  # which may have all 16 bits
+    return image.point(scaled * 3 + (alpha if image.mode == "RGBA" else []))
 
 
 _told: list[float] = []
@@ -74,8 +78,8 @@ def _significant(image: Image.Image) -> int | None:
         file.seek(8)
         while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
             length = int.from_bytes(head[:4], "big")
-            if head[4:] == b"sBIT" and length in (1, 3):
-                bits = max(file.read(length))
+            if head[4:] == b"sBIT" and 1 <= length <= 4:
+                bits = max(file.read(length - (length + 1) % 2))  # an even number has alpha's too
                 return 2**bits - 1 if 1 <= bits <= 16 else None
             file.seek(length + 4, 1)
         return None

@@ -56,10 +56,10 @@ def _eight_bit(image: Image.Image, declared: int | None) -> Callable[[Image.Imag
     if image.mode == "F":
         black, white = (0, 1) if darkest >= 0 and brightest <= 1 else (darkest, brightest)
     else:
-        black, usual = min(0, darkest), (255, *SCALES) if image.mode == "I" else SCALES
-        scales = (declared, FULL) if declared else usual
+        black, scales = min(0, darkest), (declared, FULL) if declared else (255, *SCALES)
         white = next((scale for scale in scales if brightest <= scale), brightest)
-    if not declared and (black, white) not in ((0, 1), (0, 255), (0, FULL)):
+    usual = ((0, FULL),) if image.mode.startswith("I;16") else ((0, 1), (0, 255), (0, FULL))
+    if not declared and (black, white) not in usual:
         tell_guess(white)
     white = max(white, black + 1e-6)  # an image of one colour
 
