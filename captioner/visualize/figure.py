@@ -17,7 +17,7 @@ from captioner.visualize.kinds import FIGURES
 from captioner.visualize.overlay import maps_and_square, overlay, top_of_scale, upsample
 from captioner.visualize.places import LARGEST, MARGIN, PANEL, WORD, Places
 from captioner.visualize.sheet import DPI, FAINT, INK, axes_at, save, sheet, write
-from captioner.visualize.trust import FADED, looked, maps_note, quiet
+from captioner.visualize.trust import FADED, LOOKED, maps_note, quiet
 
 if TYPE_CHECKING:
     from captioner.caption import Caption
@@ -28,6 +28,7 @@ NAME_LINE, TITLE_LINE, TITLE_GAP, TRUST_LINE = 0.28, 0.31, 0.12, 0.2
 LEGEND, BAR_WIDTH, BAR_HEIGHT = 0.75, 2.4, 0.11
 
 TITLE_POINTS, WORD_POINTS, NOTE_POINTS = 16, 12.5, 9
+NO_LOOK = "\N{WHITE CIRCLE}"
 UNSEEN = 0.6  # of white, over what the model did not see of the photo
 
 
@@ -135,7 +136,7 @@ def _labels(caption: Caption) -> list[tuple[str, str]]:
     for i, word in enumerate(caption.words):
         note = f"p {math.exp(caption.word_log_probs[i]):.2f}"
         if caption.betas is not None:
-            note += f"    β {caption.betas[i]:.2f} {looked(caption.betas[i])}"
+            note += f"    β {caption.betas[i]:.2f}" + f" {NO_LOOK}" * (caption.betas[i] < LOOKED)
         labels.append((word, note))
     return labels
 
@@ -160,5 +161,5 @@ def _draw_legend(figure: Figure, upper: float, top: float, gated: bool) -> None:
     write(figure, MARGIN + BAR_WIDTH / top, upper + 0.27, "1", NOTE_POINTS, FAINT, ha="center")
     meaning = "p: probability of the word"
     if gated:
-        meaning += "    β: how much the image counts; below ½ the word needs no look"
+        meaning += f"    β: how much the image counts, {NO_LOOK} below ½: the word needs no look"
     write(figure, MARGIN, upper + 0.55, meaning, NOTE_POINTS, FAINT)

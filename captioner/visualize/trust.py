@@ -41,11 +41,6 @@ def quiet(attention: Floats) -> list[bool]:
     return [len(attention) > 1 and bool(distance < QUIET) for distance in apart(attention)]
 
 
-def looked(beta: float) -> str:
-    """What a word's gate to the image says, be it the gate beta or what a sentinel leaves to the image."""
-    return "looked" if beta >= LOOKED else "needs no look"
-
-
 def maps_note(grounding: Mapping[str, float] | None) -> str:
     """What was measured of the model's maps, as a line for people, or that and how it can be measured.
 
