@@ -20,7 +20,8 @@ def conclusion(rows: Sequence[Row], found: Differences) -> str:
     """What follows from the differences of a table.
 
     Shown is a difference whose intervals leave out 0: that over seeds and, where there is one, that over
-    photos. One that has the same sign with every seed and is not shown is named as a hint. Cells with a run
+    photos. One that has the same sign with all of at least three seeds and is not shown is named
+    as a hint. Cells with a run
     that diverged are named, and nothing is concluded about them but that.
 
     Args:
@@ -46,10 +47,11 @@ def conclusion(rows: Sequence[Row], found: Differences) -> str:
     agreed = _named(found, False, lambda d: d.agreed and not d.real)
     count = f"the {len(each)} differences" if len(each) > 1 else "the one difference"
     hint = ""
-    if agreed:
+    if agreed and seeds > 2:  # every other difference has the same sign with both of two seeds
         hint = (
-            f"; the same sign with each of the {seeds} seeds, which two equal cells have in one of "
-            f"{2 ** (seeds - 1)} cases, is no more than a hint: {agreed}"
+            f"; the same sign with each of the {seeds} seeds, which about "
+            f"{len(each) / 2 ** (seeds - 1):.1f} of {len(each)} would have by chance, is no more than a "
+            f"hint: {agreed}"
         )
     if not shown:
         return (
