@@ -20,7 +20,7 @@ from captioner.checkpoint.file import load_checkpoint
 from captioner.cli.main import main
 from captioner.config.data import DataConfig
 from captioner.config.model import DecoderConfig, GRUConfig, LSTMConfig, SoftAttentionConfig
-from captioner.config.schema import SCHEMAS, CompareConfig
+from captioner.config.schema import SCHEMAS, CompareConfig, RunConfig
 from captioner.data.records import Record
 from captioner.errors import CaptionerError, DivergedError
 from captioner.features.captioned import CaptionedSplit
@@ -512,13 +512,13 @@ def test_finished_comparison_is_only_reported_again(finished: Path, capsys, monk
 
 
 def test_results_of_other_data_are_refused(finished: Path, capsys, monkeypatch) -> None:
-    load = cell_runs.load_split
+    read = cell_runs.read_split
 
-    def reworded(config: DataConfig, split: str) -> list[Record]:
-        first, *rest = load(config, split)
+    def reworded(config: DataConfig, split: str, run: RunConfig) -> list[Record]:
+        first, *rest = read(config, split, run)
         return [replace(first, captions=first.captions[::-1]), *rest]
 
-    monkeypatch.setattr(cell_runs, "load_split", reworded)
+    monkeypatch.setattr(cell_runs, "read_split", reworded)
     assert command(finished) == 2
     line = capsys.readouterr().err
     assert "lstm-16-seed0 was trained and measured on other images or captions" in line
