@@ -10,6 +10,7 @@ Each model has a block: its own caption across, below it the mean of each gate o
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def draw(options: argparse.Namespace) -> None:
     captions = {}
     for path in options.models or [None]:
         predictor = captioner.load(path)
-        name = "the model that comes along" if path is None else Path(path).name
+        name = "the model that comes along" if path is None else re.sub(r"-\d+-seed\d+$", "", Path(path).name)
         captions[name] = predictor.caption(photo)
     save_gates(captions, options.output)
 
