@@ -77,6 +77,11 @@ def check_range(value: float, place: str, low: float = -inf, high: float = inf, 
     raise CaptionerError(f"{place}: {shown} is out of range, it must be {wanted}")
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's exception says, in a line: its name where it says nothing."""
+    return next((line for raw in str(error).splitlines() if (line := raw.strip())), type(error).__name__)
+
+
 def printable(path: object) -> str:
     """A path as it may appear in a one-line message: quoted if it holds control characters."""
     text = str(path)

@@ -21,7 +21,7 @@ import torch
 from captioner.checkpoint.pretrained import MODEL_FILE, model_path
 from captioner.config.model import ModelConfig
 from captioner.config.strict import from_plain
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.fingerprint import fingerprint
 from captioner.system.atomic_files import write_whole
@@ -129,7 +129,7 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
         with torch.device("meta"):  # nothing is allocated for sizes that the file does not hold
             model = build_model(config, len(vocabulary), load_encoder_weights=False)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise CaptionerError(f"checkpoint: the header of {name} is damaged ({reason})") from error
     except CaptionerError as error:
         raise CaptionerError(f"checkpoint: {name}: {error}") from error
@@ -144,7 +144,7 @@ def _read(file: BinaryIO, name: str, device: torch.device | str) -> Checkpoint:
             model = build_model(config, len(vocabulary), load_encoder_weights=False)
             model.load_state_dict(state)
     except Exception as error:  # safetensors and torch have families of errors of their own
-        reason = str(error).splitlines()[-1].strip()
+        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
         raise CaptionerError(
             f"checkpoint: the weights of {name} are damaged or of another model ({reason})"
         ) from error

@@ -26,11 +26,12 @@ from captioner.config.paths import as_they_stand, at_home
 from captioner.config.schema import COMMANDS, SCHEMAS, SINGLE
 from captioner.config.strict import from_plain
 from captioner.config.sweeper import Sweeper
-from captioner.errors import CaptionerError, no_such_choice, no_such_key
+from captioner.errors import CaptionerError, first_line, no_such_choice, no_such_key
 
 C = TypeVar("C")
 
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # in whose place comes ours
+OVERRIDE = re.compile(r"[+~]{0,2}\w[^=]*=")
 LAUNCHERS = {
     name: f"hydra-{name.partition('_')[0]}-launcher"
     for name in ("joblib", "submitit_slurm", "submitit_local")
@@ -62,7 +63,8 @@ def run_command(
     register_schemas()
     Plugins.instance().class_name_to_class[SWEEPER] = Sweeper
     failures: list[BaseException] = []
-    typed, parent = [f"captioner {config_name}", *as_they_stand(config_name, arguments)], os.getpid()
+    typed = [f"captioner {config_name}", *_options_first(as_they_stand(config_name, arguments))]
+    parent = os.getpid()
 
     def job(config: DictConfig) -> BaseException | None:
         def work() -> None:
@@ -89,6 +91,11 @@ def run_command(
         sys.argv = argv
     if failures:
         raise failures[0]
+
+
+def _options_first(arguments: Sequence[str]) -> list[str]:
+    """Arguments with KEY=VALUE at the end, as Hydra's parser takes none after an option that follows one."""
+    return sorted(arguments, key=lambda argument: OVERRIDE.match(argument) is not None)
 
 
 def compose_plain(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -121,7 +128,7 @@ def readable(error: Exception) -> str:
             return str(no_such_key(name, [str(k) for k in parent if k != "hydra"], group)) + _kinds_with(
                 group, name
             )
-        return f"{key}: {str(cause).splitlines()[0]}"
+        return f"{key}: {first_line(cause)}"
     return " ".join(str(error).split())
 
 

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config.schema import TrainConfig
 from captioner.config.strict import from_plain
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 
 CONFIG_FILE = "config.yaml"
 LARGEST_CONFIG, DEEPEST_CONFIG = 100_000, 20  # bytes; levels
@@ -40,7 +40,7 @@ def saved_config(folder: Path, key: str) -> DictConfig:
         ValueError,
         RecursionError,
     ) as error:
-        raise CaptionerError(f"{key}: {path}: {str(error).splitlines()[0]}") from error
+        raise CaptionerError(f"{key}: {path}: {first_line(error)}") from error
     assert isinstance(saved, DictConfig)
     return saved
 

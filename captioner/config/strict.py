@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from captioner.config.declare import REQUIRED, declaration_of
 from captioner.config.schema import SCHEMAS
-from captioner.errors import CaptionerError, check_range, choose, no_such_key
+from captioner.errors import CaptionerError, check_range, choose, first_line, no_such_key
 
 C = TypeVar("C")
 LONGEST = 100_000  # characters of one value, written out
@@ -73,7 +73,7 @@ def _typed(schema: type[Any], name: str, value: Any, key: str) -> Any:
         node[name] = value
         plain = OmegaConf.to_container(node)
     except OmegaConfBaseException as error:
-        raise CaptionerError(f"{key}: {str(error).splitlines()[0]}") from error
+        raise CaptionerError(f"{key}: {first_line(error)}") from error
     assert isinstance(plain, dict)
     _check_finite(plain[name], key)
     return plain[name]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from captioner.config.model import EncoderConfig
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 from captioner.model.lite_weights import LITE, lite_state, weights_file
 from captioner.model.padding import with_fixed_padding
 from captioner.model.transformer_stages import transformer_stages
@@ -90,7 +90,7 @@ def _create(name: str, **options: Any) -> nn.Module:
         return network
     except Exception as error:  # its own, the hub's and the network's
         what = "download the weights of" if options.get("pretrained") else "make"
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         file = _downloaded(name) if options.get("pretrained") else None
         mend = f"; if {file} is damaged, delete it" if file else ""
         raise CaptionerError(f"encoder: timm cannot {what} {name} ({reason}){mend}") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -13,12 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captioner.errors import CaptionerError, printable
+from captioner.errors import CaptionerError, first_line, printable
 
 PRETRAINED = ("pretrained", "imagenet")  # the two words for the weights that a library offers
-PICKLED = (".pth", ".pt", ".bin", ".pth.tar")
+PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 ENTRIES = ("state_dict", "model_state_dict", "model", "net")  # what training scripts often save it under
-PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")  # DataParallel's, torch.compile's, an attribute's
 PATIENCE = 30.0  # seconds, for a server that says nothing
 CLASSIFIERS = ("classifier.", "fc.", "head.")
 
@@ -72,8 +73,9 @@ def _unwrapped(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str,
     """The state without what wrappers put before all of its names, if it fits without that."""
     shorter = state
     while shorter and any(_differences(shorter, wanted)):
-        prefix = next((p for p in PREFIXES if all(k.startswith(p) for k in shorter)), None)
-        if prefix is None:
+        name, dot, _ = next(iter(shorter)).partition(".")
+        prefix = name + dot  # DataParallel's module, torch.compile's _orig_mod, an attribute's name
+        if not dot or not all(k.startswith(prefix) for k in shorter):
             return state  # as the file names them, for the message
         shorter = {k.removeprefix(prefix): v for k, v in shorter.items()}
     return shorter
@@ -101,19 +103,19 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
         raise CaptionerError(f"encoder.weights: there is no file {path} (imagenet, a file, or null)")
     state: Any
     try:
-        if file.suffix == ".safetensors":
+        if file.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file
 
             state = load_file(file)
-        elif file.name.endswith(PICKLED):
-            state = torch.load(file, map_location="cpu", weights_only=True)
+        elif file.name.lower().endswith(PICKLED):
+            with torch.serialization.safe_globals([Namespace]):  # timm's own training saves its options so
+                state = torch.load(file, map_location="cpu", weights_only=True)
         else:
             raise CaptionerError(f"encoder.weights: {path} is neither .safetensors nor {', '.join(PICKLED)}")
     except CaptionerError:
         raise
     except Exception as error:  # each reader has its own family of errors
-        reason = str(error).splitlines()[0]
-        raise CaptionerError(f"encoder.weights: {path} cannot be read ({reason})") from error
+        raise CaptionerError(f"encoder.weights: {path} cannot be read ({_in_the_way(error)})") from error
     state = _state_in(state)
     if not isinstance(state, dict):
         found = f"a {type(state).__name__}"
@@ -134,11 +136,31 @@ def _state_in(saved: Any) -> Any:
         if not isinstance(saved, dict) or all(isinstance(v, Tensor) for v in saved.values()):
             break
         entries = [saved[k] for k in ENTRIES if isinstance(saved.get(k), dict)]
-        entries += list(saved.values()) if len(saved) == 1 else []
+        entries += list(saved.values()) if len(saved) == 1 else _only_state(saved)
         if not entries or not isinstance(entries[0], dict):
             break
         saved = entries[0]
     return saved
+
+
+def _only_state(saved: dict[Any, Any]) -> list[dict[str, Tensor]]:
+    """The one entry that is a state dict, if there is one alone."""
+    dicts = [v for v in saved.values() if isinstance(v, dict) and v]
+    states = [entry for entry in dicts if all(isinstance(v, Tensor) for v in entry.values())]
+    return states if len(states) == 1 else []
+
+
+def _in_the_way(error: Exception) -> str:
+    """Why a file cannot be read; torch itself advises to load it so that it may run code."""
+    text = str(error)
+    if found := re.search(r"GLOBAL ([\w.]+)", text):
+        alone = "save the tensors alone, with torch.save(network.state_dict(), FILE)"
+        return f"it holds {found[1]}, which might run code; {alone}"
+    if isinstance(error, EOFError):
+        return "it is empty or cut short"
+    if "TorchScript" in text:
+        return "it is a TorchScript program; save its state_dict()"
+    return "it is damaged, or was not written by torch.save" if "weights_only" in text else first_line(error)
 
 
 def _is_weight(name: object, value: object) -> bool:

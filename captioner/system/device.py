@@ -7,7 +7,7 @@ import platform
 
 import torch
 
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 
 
 def choose_device(name: str) -> torch.device:
@@ -24,7 +24,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device).tolist()  # which a device without memory could not
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].split(". ")[0]
+        reason = first_line(error).split(". ")[0]
         there = ", ".join(available_devices())
         raise CaptionerError(
             f"run.device: {name!r} cannot be used here ({reason}); this machine has {there}"

@@ -14,7 +14,7 @@ from captioner.config.data import VocabularyConfig
 from captioner.config.schema import TrainConfig
 from captioner.data.records import Record
 from captioner.data.words import count_words
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 from captioner.model.captioner import Captioner, build_model
 from captioner.training.optimization import PER_WORD
 from captioner.vocabulary import SPECIALS, Vocabulary
@@ -71,7 +71,7 @@ def start_with(config: TrainConfig, saved: dict[str, Any]) -> Start:
         model.load_state_dict(saved["model"])
         return Start(vocabulary, model, data["new_words"])
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise CaptionerError(f"resume: the state is of another run ({reason})") from error
 
 

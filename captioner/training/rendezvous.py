@@ -12,7 +12,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 from captioner.system.signals import Stop
 from captioner.training.ranks import Ranks
 
@@ -36,7 +36,7 @@ def joined(ranks: Ranks, device: torch.device, stop: Stop) -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         if not _lost(error):
             raise
-        first = re.sub(r"^\[\S+\] ", "", str(error).splitlines()[0])  # without gloo's own source file
+        first = re.sub(r"^\[\S+\] ", "", first_line(error))  # without gloo's own source file
         reason = first.split(". ")[0]
         raise CaptionerError(f"training: rank {ranks.rank} has lost the others ({reason})") from error
     finally:

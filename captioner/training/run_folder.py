@@ -22,7 +22,7 @@ from captioner.checkpoint.file import Checkpoint, save_checkpoint
 from captioner.checkpoint.pretrained import MODEL_FILE
 from captioner.config.saved import CONFIG_FILE
 from captioner.config.schema import TrainConfig
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 from captioner.system.atomic_files import make_folder, remove_unfinished, write_whole
 from captioner.system.locks import owned
 from captioner.training.progress import CLOCK, Progress, repeatable
@@ -115,7 +115,7 @@ def load_resume_state(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CaptionerError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
+        raise CaptionerError(f"resume: {path} is damaged ({first_line(error)})") from error
 
 
 class Saver:

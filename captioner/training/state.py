@@ -17,7 +17,7 @@ from captioner.checkpoint.file import Checkpoint
 from captioner.config.model import ModelConfig
 from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 from captioner.model.captioner import Captioner
 from captioner.training.distillation import Teachers
 from captioner.training.moving_average import averaged
@@ -136,5 +136,5 @@ def restore(state: TrainingState, saved: dict[str, Any]) -> None:
         if saved["cuda_random"] is not None and state.device.type == "cuda":
             torch.cuda.set_rng_state(saved["cuda_random"], state.device)
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise CaptionerError(f"resume: the state is of another run ({reason})") from error

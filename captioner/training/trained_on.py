@@ -16,7 +16,7 @@ from captioner.config.data import VocabularyConfig
 from captioner.config.training import TrainingConfig
 from captioner.data.records import Record
 from captioner.data.words import count_vocabulary
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 from captioner.training.record_digests import SAMPLED, digests_of, name_of, size_of
 from captioner.vocabulary import SPECIALS, Vocabulary
 
@@ -63,7 +63,7 @@ def check_same(
             known, before = kept["words"], kept["splits"][split]
             difference = _difference(before, present)
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise CaptionerError(f"resume: the state's record of its data is damaged ({reason})") from error
         if difference:
             words = ""

@@ -72,6 +72,15 @@ def test_path_reaches_hydra_as_it_stands(name: str) -> None:
     assert (parsed.key_or_group, parsed.value()) == ("output", name)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_options_stand_anywhere(place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where ``evaluate -m checkpoint=RUN`` gets the data of the run put before it."""
+    monkeypatch.chdir(tmp_path)
+    arguments = ["data=scenes", "data.train=1,2"]
+    arguments.insert(place, "-m")
+    assert [config.data.train for config in given("train", *arguments)] == [1, 2]
+
+
 def test_paths_are_taken_as_they_stand_in_every_place() -> None:
     a, b, c, d, e, f = "it's (1)", "1e5", "12_0", "[x", "照片 #2", "true"
     places = [f"output={a}", f"init={b}", f"run.cache={c}", f"encoder.weights={d}", f"data.root={e}"]

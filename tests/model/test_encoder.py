@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from argparse import Namespace
 from collections import OrderedDict
 from copy import deepcopy
+from datetime import date
 from functools import lru_cache
 
 import pytest
@@ -435,6 +437,11 @@ def prefixed(state, prefix):
         ("weights.pth", lambda state: {"epoch": 3, "model_state_dict": state}),
         ("weights.pth", lambda state: {"epoch": 3, "model": {"state_dict": state, "arch": "small"}}),
         ("weights.pth", lambda state: {"network": state}),
+        ("weights.pth", lambda state: {"epoch": 3, "state_dict": state, "args": Namespace(lr=1)}),
+        ("weights.pth", lambda state: {"state_dict_ema": state, "optimizer": {"state": {}}, "epoch": 3}),
+        ("weights.pth", lambda state: prefixed(state, "module.encoder_q.")),
+        ("lightning.ckpt", lambda state: {"epoch": 3, "state_dict": prefixed(state, "net.")}),
+        ("WEIGHTS.PTH", dict),
         ("pytorch_model.bin", dict),
         ("model_best.pth.tar", lambda state: {"epoch": 3, "state_dict": prefixed(state, "module.")}),
     ],
@@ -520,7 +527,8 @@ def test_a_pth_that_holds_itself_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("prefix", "lost"), [("student.", None), ("model.", "stage3.1.weight"), ("module.", "stage0.1.weight")]
+    ("prefix", "lost"),
+    [("student.", "stage1.1.weight"), ("model.", "stage3.1.weight"), ("module.", "stage0.1.weight")],
 )
 def test_names_that_do_not_fit_are_told_with_those_wanted(tmp_path, prefix, lost):
     state = small().stages.state_dict()
@@ -537,6 +545,28 @@ def test_a_damaged_file_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"not weights")
     with pytest.raises(CaptionerError, match=rf"encoder\.weights: .*{name} cannot be read"):
         build_encoder(config(weights=str(tmp_path / name)))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty or cut short"),
+        (b"<!DOCTYPE html>", "it is damaged, or was not written by torch.save"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is damaged, or was not written by torch.save"),
+        (torch.nn.Linear(1, 1), "it holds torch.nn.modules.linear.Linear, which might run code; save the"),
+        (
+            {"net": {"w": torch.zeros(1)}, "date": date(2026, 1, 1)},
+            "it holds datetime.date, which might run code",
+        ),
+    ],
+)
+def test_the_refusal_of_a_pth_says_what_is_in_the_way(tmp_path, content, reason):
+    """And never advises to load it so that it could run code, as torch does."""
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(CaptionerError, match=re.escape(f"weights.pth cannot be read ({reason}")) as caught:
+        build_encoder(config(weights=str(path)))
+    assert "weights_only" not in str(caught.value)
 
 
 def test_another_kind_of_file_is_refused(tmp_path):
