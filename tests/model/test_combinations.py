@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from captioner.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
 from captioner.config.model import (
     CellConfig,
     DecoderConfig,
@@ -17,8 +20,11 @@ from captioner.config.model import (
 )
 from captioner.config.model import HardAttentionConfig as Hard
 from captioner.config.model import SoftAttentionConfig as Soft
+from captioner.config.search import SearchConfig
+from captioner.decoding.search import search
 from captioner.errors import CaptionerError
-from captioner.model.captioner import build_decoder
+from captioner.model.captioner import build_decoder, build_model
+from captioner.vocabulary import Vocabulary
 
 SMALL = {"embedding_size": 3, "hidden_size": 4}
 
@@ -47,6 +53,35 @@ def test_what_excludes_each_other_is_refused(attention: Any, decoder: Any, messa
 def test_a_sentinel_needs_a_memory(cell: CellConfig) -> None:
     with pytest.raises(CaptionerError, match=rf"cell={cell.name} has none; choose lstm, peephole, coupled"):
         build(Soft(after_step=True, sentinel=True), cell, gate="none")
+
+
+@pytest.mark.parametrize(
+    ("look", "gate"),
+    [
+        (Soft(size=6, normalize="entmax15"), "scalar"),
+        (Hard(size=6, after_step=True), "vector"),
+        (Soft(size=6, after_step=True, sentinel=True), "none"),
+    ],
+)
+def test_a_model_file_brings_the_look_back(tmp_path: Path, look: Any, gate: str) -> None:
+    if look.normalize != "softmax":
+        pytest.importorskip("entmax")
+    encoder = EncoderConfig("small", image_size=32)
+    config = ModelConfig(encoder, LSTMConfig(), look, DecoderConfig(**SMALL, gate=gate))
+    vocabulary, path = Vocabulary(["a", "dog", "runs"]), tmp_path / "model.safetensors"
+    model = build_model(config, len(vocabulary)).eval()
+    save_checkpoint(Checkpoint(model, vocabulary, config), path)
+    annotations = torch.randn(2, 16, model.encoder.features)
+    read = load_checkpoint(path)
+    assert read.config == config
+    ours, theirs = (
+        search(m.decoder, annotations, SearchConfig(max_length=4), attention=True)
+        for m in (model, read.model.eval())
+    )
+    for one, other in zip(ours, theirs):
+        assert one[0].words == other[0].words
+        assert torch.equal(one[0].attention, other[0].attention)
+        assert torch.equal(one[0].betas, other[0].betas)
 
 
 def test_configuration_reaches_the_look() -> None:
