@@ -22,7 +22,9 @@ from captioner.features.mosaics import Mosaics
 from captioner.features.records import mirror_images, read_split
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
+from captioner.model.combinations import check_combination
 from captioner.model.encoder import Encoder, build_encoder
+from captioner.model.normalization import build_normalize
 from captioner.training.adaptation import Start, start_from, start_with
 from captioner.training.self_critical import check_self_critical
 from captioner.training.trained_on import check_same, check_same_batches, splits_of, trained_on
@@ -114,6 +116,8 @@ def check_training(config: TrainConfig) -> None:
         CaptionerError: names the key, its value and what it may be.
     """
     check(config)
+    check_combination(config)
+    build_normalize(config.attention.normalize)  # whose package may be missing
     if isinstance(config.phase, SelfCriticalConfig):
         check_self_critical(config.phase)
         if config.init is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import tiny
 
 from captioner.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
 from captioner.config.model import (
@@ -24,6 +25,7 @@ from captioner.config.search import SearchConfig
 from captioner.decoding.search import search
 from captioner.errors import CaptionerError
 from captioner.model.captioner import build_decoder, build_model
+from captioner.training.loop import train
 from captioner.vocabulary import Vocabulary
 
 SMALL = {"embedding_size": 3, "hidden_size": 4}
@@ -47,6 +49,14 @@ def build(attention: Any, cell: CellConfig | None = None, **decoder: Any) -> Any
 def test_what_excludes_each_other_is_refused(attention: Any, decoder: Any, message: str) -> None:
     with pytest.raises(CaptionerError, match=message):
         build(attention, **decoder)
+
+
+def test_training_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    run = tiny.config(tmp_path)
+    run.attention.sentinel = True
+    with pytest.raises(CaptionerError, match=r"give attention\.after_step=true"):
+        train(run, tmp_path / "run", report=tiny.silent)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("cell", [GRUConfig(), VanillaConfig()])
