@@ -14,7 +14,7 @@ from PIL import Image
 from captioner.cli.main import main
 from captioner.config.data import TableConfig, VocabularyConfig
 from captioner.data.doctor import usefulness
-from captioner.data.doctor.examine import Diagnosis, Finding, examine
+from captioner.data.doctor.examine import NO_WORDS, Diagnosis, Finding, examine
 
 CHINESE = [
     "一只棕色的狗在草地上奔跑",
@@ -65,6 +65,18 @@ def test_script_without_spaces_needs_characters(tmp_path: Path, texts: list[str]
     (finding,) = useless(diagnosis)
     assert finding.kind == usefulness.UNKNOWN_WORDS and "vocabulary.unit=character" in finding.line
     assert useless(examine(data(tmp_path, captions), VocabularyConfig("character", 2), 100)) == []
+
+
+TIBETAN = ["ཁྱི་ཞིག་རྩྭ་ཐང་ལ་རྒྱུག", "མི་གཉིས་རྐུབ་ཀྱག་ལ་བསྡད", "ཕྲུ་གུ་སྤོ་ལོ་རྩེད"]
+LAO = ["ໝາແລ່ນຢູ່ເທິງຫຍ້າ", "ຜູ້ຊາຍສອງຄົນນັ່ງ", "ເດັກນ້ອຍຫຼິ້ນບານ"]
+
+
+@pytest.mark.parametrize("texts", [THAI, TIBETAN, LAO], ids=["Thai", "Tibetan", "Lao"])
+def test_option_is_told_where_no_word_is_left(tmp_path: Path, texts: list[str]) -> None:
+    captions = mixed(texts)
+    diagnosis = examine(data(tmp_path, captions), VocabularyConfig("word", 5), 100)
+    (line,) = [finding.line for finding in diagnosis.findings if finding.kind == NO_WORDS]
+    assert line.endswith("vocabulary.unit=character is for scripts without spaces")
 
 
 def test_threshold_that_few_words_pass_is_lowered(tmp_path: Path) -> None:

@@ -308,3 +308,11 @@ def test_damaged_record_of_data_is_told(copy: Path) -> None:
         save_resume_state({**state, "data": damaged}, copy / "run" / "resume.pt")
         with pytest.raises(CaptionerError, match=r"^resume: the state.*\)$"):
             train(config(copy), copy / "run", resume=True, report=tiny.silent)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"<html>\n"])
+def test_state_that_is_no_state_is_told_in_one_line(copy: Path, content: bytes) -> None:
+    """Of an empty file torch says nothing at all."""
+    (copy / "run" / "resume.pt").write_bytes(content)
+    with pytest.raises(CaptionerError, match=r"resume\.pt is damaged \(.+\)$"):
+        train(config(copy), copy / "run", resume=True, report=tiny.silent)

@@ -15,7 +15,13 @@ from captioner.config.data import DataConfig, VocabularyConfig
 from captioner.config.declare import check
 from captioner.data.doctor.inspection import Reading, read_images
 from captioner.data.doctor.summary import SplitSummary, summary
-from captioner.data.doctor.usefulness import foreign_words, useless_captions, useless_images, useless_words
+from captioner.data.doctor.usefulness import (
+    foreign_words,
+    mended_vocabulary,
+    useless_captions,
+    useless_images,
+    useless_words,
+)
 from captioner.data.formats.files import MALFORMED, SPLIT, UNREADABLE, Fault
 from captioner.data.load import is_incomplete, load_split, skips_incomplete
 from captioner.data.records import Record
@@ -132,7 +138,9 @@ def _vocabulary(train: Sequence[Record], config: VocabularyConfig, diagnosis: Di
         built = count_vocabulary(train, config)
     except CaptionerError as error:
         if train:
-            diagnosis.findings.append(Finding(NO_WORDS, "train", str(error), True))
+            diagnosis.findings.append(
+                Finding(NO_WORDS, "train", f"{error}; {mended_vocabulary(train, config)}", True)
+            )
         return set()
     known = set(built.words[len(SPECIALS) :])
     diagnosis.vocabulary = len(known)

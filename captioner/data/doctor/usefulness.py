@@ -17,7 +17,19 @@ from captioner.vocabulary import tokenize
 
 MOST = 0.5  # of words or captions, above which there is too little to learn from
 FEW = 0.1  # of words that may be unknown where an option is suggested
-WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")  # in names of letters
+# as names of letters begin
+WITHOUT_SPACES = (
+    "CJK",
+    "HIRAGANA",
+    "KATAKANA",
+    "THAI",
+    "LAO",
+    "KHMER",
+    "MYANMAR",
+    "TIBETAN",
+    "JAVANESE",
+    "YI ",
+)
 UNKNOWN_WORDS, CUT = "words that a model would not know", "captions that would be cut"
 SAME, NO_TEXT, SAME_FILE = (
     "captions that are the same",
@@ -32,7 +44,7 @@ def useless_words(
     """Most words of the training captions would be unknown."""
     share = counted.unknown / max(1, counted.words)
     if share > MOST:
-        mend = _mended_vocabulary(train, config)
+        mend = mended_vocabulary(train, config)
         yield UNKNOWN_WORDS, f"{100 * share:.1f} % of the training captions' words are unknown; {mend}"
 
 
@@ -45,6 +57,25 @@ def foreign_words(counted: SplitSummary, split: str) -> Iterator[tuple[str, str]
             f"{100 * share:.1f} % of the words of data.{split} are unknown to training: are its captions in "
             "the same language?",
         )
+
+
+def mended_vocabulary(train: Sequence[Record], config: VocabularyConfig) -> str:
+    """The option with which few words are unknown."""
+    captions = [caption for record in train for caption in record.captions]
+    if config.unit == "word" and _share_without_spaces(captions) > MOST:
+        by_character = replace(config, unit="character")
+        if _unknown(train, by_character) < MOST:
+            return "vocabulary.unit=character is for scripts without spaces"
+    if config.max_size is not None and _unknown(train, replace(config, max_size=None)) <= FEW:
+        return "vocabulary.max_size=null keeps all words that are frequent enough"
+    for count in range(config.min_count - 1, 1, -1):
+        share = _unknown(train, replace(config, min_count=count, max_size=None))
+        if share <= (MOST if count == 2 else FEW):
+            size = " vocabulary.max_size=null" if config.max_size is not None else ""
+            return f"vocabulary.min_count={count}{size} leaves {100 * share:.1f} % unknown"
+    return (
+        "hardly a word occurs twice, so there is nothing that a model could learn; more captions are needed"
+    )
 
 
 def useless_captions(
@@ -74,25 +105,6 @@ def useless_images(train: Sequence[Record], digests: Sequence[str]) -> Iterator[
     if digest and len(train) > 1 and times > MOST * len(train):
         first = train[digests.index(digest)].image_id
         yield SAME_FILE, f"{times:,} of {len(train):,} have the bytes of {first!r}; download them again"
-
-
-def _mended_vocabulary(train: Sequence[Record], config: VocabularyConfig) -> str:
-    """The option with which few words are unknown."""
-    captions = [caption for record in train for caption in record.captions]
-    if config.unit == "word" and _share_without_spaces(captions) > MOST:
-        by_character = replace(config, unit="character")
-        if _unknown(train, by_character) < MOST:
-            return "vocabulary.unit=character is for scripts without spaces"
-    if config.max_size is not None and _unknown(train, replace(config, max_size=None)) <= FEW:
-        return "vocabulary.max_size=null keeps all words that are frequent enough"
-    for count in range(config.min_count - 1, 1, -1):
-        share = _unknown(train, replace(config, min_count=count, max_size=None))
-        if share <= (MOST if count == 2 else FEW):
-            size = " vocabulary.max_size=null" if config.max_size is not None else ""
-            return f"vocabulary.min_count={count}{size} leaves {100 * share:.1f} % unknown"
-    return (
-        "hardly a word occurs twice, so there is nothing that a model could learn; more captions are needed"
-    )
 
 
 def _unknown(train: Sequence[Record], config: VocabularyConfig) -> float:
