@@ -161,5 +161,5 @@ def _draw_legend(figure: Figure, upper: float, top: float, gated: bool) -> None:
     write(figure, MARGIN + BAR_WIDTH / top, upper + 0.27, "1", NOTE_POINTS, FAINT, ha="center")
     meaning = "p: probability of the word"
     if gated:
-        meaning += f"    β: how much the image counts, {NO_LOOK} below ½: the word needs no look"
+        meaning += f"    β: how much the image counts, {NO_LOOK} below ½: little"
     write(figure, MARGIN, upper + 0.55, meaning, NOTE_POINTS, FAINT)

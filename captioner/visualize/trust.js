@@ -11,7 +11,7 @@ function apartFromMean(attention) {
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 /** What a gate to the image says of a word, be it the gate beta or what a sentinel leaves to the image. */
-const looked = (beta, look) => (beta < look.looked ? "needs no look" : "looked");
+const looked = (beta, look) => (beta < look.looked ? "image counts little" : "image counts");
 
 /** Of each word how far its map is from the mean map, and whether, how and why it is drawn quiet. */
 function trustOfWords(attention, look) {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from captioner.visualize.overlay import Floats
 
 QUIET = 0.15  # total variation distance from the mean map; below it peaks are near chance (docs/attention.md)
-LOOKED = 0.5  # of the gate to the image; a word with less, by itself or for a sentinel, needs no look
+LOOKED = 0.5  # of the gate to the image; for a word with less the image counts little
 FADED = 0.3  # of the colours' strength, for a quiet map
 UNMEASURED = (
     "How far this model's maps may be believed was not measured: captioner evaluate grounding=true "

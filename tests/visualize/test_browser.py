@@ -158,8 +158,8 @@ def test_selection_is_announced(opened: Opener) -> None:
     assert live.get_property("textContent") == "Attention most at the top right"
     canvas = browser.find_element(By.CSS_SELECTOR, ".seen canvas")
     assert (canvas.aria_role, canvas.accessible_name) == ("image", "Attention: most at the top right")
-    assert words(browser)[0].accessible_name == "a, probability 0.50, image gate 0.30, needs no look"
-    assert words(browser)[1].accessible_name == "dog, probability 0.90, image gate 0.80, looked"
+    assert words(browser)[0].accessible_name == "a, probability 0.50, image gate 0.30, image counts little"
+    assert words(browser)[1].accessible_name == "dog, probability 0.90, image gate 0.80, image counts"
 
 
 def test_everything_that_can_be_used_has_a_name(opened: Opener) -> None:
