@@ -38,13 +38,13 @@ def _run(given: list[str]) -> int:
         import_module("captioner.cli.completion").answer()
     if given[:1] == ["help"] and len(given) > 1:
         given = [given[1], "--help"]
-    if not given or given[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0
-    if given[0] in ("-V", "--version", "version"):
-        print(f"captioner {__version__}")
-        return 0
     try:
+        if not given or given[0] in ("-h", "--help", "help"):
+            print(usage())
+            return 0
+        if given[0] in ("-V", "--version", "version"):
+            print(f"captioner {__version__}")
+            return 0
         choose(COMMANDS, given[0], "command")
         if {"-h", "--help"} & set(given[1:]) and given[0] in import_module(
             "captioner.config.schema"

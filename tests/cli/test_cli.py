@@ -704,3 +704,17 @@ def test_completion_script_is_printed(run: Command, shell: str) -> None:
     pytest.importorskip("argcomplete")
     status, out, err = run("completion", shell)
     assert (status, err) == (0, "") and "_ARGCOMPLETE" in out and "captioner" in out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"]])
+def test_a_reader_who_has_seen_enough_gets_no_traceback(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 1 and capsys.readouterr().err == ""
