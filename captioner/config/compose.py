@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -64,6 +65,7 @@ def run_command(
     Plugins.instance().class_name_to_class[SWEEPER] = Sweeper
     failures: list[BaseException] = []
     typed = [f"captioner {config_name}", *_options_first(as_they_stand(config_name, arguments))]
+    _check_options(config_name, typed[1:])
     parent = os.getpid()
 
     def job(config: DictConfig) -> BaseException | None:
@@ -91,6 +93,17 @@ def run_command(
         sys.argv = argv
     if failures:
         raise failures[0]
+
+
+def _check_options(command: str, arguments: Sequence[str]) -> None:
+    """Refuse in one line what Hydra's parser would answer with all of its options."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise CaptionerError(f"{command}: {message}; see captioner {command} --help")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(arguments)
 
 
 def _options_first(arguments: Sequence[str]) -> list[str]:

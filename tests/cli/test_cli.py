@@ -718,3 +718,9 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 1 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare", "check", "encode"])
+def test_unknown_option_beside_keys_is_told_in_one_line(run: Command, command: str) -> None:
+    told = f"captioner: {command}: unrecognized arguments: --foo; see captioner {command} --help\n"
+    assert run(command, "--foo", "run.device=cpu") == (2, "", told)
