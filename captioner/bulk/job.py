@@ -99,7 +99,7 @@ def _write(path: Path, shard: Shard, records: Sequence[Record]) -> None:
 
 
 def _done(shard: Shard, records: Sequence[Record]) -> Done:
-    return Done(shard.name, len(records), sum("error" in record for record in records))
+    return Done(shard.name, *count_of(records))
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support import chromium, tiny
 from support.chromium import By, WebDriverWait, drawn, select, words
+from support.page import ITEM, served_page
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.errors import CaptionerError
@@ -22,15 +19,6 @@ from captioner.predictor import load
 from captioner.visualize.page import entry
 
 pytestmark = chromium.needed
-ITEM = """
-const item = document.querySelectorAll("#strip li")[arguments[0]];
-return ["captioned", "failed"].includes(item?.className) && item.querySelector(".text").textContent;
-"""
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +37,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if "cannot download" not in str(error):
             raise
         pytest.skip(str(error))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served_page(folder) as address:
+        yield address
 
 
 def test_page_says_and_shows_what_captioner_does(

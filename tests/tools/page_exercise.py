@@ -12,27 +12,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import threading
 import time
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.chromium import By, WebDriverWait, chromium
+from support.page import ITEM, served_page
 
 import captioner
-
-ITEM = """
-const item = document.querySelectorAll("#strip li")[arguments[0]];
-return ["captioned", "failed"].includes(item?.className) && item.querySelector(".text").textContent;
-"""
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 def main() -> None:
@@ -42,11 +29,9 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="a folder of photos")
     options = parser.parse_args()
     photos = sorted(path.resolve() for path in options.photos.iterdir() if path.is_file())
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=options.page))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     said, seconds = [], []
-    with chromium() as browser:
-        browser.get(f"http://127.0.0.1:{server.server_port}/")
+    with served_page(options.page) as address, chromium() as browser:
+        browser.get(address)
         for i, photo in enumerate(photos):
             begin = time.perf_counter()
             browser.find_element(By.ID, "file").send_keys(str(photo))
