@@ -43,8 +43,13 @@ def scores_of_keys(attention: Attention, keys: Tensor, h: Tensor) -> Tensor:
 
 def attend(attention: Attention, annotations: Tensor, h: Tensor) -> Tensor:
     """alpha = softmax(e) (5), or a sparse map of e, ``(rows, locations)``."""
+    return normalized(attention, scores(attention, annotations, h))
+
+
+def normalized(attention: Attention, e: Tensor) -> Tensor:
+    """Weights of scores, ``(rows, locations)``."""
     function = getattr(attention.normalize, "func", attention.normalize)
-    return weights(function.__name__, scores(attention, annotations, h))
+    return weights(function.__name__, e)
 
 
 def look(attention: Attention, annotations: Tensor, alpha: Tensor, locations: Tensor | None = None) -> Tensor:
@@ -96,9 +101,8 @@ def sentinel(
     own, attention, h = decoder.sentinel, decoder.attention, after[0]
     s = sigmoid(affine(own.input_map, x) + F.linear(before[0], own.hidden_map)) * tanh(after[1])
     of_s = scores_of_keys(attention, affine(own.key_map, s).unsqueeze(1), h)
-    function = getattr(attention.normalize, "func", attention.normalize)
     e = torch.cat([scores(attention, annotations, h), of_s], dim=1)
-    return s, weights(function.__name__, e)[:, -1:]
+    return s, normalized(attention, e)[:, -1:]
 
 
 def deep_output(decoder: Decoder, embedding: Tensor, h: Tensor, z: Tensor) -> Tensor:

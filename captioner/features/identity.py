@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from captioner.data.index.open import LARGE
+from captioner.data.index.records import listed
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
@@ -93,8 +94,7 @@ def _digest(records: Iterable[Record]) -> str:
     """Of the list of images; their captions do not matter."""
     digest = hashlib.sha256()
     for record in records:
-        name = _name(record.source, os.path.abspath)
-        digest.update(f"{int(record.mirrored)}{name}\0".encode(errors="surrogateescape"))
+        digest.update(listed(_name(record.source, os.path.abspath), record.mirrored))
     return digest.hexdigest()
 
 

@@ -26,7 +26,7 @@ CLASSIFIERS = ("classifier.", "fc.", "head.")
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """A limit of time for a server that a library downloads weights from; torch gives it for ever."""
+    """A limit of time for a server that torch downloads weights from; huggingface's hub keeps its own."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 from captioner.system.atomic_files import whole_file
 
 ROWS = 1 << 15  # of a batch
@@ -89,5 +89,4 @@ class Mapped:
 
     def damaged(self, error: Exception) -> CaptionerError:
         """What to say of the file, and to do about it."""
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        return CaptionerError(f"run.cache: {self.path} is damaged ({reason}); delete it")
+        return CaptionerError(f"run.cache: {self.path} is damaged ({first_line(error)}); delete it")

@@ -34,11 +34,16 @@ def write_records(path: Path, records: Sequence[Record], metadata: dict[str, Any
     for record in records:
         content.update(repr((record.image_id, str(record.source), record.captions)).encode())
         place = os.path.abspath(str(record.source))
-        photos.update(f"0{place}\0".encode(errors="surrogateescape"))
-        mirrored.update(f"1{place}\0".encode(errors="surrogateescape"))
+        photos.update(listed(place, mirrored=False))
+        mirrored.update(listed(place, mirrored=True))
     digests = {"content": content.hexdigest(), "digests": [photos.hexdigest(), mirrored.hexdigest()]}
     parts = (records[first : first + ROWS] for first in range(0, len(records), ROWS))
     write_mapped(path, schema, metadata | digests, ROWS, map(_columns, parts))
+
+
+def listed(name: object, mirrored: bool) -> bytes:
+    """What an image adds to the digest of a list of images."""
+    return f"{int(mirrored)}{name}\0".encode(errors="surrogateescape")
 
 
 def _columns(records: Sequence[Record]) -> list[Any]:
