@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/venv.sh ""
 
 out=runs/quickstart
-rm -rf "$out"
+[ ! -e "$out" ] || out+=-$(date +%Y%m%d-%H%M%S) # an earlier one stays
 
 echo "1. Train on generated scenes"
 captioner train experiment=quickstart output="$out"
