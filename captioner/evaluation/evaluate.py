@@ -58,6 +58,7 @@ class Evaluation:
         grounding: whether the attention maps can be believed; None if it was not requested.
         intervals: 95 % bootstrap interval over images, of the scores that have one.
         images: of each image the scores by itself, in the order of ``captions``.
+        records: the images, in that order.
         against: the comparison with other captions; None if none were named.
     """
 
@@ -68,6 +69,7 @@ class Evaluation:
     grounding: AttentionReport | None = None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     images: Sequence[Mapping[str, float]] = ()
+    records: Sequence[Record] = ()
     against: Against | None = None
 
 
@@ -110,6 +112,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         ours.grounding,
         {name: spans[name] for name in scored.scores if name in spans},
         _of_images(scored.statistics, [*scored.scores, OWN_CIDER]),
+        records,
         against,
     )
 

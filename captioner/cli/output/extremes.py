@@ -10,7 +10,6 @@ from captioner.data.photos.image import load_image
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.evaluation.evaluate import Evaluation
-from captioner.features.records import read_split
 from captioner.predictor import load
 from captioner.visualize.page import Entry, entry, save_page
 from captioner.visualize.scored import SIDE, Row, save_scored
@@ -42,10 +41,7 @@ def save_extremes(evaluation: Evaluation, config: EvaluateConfig, path: Path) ->
     """
     score, best, worst = extremes(evaluation, config.page_images)
     chosen = [*best, *worst]
-    images = [evaluation.captions[number]["image_id"] for number in chosen]
-    wanted, split = set(images), read_split(config.data, config.split, config.run)
-    of_split = {record.image_id: record for record in split if record.image_id in wanted}
-    records = [of_split[image_id] for image_id in images]
+    records = [evaluation.records[number] for number in chosen]
     names = _names(evaluation, score, best, worst)
     title = f"Best and worst captions by {score}: {config.data.name} {config.split}"
     if config.predictions is not None:
