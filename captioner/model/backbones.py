@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, choose
+from captioner.model.downloads import downloading
 from captioner.model.timm_networks import timm_stages
-from captioner.model.weights import PRETRAINED, load_weights_into, patience
+from captioner.model.weights import PRETRAINED, load_weights_into
 
 Stages = OrderedDict[str, nn.Module]
 
@@ -126,20 +126,7 @@ def _with_imagenet_weights(name: str) -> nn.Module:
     """The network with the weights that torchvision downloads, or has downloaded before."""
     from torchvision.models import get_model, get_model_weights
 
-    try:
-        with patience():
-            network: nn.Module = get_model(name, weights="DEFAULT")
-    except OSError as error:  # includes urllib's errors
-        raise CaptionerError(
-            f"encoder.weights: torchvision could not download the weights of {name} ({error}); "
-            "name a .safetensors or .pth file instead"
-        ) from error
-    except Exception as error:  # of a damaged file each reader has its own
-        url: str = get_model_weights(name)["DEFAULT"].url
-        file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise CaptionerError(
-            f"encoder.weights: torchvision cannot read the weights of {name} ({reason}); "
-            f"if there is a file {file}, delete it, or name another file instead"
-        ) from error
+    weights = get_model_weights(name)["DEFAULT"]
+    with downloading(name, weights.url):
+        network: nn.Module = get_model(name, weights=weights)
     return network

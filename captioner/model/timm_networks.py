@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 
 from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, first_line
+from captioner.model.downloads import downloading, downloading_from_hub
 from captioner.model.lite_weights import LITE, lite_state, weights_file
 from captioner.model.padding import with_fixed_padding
 from captioner.model.transformer_stages import transformer_stages
-from captioner.model.weights import PRETRAINED, load_state_into, load_weights_into, patience
+from captioner.model.weights import PRETRAINED, load_state_into, load_weights_into
 
 Stages = OrderedDict[str, nn.Module]
 NEAR = 4  # names that an error suggests
@@ -84,29 +86,24 @@ def _create(name: str, **options: Any) -> nn.Module:
         near = difflib.get_close_matches(name, timm.list_models(), NEAR)
         found = f"; near: {', '.join(near)}" if near else ""
         raise CaptionerError(f"encoder.name: timm {timm.__version__} has no network {name!r}{found}")
-    try:
-        with patience():
+    with _download(name) if options.get("pretrained") else nullcontext():
+        try:
             network: nn.Module = timm.create_model(name, **options)
-        return network
-    except Exception as error:  # its own, the hub's and the network's
-        what = "download the weights of" if options.get("pretrained") else "make"
-        reason = first_line(error)
-        file = _downloaded(name) if options.get("pretrained") else None
-        mend = f"; if {file} is damaged, delete it" if file else ""
-        raise CaptionerError(f"encoder: timm cannot {what} {name} ({reason}){mend}") from error
+        except Exception as error:
+            if options.get("pretrained"):
+                raise
+            raise CaptionerError(f"encoder: timm cannot make {name} ({first_line(error)})") from error
+    return network
 
 
-def _downloaded(name: str) -> str | None:
-    """The file in the hub's cache that a network's weights would be read from."""
-    from huggingface_hub import try_to_load_from_cache
+def _download(name: str) -> AbstractContextManager[None]:
+    """Around the creation of a network with weights: of the hub, if it has them, as timm prefers."""
     from timm.models import get_pretrained_cfg
 
     record = get_pretrained_cfg(name)
-    place = record.hf_hub_id if record else None
-    if not isinstance(place, str):
-        return None
-    found = (try_to_load_from_cache(place, file) for file in ("model.safetensors", "pytorch_model.bin"))
-    return next((file for file in found if isinstance(file, str)), None)
+    if record is not None and isinstance(record.hf_hub_id, str):
+        return downloading_from_hub(name, record.hf_hub_id, record.hf_hub_filename)
+    return downloading(name, str(record.url if record is not None else ""))
 
 
 def _is_transformer(network: nn.Module) -> bool:

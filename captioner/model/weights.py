@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,19 +18,7 @@ from captioner.errors import CaptionerError, first_line, printable
 PRETRAINED = ("pretrained", "imagenet")  # the two words for the weights that a library offers
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 ENTRIES = ("state_dict", "model_state_dict", "model", "net")  # what training scripts often save it under
-PATIENCE = 30.0  # seconds, for a server that says nothing
 CLASSIFIERS = ("classifier.", "fc.", "head.")
-
-
-@contextmanager
-def patience() -> Iterator[None]:
-    """A limit of time for a server that torch downloads weights from; huggingface's hub keeps its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def load_weights_into(network: nn.Module, path: str) -> None:
