@@ -148,8 +148,14 @@ def with_significant_bits(png: bytes, *bits: int) -> bytes:
         (1023, 255),
         (512, 128),
         (16383, 255),
-        (5000, 78),
-        (20000, 78),
+        (5000, 156),
+        (20000, 156),
+        (511, 255),
+        (300, 150),
+        (2047, 255),
+        (1500, 187),
+        (32767, 255),
+        (40000, 156),
         (100, 100),
         (0, 0),
     ],
@@ -225,21 +231,27 @@ def colours16(*values: int) -> bytes:
 @pytest.mark.parametrize(
     ("values", "bits", "expected"),
     [
-        ((4095, 2048, 0), (), (255, 136, 0)),
-        ((1023, 512, 0), (), (255, 170, 0)),
-        ((16383, 8192, 0), (), (255, 130, 0)),
+        ((4095, 2048, 0), (), (255, 128, 0)),
+        ((1023, 512, 0), (), (255, 128, 0)),
+        ((16383, 8192, 0), (), (255, 128, 0)),
+        ((255, 128, 7), (), (255, 128, 7)),
+        ((511, 300, 0), (), (255, 150, 0)),
+        ((2047, 1500, 0), (), (255, 187, 0)),
+        ((32767, 20000, 0), (), (255, 156, 0)),
+        ((200, 100, 0), (16, 16, 16), (0, 0, 0)),
+        ((200, 100, 0), (8, 8, 8), (200, 100, 0)),
         ((65535, 4095, 0), (), (255, 15, 0)),
-        ((2048, 0, 0), (12, 12, 12), (136, 0, 0)),
+        ((2048, 0, 0), (12, 12, 12), (128, 0, 0)),
         ((2048, 0, 0), (16, 16, 16), (8, 0, 0)),
         ((8192, 0, 0), (12, 12, 12), (32, 0, 0)),
         ((0, 0, 0), (), (0, 0, 0)),
-        ((4095, 2048, 0, 65535), (), (255, 136, 0)),
-        ((4095, 2048, 0, 4095), (), (255, 136, 0)),
+        ((4095, 2048, 0, 65535), (), (255, 128, 0)),
+        ((4095, 2048, 0, 4095), (), (255, 128, 0)),
         ((4095, 2048, 0, 0), (), WHITE),
-        ((2048, 65535), (), (136,) * 3),
+        ((2048, 65535), (), (128,) * 3),
         ((1023, 1023), (), WHITE),
-        ((2048, 0, 0, 65535), (12, 12, 12, 16), (136, 0, 0)),
-        ((2048, 4095), (12, 12), (136,) * 3),
+        ((2048, 0, 0, 65535), (12, 12, 12, 16), (128, 0, 0)),
+        ((2048, 4095), (12, 12), (128,) * 3),
     ],
 )
 def test_colours_of_fewer_bits_in_16_are_scaled_too(
@@ -249,14 +261,42 @@ def test_colours_of_fewer_bits_in_16_are_scaled_too(
     assert corner(load_image(with_significant_bits(data, *bits) if bits else data)) == expected
 
 
-def test_colours_of_12_bits_in_a_tiff_are_scaled_too() -> None:
-    tags = {256: 1, 257: 1, 258: 14, 259: 1, 262: 2, 273: 8, 277: 3, 278: 1, 279: 6}
+@pytest.mark.parametrize("kind", ["png", "ppm"])
+def test_a_dark_photo_of_a_declared_range_stays_dark(kind: str) -> None:
+    if kind == "png":
+        data = with_significant_bits(colours16(9000, 9000, 9000), 16, 16, 16)
+    else:
+        data = b"P6 1 1 65535\n" + struct.pack(">3H", 9000, 9000, 9000)
+    assert corner(load_image(data)) == (35,) * 3
+
+
+def test_8_bit_colours_in_16_are_read_of_an_opened_image(tmp_path: Path) -> None:
+    data = colours16(255, 128, 7, 65535)
+    (tmp_path / "a.png").write_bytes(data)
+    for source in (io.BytesIO(data), tmp_path / "a.png"):
+        assert corner(load_image(Image.open(source))) == (255, 128, 7)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    ("values", "expected"), [((4095, 2048, 0), (255, 128, 0)), ((200, 100, 7), (200, 100, 7))]
+)
+def test_colours_of_fewer_bits_in_a_tiff_are_scaled_too(
+    order: str, compressed: bool, values: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    pixels = struct.pack(order + "3H", *values)
+    pixels = zlib.compress(pixels) if compressed else pixels
+    tags = {256: 1, 257: 1, 258: 8, 259: 8 if compressed else 1, 262: 2, 273: 14, 277: 3, 278: 1}
+    tags[279] = len(pixels)
     entries = b"".join(
-        struct.pack("<HHII", tag, 3 if tag == 258 else 4, 3 if tag == 258 else 1, value)
+        struct.pack(order + "HHII", tag, 3 if tag == 258 else 4, 3 if tag == 258 else 1, value)
         for tag, value in tags.items()
     )
-    data = b"II*\0" + struct.pack("<I", 20) + struct.pack("<6H", 4095, 2048, 0, 16, 16, 16)
-    assert corner(load_image(data + struct.pack("<H", 9) + entries + bytes(4))) == (255, 136, 0)
+    bits = struct.pack(order + "3H", 16, 16, 16)
+    begin = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 14 + len(pixels))
+    data = begin + bits + pixels + struct.pack(order + "H", len(tags)) + entries + bytes(4)
+    assert corner(load_image(data)) == expected
 
 
 def test_one_bit_white_is_white() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 
+import numpy as np
 from PIL import Image
 
 FULL = 65535
-SCALES = (1023, 4095, 16383, FULL)  # what may stand for white: 10, 12, 14 and 16 bits
+WHITES = tuple(2**bits - 1 for bits in range(8, 17))  # of 8 to 16 significant bits
 DEEP = ("RGB;16", "RGBA;16", "RGBX;16", "LA;16")  # how the bytes lie in the file
+OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
+STRIP = 2**20  # pixels that are scaled at a time
 SPREAD = ("PPM", "JPEG2000")  # of which Pillow spreads every value over 16 bits
 BITS_PER_SAMPLE, MAX_SAMPLE_VALUE = 258, 281  # TIFF tags
 CONTAINERS = (8, 16, 32)  # bits of a TIFF's samples that may hold fewer
@@ -36,22 +40,62 @@ def has_deep_colours(image: Image.Image) -> bool:
     return image.mode in ("RGB", "RGBA") and any(kind in str(tile[3]) for tile in tiles for kind in DEEP)
 
 
-def brightened(image: Image.Image, declared: int | None) -> Image.Image:
-    """A loaded image with deep colours, scaled as if white were ``declared`` or the lowest usual value.
+def brightened(image: Image.Image, declared: int | None, again: Callable[[], Image.Image]) -> Image.Image:
+    """A loaded image with deep colours, scaled as if white were ``declared`` or the lowest of ``WHITES``.
 
-    What is left of 12 bits are 16 levels a colour.
+    Args:
+        again: opens the same image, for the bytes that Pillow does not keep.
     """
     bands: tuple[tuple[int, int], ...] = image.getextrema()  # type: ignore[assignment]
-    brightest, opaque = max(high for _, high in bands[:3]), bands[-1][1]
-    scales = (declared, FULL) if declared else SCALES
-    white = next(scale >> 8 for scale in scales if brightest <= scale >> 8)
-    if white == 255 or not brightest or "transparency" in image.info:  # a colour that is told by its value
+    scales = (declared, FULL) if declared else WHITES
+    used = max(high for _, high in bands[:3]) > scales[-2] >> 8  # as many bits as there are
+    if used or declared == FULL or "transparency" in image.info:  # a colour that is told by its value
         return image
-    if not declared:
-        tell_guess(256 * white + 255)
-    scaled = [min(255, round(level * 255 / white)) for level in range(256)]
-    alpha = scaled if 0 < opaque <= white else list(range(256))  # which may have all 16 bits
-    return image.point(scaled * 3 + (alpha if image.mode == "RGBA" else []))
+    low = _lower_bytes(again())
+    brightest, opaque = (int(max(band)) for band in _brightest(image, low))
+    white = next(scale for scale in scales if brightest <= scale)
+    if white == FULL:
+        return image
+    if not declared and brightest:
+        tell_guess(white)
+    alpha = white if 0 < opaque <= white else FULL
+    scale = np.array([white, white, white, alpha][: len(bands)], np.float32)
+    for top, values in _strips(image, low):
+        strip = np.rint(np.minimum(values / scale, 1) * 255).astype(np.uint8)
+        image.paste(Image.fromarray(strip), (0, top))
+    return image
+
+
+def _lower_bytes(image: Image.Image) -> Image.Image:
+    """Of the 16 bits of every band the lower 8, of an image that is not loaded yet."""
+    tile = image.tile[0]  # type: ignore[attr-defined]
+    raw = tile[3] if isinstance(tile[3], str) else tile[3][0]
+    kind, order = raw.split(";")
+    other = "RGBA" if kind == "LA" else f"{kind};{OTHER_BYTE[order]}"  # of LA's four bytes each is a band
+    arguments = other if isinstance(tile[3], str) else (other, *tile[3][1:])
+    make = getattr(type(tile), "_make", tuple)  # a named tuple since Pillow 11
+    image.tile = [make((*one[:3], arguments)) for one in image.tile]  # type: ignore[attr-defined]
+    image.load()
+    if kind != "LA":
+        return image
+    _, grey, _, alpha = image.split()
+    return Image.merge("RGBA", (grey, grey, grey, alpha))
+
+
+def _strips(high: Image.Image, low: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
+    """The values of 16 bits, some rows at a time, each with the first row's number."""
+    rows = max(1, STRIP // high.width)
+    for top in range(0, high.height, rows):
+        box = (0, top, high.width, min(top + rows, high.height))
+        upper, lower = (np.asarray(half.crop(box), np.float32) for half in (high, low))
+        yield top, 256 * upper + lower
+
+
+def _brightest(high: Image.Image, low: Image.Image) -> tuple[list[float], list[float]]:
+    """The highest value in each strip, of the colours and of alpha."""
+    strips = [(values[..., :3].max(), values[..., -1].max()) for _, values in _strips(high, low)]
+    colours, alpha = zip(*strips)
+    return list(colours), list(alpha)
 
 
 _told: list[float] = []

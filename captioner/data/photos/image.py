@@ -9,6 +9,7 @@ import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -91,7 +92,7 @@ def _load(
 ) -> tuple[Image.Image, Image.Image]:
     if isinstance(source, Image.Image):
         with _reading("image"):
-            return _upright_rgb(source)
+            return _upright_rgb(source, getattr(source, "filename", None) or getattr(source, "fp", None))
     file, name = _open(source)
     if isinstance(source, (str, Path)) and os.path.splitext(source)[1].lower() in RAW:
         with file:
@@ -108,7 +109,7 @@ def _load(
         if draft is not None and image.format in ("JPEG", "MPO"):
             reduction = _set_scale(image, draft, longest)
         with quiet_libraries() if image.format == "TIFF" else nullcontext():
-            return _upright_rgb(image, reduction)
+            return _upright_rgb(image, file, reduction)
 
 
 def _set_scale(image: Image.Image, draft: int, longest: int | None) -> int:
@@ -188,7 +189,9 @@ def _reading(name: str) -> Iterator[None]:
         raise CaptionerError(f"{name}: cannot be decoded ({reason})") from error
 
 
-def _upright_rgb(image: Image.Image, reduction: int = 1) -> tuple[Image.Image, Image.Image]:
+def _upright_rgb(
+    image: Image.Image, file: str | BinaryIO | None, reduction: int = 1
+) -> tuple[Image.Image, Image.Image]:
     """The image reduced, and as it is.
 
     A JPEG decoded at an eighth holds the means of its blocks. So does one decoded at a quarter and reduced by
@@ -199,8 +202,10 @@ def _upright_rgb(image: Image.Image, reduction: int = 1) -> tuple[Image.Image, I
     deep = has_deep_colours(image)
     white = declared_white(image) if deep or image.mode.startswith("I") else None
     image.load()  # before its EXIF is read, as loading turns a TIFF
+    if deep and file:
+        image = brightened(image, white, partial(Image.open, file))
     turn = _turn(image)
-    whole = as_rgb(as_srgb(brightened(image, white) if deep else image), white)
+    whole = as_rgb(as_srgb(image), white)
     upright = []
     for rgb in (whole.reduce(reduction) if reduction > 1 else whole, whole):
         turned = rgb if turn is None else rgb.transpose(turn)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from captioner.data.photos.depth import FULL, SCALES, tell_guess
+from captioner.data.photos.depth import FULL, WHITES, tell_guess
 
 STRIP = 2**20  # pixels that are converted at a time
 
@@ -47,16 +47,16 @@ def _eight_bit(image: Image.Image, declared: int | None) -> Callable[[Image.Imag
     """What scales a grey image of 16 or 32 bits to 8, where Pillow's ``convert`` would clip it.
 
     White is the value that was declared, if no pixel exceeds it; else it is that of 16 bits, as PNG spreads
-    values over all bits whatever it declares. Where nothing was declared it is the lowest usual one that no
-    pixel exceeds, and beyond those the brightest pixel. Floating-point images run from their darkest to their
-    brightest pixel, unless they lie between 0 and 1, which then are black and white.
+    values over all bits whatever it declares. Where nothing was declared it is that of the fewest bits,
+    from 8, that no pixel exceeds, and beyond those the brightest pixel. Floating-point images run from their
+    darkest to their brightest pixel, unless they lie between 0 and 1, which then are black and white.
     """
     ranges = [(values.min(), values.max()) for values in (_values(strip) for strip, _ in _strips(image))]
     darkest, brightest = min(low for low, _ in ranges), max(high for _, high in ranges)
     if image.mode == "F":
         black, white = (0, 1) if darkest >= 0 and brightest <= 1 else (darkest, brightest)
     else:
-        black, scales = min(0, darkest), (declared, FULL) if declared else (255, *SCALES)
+        black, scales = min(0, darkest), (declared, FULL) if declared else WHITES
         white = next((scale for scale in scales if brightest <= scale), brightest)
     usual = ((0, FULL),) if image.mode.startswith("I;16") else ((0, 1), (0, 255), (0, FULL))
     if not declared and (black, white) not in usual:
