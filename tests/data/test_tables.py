@@ -168,6 +168,45 @@ def test_bars_with_spaces_and_excels_hint(tmp_path: Path) -> None:
     }
 
 
+DRAWN = {
+    "Markdown": """| image | caption |
+|:---|---:|
+| a.jpg | A dog, brown |
+| b.jpg | "Stop" says the sign |""",
+    "Markdown without a frame": """image | caption
+--- | ---
+a.jpg | A dog, brown
+b.jpg | "Stop" says the sign""",
+    "psql": """   image   |       caption
+-----------+----------------------
+ a.jpg     | A dog, brown
+ b.jpg     | "Stop" says the sign
+(2 rows)
+
+""",
+    "mysql": """+-------+----------------------+
+| image | caption              |
++-------+----------------------+
+| a.jpg | A dog, brown         |
+| b.jpg | "Stop" says the sign |
++-------+----------------------+
+""",
+}
+
+
+@pytest.mark.parametrize("drawn", DRAWN.values(), ids=list(DRAWN))
+def test_a_drawn_table_is_read(tmp_path: Path, drawn: str) -> None:
+    assert captions(table(tmp_path, drawn, "x.txt")) == {
+        "a.jpg": ["A dog, brown"],
+        "b.jpg": ['"Stop" says the sign'],
+    }
+
+
+def test_a_row_of_a_drawn_table_is_told_at_its_line(tmp_path: Path) -> None:
+    line = refusal(table(tmp_path, DRAWN["mysql"].replace("A dog, brown ", "A dog | brown")))
+    assert ":4: has 3 fields, the header 2" in line
+
+
 TWO = "image{0}caption\na.jpg{0}un café\nb.jpg{0}Hund\n"
 WRITTEN: dict[str, bytes] = {
     "Excel's Unicode text": TWO.format("\t").replace("\n", "\r\n").encode("utf-16"),

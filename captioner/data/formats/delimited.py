@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from captioner.data.formats.drawn import undrawn
 from captioner.data.formats.files import CUT_SHORT, Fault, text_lines
 from captioner.errors import CaptionerError
 
@@ -102,7 +103,7 @@ def read_table(path: Path, key: str, wanted: Sequence[str]) -> Table:
     Raises:
         CaptionerError: the file cannot be read. (Missing columns are for the caller to tell.)
     """
-    lines = text_lines(path, key)
+    lines = undrawn(text_lines(path, key))
     first, hint = 0, HINT.fullmatch(lines[0].strip(" "))
     if hint:
         first = 1
