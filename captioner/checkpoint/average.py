@@ -11,7 +11,8 @@ from dataclasses import replace
 import torch
 
 from captioner.checkpoint.file import Checkpoint
-from captioner.config.model import ModelConfig
+from captioner.config.declare import as_typed
+from captioner.config.model import computed_with
 from captioner.errors import CaptionerError, check_range
 
 
@@ -54,16 +55,9 @@ def average(members: Sequence[Checkpoint], shares: Sequence[float] | None = None
 
 def _difference(one: Checkpoint, other: Checkpoint) -> str | None:
     """What keeps two models' weights from having a mean that means anything."""
-    forms = _forms(other.config)
-    for part, form in _forms(one.config).items():
-        if form != forms[part]:
-            return f"another {part}"
-    shapes, others = ({k: v.shape for k, v in c.model.state_dict().items()} for c in (one, other))
-    return None if shapes == others else "weights of other shapes"
-
-
-def _forms(config: ModelConfig) -> dict[str, object]:
-    """The parts' configurations without what only matters to their training or shows in the shapes."""
-    encoder = replace(config.encoder, weights=None, fine_tune=False)
-    looks = (config.attention.name, config.attention.normalize, config.attention.after_step)
-    return {"encoder": encoder, "cell": config.cell, "attention": looks}
+    form, others = computed_with(one.config), computed_with(other.config)
+    for key in [*form, *others]:
+        if (value := others.get(key)) != form.get(key) and key != "attention.inference":
+            return f"another {key}, {as_typed(value)},"
+    shapes, present = ({k: v.shape for k, v in c.model.state_dict().items()} for c in (one, other))
+    return None if shapes == present else "weights of other shapes"

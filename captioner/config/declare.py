@@ -34,6 +34,7 @@ class Declaration:
         group: the choices are the files of this folder of ``conf/``.
         length: how many values a list holds; None: any number.
         path: it names a file or a folder, and is taken as it stands on the command line.
+        trains: of a model's option, it matters to training alone; what given weights compute is the same.
     """
 
     meaning: str
@@ -44,6 +45,7 @@ class Declaration:
     group: str = ""
     length: int | None = None
     path: bool = False
+    trains: bool = False
 
     @property
     def choices(self) -> tuple[str, ...]:

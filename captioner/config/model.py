@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from captioner.config.declare import REQUIRED, value
+from captioner.config.declare import REQUIRED, declarations, value
 
 WIDEST = 2**14  # weights grow with the square, and more would be a slip of the keyboard
 LAYER_NORM = "normalize every sum before its gate (Ba et al. 2016)"
@@ -31,7 +31,7 @@ class VanillaConfig(CellConfig):
 class ForgetGateConfig(CellConfig):
     """A cell with a forget gate."""
 
-    forget_bias: float = value(1.0, "initial bias of the forget gate (Jozefowicz et al. 2015)")
+    forget_bias: float = value(1.0, "initial bias of the forget gate (Jozefowicz et al. 2015)", trains=True)
 
 
 @dataclass
@@ -101,7 +101,7 @@ class AttentionConfig:
         "'captioner[entmax]'",
         among=NORMALIZATIONS,
     )
-    penalty: float = value(1.0, "lambda of the doubly stochastic penalty (section 4.2.1)", low=0)
+    penalty: float = value(1.0, "lambda of the doubly stochastic penalty (section 4.2.1)", low=0, trains=True)
 
 
 @dataclass
@@ -116,17 +116,21 @@ class HardAttentionConfig(AttentionConfig):
     """Stochastic hard attention (section 4.1), trained with REINFORCE."""
 
     name: str = value("hard", "one location per step", group="attention")
-    penalty: float = value(0.0, "lambda of the doubly stochastic penalty (section 4.2.1)", low=0)
+    penalty: float = value(0.0, "lambda of the doubly stochastic penalty (section 4.2.1)", low=0, trains=True)
     inference: str = value("argmax", "location of a trained model", among=INFERENCE)
     expectation_probability: float = value(
-        0.5, "how often training replaces a sample by its expectation", low=0, high=1
+        0.5, "how often training replaces a sample by its expectation", low=0, high=1, trains=True
     )
     soft_start: float = value(
-        0.5, "share of the epochs, the first ones, in which it always does; the paper: 0", low=0, high=1
+        0.5,
+        "share of the epochs, the first ones, in which it always does; the paper: 0",
+        low=0,
+        high=1,
+        trains=True,
     )
-    baseline_decay: float = value(0.9, "decay of the moving-average baseline", low=0, high=1)
-    reinforce_weight: float = value(0.1, "lambda_r of section 4.1", low=0)
-    entropy_weight: float = value(0.002, "lambda_e of section 4.1", low=0)
+    baseline_decay: float = value(0.9, "decay of the moving-average baseline", low=0, high=1, trains=True)
+    reinforce_weight: float = value(0.1, "lambda_r of section 4.1", low=0, trains=True)
+    entropy_weight: float = value(0.002, "lambda_e of section 4.1", low=0, trains=True)
 
 
 @dataclass
@@ -137,15 +141,16 @@ class DecoderConfig:
     hidden_size: int = value(512, "width of the cell's hidden state", low=1, high=WIDEST)
     gate: str = value("scalar", "beta; scalar is the paper's", among=("none", "scalar", "vector"))
     deep_output: bool = value(True, "the output layer sees the previous word and the context too")
-    dropout: float = value(0.5, "on the hidden state and the deep output", low=0, below=1)
-    input_dropout: float = value(0.0, "on the word vectors and the annotations", low=0, below=1)
+    dropout: float = value(0.5, "on the hidden state and the deep output", low=0, below=1, trains=True)
+    input_dropout: float = value(0.0, "on the word vectors and the annotations", low=0, below=1, trains=True)
     embedding: str | None = value(
         None,
         "word vectors that the embedding starts from, GloVe's or word2vec's as text; read only where a run "
         "starts without init",
         path=True,
+        trains=True,
     )
-    freeze_embedding: bool = value(False, "the embedding is not trained")
+    freeze_embedding: bool = value(False, "the embedding is not trained", trains=True)
 
 
 @dataclass
@@ -154,7 +159,7 @@ class EncoderConfig:
 
     name: str = value(REQUIRED, "network: those of conf/encoder, and with library=timm any of timm's")
     weights: str | None = value(
-        None, "pretrained (a download), a .safetensors, .pth or .bin file, or null", path=True
+        None, "pretrained (a download), a .safetensors, .pth or .bin file, or null", path=True, trains=True
     )
     image_size: int | None = value(
         224,
@@ -169,7 +174,7 @@ class EncoderConfig:
     std: list[float] | None = value(
         [0.229, 0.224, 0.225], "of red, green and blue in [0, 1]", length=3, low=1e-6, high=1e6
     )
-    fine_tune: Any = value(False, "true, false, or the name of the first stage that is trained")
+    fine_tune: Any = value(False, "true, false, or the name of the first stage that is trained", trains=True)
     last_stage: str | None = value(None, "stage whose output are the annotations; null: the network's last")
     library: str = value("torchvision", "where the network comes from", among=("torchvision", "timm"))
 
@@ -182,3 +187,14 @@ class ModelConfig:
     cell: CellConfig
     attention: AttentionConfig
     decoder: DecoderConfig
+
+
+def computed_with(config: ModelConfig) -> dict[str, Any]:
+    """The options, by key, that decide what weights compute: all but those that matter to training alone."""
+    groups = {of.name: getattr(config, of.name) for of in fields(ModelConfig)}
+    return {
+        f"{group}.{of.name}": getattr(part, of.name)
+        for group, part in groups.items()
+        for of, declared in declarations(type(part))
+        if not declared.trains
+    }

@@ -11,6 +11,8 @@ from torch import Tensor
 from captioner.checkpoint.file import Checkpoint, load_checkpoint
 from captioner.checkpoint.pretrained import model_path
 from captioner.config.data import VocabularyConfig
+from captioner.config.declare import as_typed
+from captioner.config.model import computed_with
 from captioner.config.schema import TrainConfig
 from captioner.data.records import Record
 from captioner.data.words import count_words
@@ -19,6 +21,8 @@ from captioner.model.captioner import Captioner, build_model
 from captioner.training.optimization import PER_WORD
 from captioner.vocabulary import SPECIALS, Vocabulary
 
+OF_CONFIGURATION = ("encoder.mean", "encoder.std")  # which are kept beside the weights
+
 
 def is_model_file(init: str) -> bool:
     """Whether a run starts from a model alone, and not from another run with its configuration."""
@@ -26,12 +30,18 @@ def is_model_file(init: str) -> bool:
 
 
 class Start(NamedTuple):
-    """What training starts from; ``new_words`` are the last of the vocabulary, ``told`` a line about them."""
+    """What training starts from.
+
+    Attributes:
+        new_words: how many of the vocabulary's last words are new; ``told`` is a line about them.
+        changed: a line about options with which the weights compute something else than before.
+    """
 
     vocabulary: Vocabulary
     model: Captioner
     new_words: int = 0
     told: str = ""
+    changed: str = ""
 
 
 def start_from(config: TrainConfig, path: str, records: Sequence[Record]) -> Start:
@@ -49,13 +59,15 @@ def start_from(config: TrainConfig, path: str, records: Sequence[Record]) -> Sta
     if is_model_file(path):
         vocabulary, told = grown(known, records, config.vocabulary)
     model = build_model(config, len(vocabulary), load_encoder_weights=False)
-    state = _with_rows(checkpoint, len(vocabulary))
+    own = {name: value for name, value in model.state_dict().items() if name in OF_CONFIGURATION}
+    state = _with_rows(checkpoint, len(vocabulary)) | own
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise CaptionerError(f"init: the model of {path} is not of this configuration ({reason})") from error
-    return Start(vocabulary, model, len(vocabulary) - len(known), told)
+    changed = _changed(computed_with(checkpoint.config), computed_with(config), path)
+    return Start(vocabulary, model, len(vocabulary) - len(known), told, changed)
 
 
 def start_with(config: TrainConfig, saved: dict[str, Any]) -> Start:
@@ -89,6 +101,18 @@ def grown(known: Vocabulary, records: Sequence[Record], config: VocabularyConfig
         f"{len(new):,} new words{first}: {100 * after:.1f} % of the captions' words are known, "
         f"{100 * before:.1f} % before"
     )
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any], path: str) -> str:
+    """A line about the options that differ though the weights fit; another kind of attention has others."""
+    different = [
+        f"{key}={as_typed(now[key])} (it was {as_typed(old)})"
+        for key, old in before.items()
+        if key in now and now[key] != old
+    ]
+    if not different:
+        return ""
+    return f"init: the weights of {path} fit, but were trained otherwise; now {', '.join(different)}"
 
 
 def _with_rows(checkpoint: Checkpoint, words: int) -> dict[str, Tensor]:

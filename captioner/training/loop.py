@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -112,6 +113,8 @@ def fit(
         report(ranks_line(state))
     if setup.told:
         report(setup.told)
+    if setup.changed and ranks.first:
+        print(f"captioner: {setup.changed}", file=sys.stderr)
     if config.init is not None and not state.progress.metrics:
         begin_with(config, setup, state, saver)
         report(start_line(state.progress))

@@ -42,6 +42,7 @@ class Setup:
         data: what a state keeps of the data, and lines about what was left out of it, or divided.
         new_words, told: how many words the vocabulary has gained, and those lines, then one about the words,
             or about those that start from word vectors.
+        changed: a line about options that the model of ``init`` was trained without.
     """
 
     model: Captioner
@@ -52,6 +53,7 @@ class Setup:
     data: dict[str, Any]
     new_words: int = 0
     told: str = ""
+    changed: str = ""
 
 
 def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | None = None) -> Setup:
@@ -86,7 +88,7 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
             counts = count_words(train, counted.unit)
             told = start_embedding(start.model.decoder, counted, config.decoder.embedding, counts)
             start = start._replace(told=told)
-    vocabulary, model, new_words, told = start
+    vocabulary, model, new_words, told, changed = start
     model.to(device)
     photos, val_split = encoded(train, "encoding train"), encoded(val, "encoding val")
     mirrored_split = None
@@ -106,7 +108,7 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
     told = "\n".join([*notes, *[told] * bool(told)])
     references = References(val, vocabulary)
     data = trained_on(vocabulary, new_words, splits) | {"notes": notes}
-    return Setup(model, vocabulary, captioned, val_split, references, data, new_words, told)
+    return Setup(model, vocabulary, captioned, val_split, references, data, new_words, told, changed)
 
 
 def check_training(config: TrainConfig) -> None:

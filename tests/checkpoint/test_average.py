@@ -79,10 +79,10 @@ def other(**changes: Any) -> Checkpoint:
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"encoder__image_size": 48}, "another encoder"),
-        ({"cell": GRUConfig()}, "another cell"),
-        ({"attention": HardAttentionConfig(size=16)}, "another attention"),
-        ({"decoder__embedding_size": 24}, "weights of other shapes"),
+        ({"encoder__image_size": 48}, "another encoder.image_size, 48,"),
+        ({"cell": GRUConfig()}, "another cell.name, gru,"),
+        ({"attention": HardAttentionConfig(size=16)}, "another attention.name, hard,"),
+        ({"decoder__embedding_size": 24}, "another decoder.embedding_size, 24,"),
     ],
     ids=str,
 )

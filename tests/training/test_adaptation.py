@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from omegaconf import OmegaConf
 from support import tiny
 
 import captioner
 from captioner.checkpoint.file import load_checkpoint
 from captioner.cli.main import main
 from captioner.config.data import VocabularyConfig
+from captioner.config.schema import TrainConfig
+from captioner.config.strict import from_plain
 from captioner.data.records import Record
-from captioner.training.adaptation import grown
+from captioner.training.adaptation import grown, start_from
 from captioner.training.optimization import PER_WORD
+from captioner.training.saved_config import started_config
 from captioner.vocabulary import Vocabulary
 
 NEW = ("quokka", "axolotl")
@@ -82,9 +87,10 @@ def test_new_words_are_learned(table: Path, adapt: Callable[..., object]) -> Non
 def test_stopped_adaptation_resumes(
     table: Path, adapt: Callable[..., object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    adapt("training.epochs=2")
-    status, *_ = train(capsys, f"resume={table.parent / 'run'}", "training.epochs=3")
-    assert status == 0
+    _, _, err = adapt("training.epochs=2", "encoder.resize=squash")
+    assert err.startswith("captioner: init: the weights of ") and err.count("\n") == 1
+    status, _, err = train(capsys, f"resume={table.parent / 'run'}", "training.epochs=3")
+    assert (status, err) == (0, "")  # it was said
     epochs = (table.parent / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in epochs] == [0, 1, 2, 3]
     assert load_checkpoint(table.parent / "run").vocabulary.words[-2:] == NEW
@@ -93,6 +99,37 @@ def test_stopped_adaptation_resumes(
 def test_model_of_another_shape_is_refused(adapt: Callable[..., tuple[int, str, str]]) -> None:
     status, _, err = adapt("decoder.hidden_size=48")
     assert status == 2 and err.startswith("captioner: init: the model of")
+
+
+@pytest.mark.parametrize(
+    ("override", "change"),
+    [
+        ("attention.after_step=true", "attention.after_step=true (it was false)"),
+        ("encoder.resize=squash", "encoder.resize=squash (it was crop)"),
+        ("encoder.mean=[0.4,0.4,0.4]", "encoder.mean=[0.4, 0.4, 0.4] (it was [0.5, 0.5, 0.5])"),
+        ("decoder.dropout=0.3", None),
+        ("attention.penalty=0", None),
+    ],
+)
+@pytest.mark.parametrize("run", [False, True])
+def test_options_with_which_the_weights_compute_something_else_are_told(
+    tmp_path: Path, override: str, change: str | None, run: bool
+) -> None:
+    file = tiny.model_file()
+    config = tiny.config(tmp_path)
+    config.init = str(file.parent if run else file)
+    config = started_config(overridden(config, override), [override])
+    start = start_from(config, config.init, tiny.records())
+    told = f"init: the weights of {config.init} fit, but were trained otherwise; now {change}"
+    assert start.changed == (told if change else "")
+    mean = [0.4] * 3 if "mean" in override else [0.5] * 3
+    assert start.model.encoder.mean.flatten().tolist() == pytest.approx(mean)
+
+
+def overridden(config: TrainConfig, override: str) -> TrainConfig:
+    given = OmegaConf.structured(config)
+    OmegaConf.update(given, *override.split("=")[:1], yaml.safe_load(override.split("=")[1]))
+    return from_plain(TrainConfig, OmegaConf.to_container(given))
 
 
 def test_rare_words_stay_unknown() -> None:
