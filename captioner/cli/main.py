@@ -51,6 +51,7 @@ def _run(given: list[str]) -> int:
         ).COMMANDS:
             print(import_module("captioner.config.reference").help_text(given[0]))
             return 0
+        _check_working_folder()
         # each command imports what it needs: torch alone takes seconds
         command = import_module(f"captioner.cli.{given[0]}")
         return int(command.run(given[1:]))
@@ -59,6 +60,14 @@ def _run(given: list[str]) -> int:
         if status is None:
             raise
         return status
+
+
+def _check_working_folder() -> None:
+    """Refuse a working folder that is gone, in which libraries fail that ask for it."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise CaptionerError("the working folder has been removed; change to another one") from error
 
 
 def _reported(error: BaseException) -> int | None:

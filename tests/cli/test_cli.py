@@ -143,6 +143,18 @@ def test_module_is_the_command() -> None:
     assert done.stderr.startswith("captioner: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["train", "caption", "check"])
+def test_a_working_folder_that_is_gone_is_told(
+    run: Command, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    outcome = run(command, "a.jpg")
+    assert outcome.status == 2
+    assert outcome.err == "captioner: the working folder has been removed; change to another one\n"
+
+
 def test_interruption_is_told_without_a_traceback(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt

@@ -86,6 +86,17 @@ def test_a_bad_server_is_named_within_the_limit(
     assert socket.getdefaulttimeout() is None
 
 
+@pytest.mark.parametrize("way", NETWORKS)
+def test_a_folder_of_downloads_that_cannot_be_made_is_named(
+    way: str, stalling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(downloads, "PATIENCE", PATIENCE)
+    send_to(stalling, tmp_path / "file", monkeypatch)
+    with pytest.raises(CaptionerError, match=f"{tmp_path / 'file'}.*; TORCH_HOME and HF_HOME say where"):
+        backbones.build_stages(NETWORKS[way])
+
+
 def send_to(address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every download ask this server, and nothing be downloaded before."""
     import huggingface_hub.file_download as hub
