@@ -6,12 +6,13 @@ import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from captioner.bulk.kinds import LIST, TAR
 from captioner.bulk.places import absolute, is_url, parent, read_place
-from captioner.bulk.shards import Shard, read_lines
+from captioner.bulk.shards import Reads, Shard, read_lines
 from captioner.bulk.tables import rows
 from captioner.bulk.tars import members
 from captioner.config.search import SEARCHED_TOGETHER, SearchConfig
@@ -64,7 +65,11 @@ class _Named(io.BytesIO):
 
 
 def caption_shard(
-    shard: Shard, predictor: Predicts, settings: Settings, positions: Sequence[int] | None = None
+    shard: Shard,
+    predictor: Predicts,
+    settings: Settings,
+    positions: Sequence[int] | None = None,
+    reads: Reads = lambda position: None,
 ) -> Iterator[Record]:
     """One record per image, in order, each as soon as its batch is done.
 
@@ -72,13 +77,15 @@ def caption_shard(
 
     Args:
         positions: of images in the shard, rising; None: all.
+        reads: as of :class:`captioner.bulk.process.Worker`.
     """
     waiting: list[Image] = []  # read ahead by a batch or two
 
     def sources() -> Iterator[Callable[[], Any]]:
-        for image in images(shard, settings.column, positions):
+        numbers = itertools.count() if positions is None else positions
+        for number, image in zip(numbers, images(shard, settings.column, positions)):
             waiting.append(image)
-            yield image.load
+            yield partial(_told, image.load, number, reads)
 
     results = predictor.caption_many(sources(), settings.search, False, settings.batch_size, settings.workers)
     for result in results:
@@ -120,6 +127,11 @@ def _images(shard: Shard, column: str | None, wanted: set[int] | None) -> Iterat
         numbered = rows(shard.place, shard.start, shard.count, column)
         for key, place, content in itertools.islice(numbered, shard.count):
             yield Image(key, place, _at(place) if content is None else _bytes(content, place))
+
+
+def _told(load: Callable[[], Any], number: int, reads: Reads) -> Any:
+    reads(number)
+    return load()
 
 
 def _raises(error: CaptionerError) -> Callable[[], Any]:

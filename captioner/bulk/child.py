@@ -39,6 +39,7 @@ class Child:
     def __init__(self, settings: Any, command: Sequence[str], stalled: float, patience: float | None) -> None:
         self.settings, self.command, self.stalled, self.patience = settings, command, stalled, patience
         self.process: subprocess.Popen[bytes] | None = None
+        self.reading: dict[int, int] = {}  # the position of the image that each thread read last
         self._answers: Answers = queue.Queue()
         self._writing = threading.Lock()
 
@@ -49,6 +50,7 @@ class Child:
             CaptionerError: the process cannot be started.
         """
         process = self.process or self.start()
+        self.reading = {}
         wanted = None if positions is None else list(positions)
         self._send(process, {"what": what, "shard": asdict(shard), "positions": wanted})
 
@@ -72,7 +74,9 @@ class Child:
             if "refused" in answer:
                 self._end()
                 raise CaptionerError(answer["refused"])
-            return answer
+            if "reads" not in answer:
+                return answer
+            self.reading[answer["thread"]], silent = answer["reads"], 0.0
         self._end()
         raise Died(f"without an answer in {stalled:g} s")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from captioner.bulk.shards import Reads
 from captioner.checkpoint.file import load_checkpoint
 from captioner.config.data import DataConfig
 from captioner.config.model import EncoderConfig
@@ -133,7 +134,9 @@ class EncodeWorker:
         shard = Shard(**plain)
         return [[str(r.image_id), _place(r)] for r in self.builds[shard.part].images(shard.number)]
 
-    def records(self, plain: dict[str, Any], positions: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+    def records(
+        self, plain: dict[str, Any], positions: Sequence[int] | None, reads: Reads
+    ) -> Iterator[dict[str, Any]]:
         """A record per image, once it is encoded, and the file at the end; of some positions no file.
 
         An image that cannot be read, or a file that cannot be written, is an error, which is the last record.
@@ -141,27 +144,31 @@ class EncodeWorker:
         shard = Shard(**plain)
         build = self.builds[shard.part]
         try:
-            for count in _written(build, shard) if positions is None else _tried(build, shard, positions):
+            if positions is None:
+                counts = _written(build, shard, reads)
+            else:
+                counts = _tried(build, shard, positions, lambda n: reads(positions[n]))
+            for count in counts:
                 yield from ({} for _ in range(count))
         except CaptionerError as error:
             yield {"error": str(error)}
 
 
-def _written(build: Build, shard: Shard) -> Iterator[int]:
+def _written(build: Build, shard: Shard, reads: Reads) -> Iterator[int]:
     """Encode and write a shard, side by side with others, but not with who builds all of the cache."""
     make_folder(build.place, "run.cache")
     with owned(build.place, wait=tell_waiting, shared=True):
         if Path(shard.place).exists():  # by now
             yield build.size(shard.number)
         else:
-            yield from build.encode(shard.number)
+            yield from build.encode(shard.number, reads)
 
 
-def _tried(build: Build, shard: Shard, positions: Sequence[int]) -> Iterator[int]:
+def _tried(build: Build, shard: Shard, positions: Sequence[int], reads: Reads) -> Iterator[int]:
     """Encode some images of a shard, to see which of them cannot be."""
     images = build.images(shard.number)
     images = [images[position] for position in positions]
-    for batch in encode(build.encoder, build.preprocess, images, build.device, build.workers):
+    for batch in encode(build.encoder, build.preprocess, images, build.device, build.workers, reads):
         yield len(batch)
 
 

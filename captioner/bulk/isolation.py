@@ -1,4 +1,8 @@
-"""Shards worked on by a child process; an image that kills it twice is found by halving."""
+"""Shards worked on by a child process, of which an image that kills it twice costs itself alone.
+
+The images that the process was reading when it died are tried first, each alone. If it was none of them, it
+died of something else than reading, and the image is found by halving.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any, Protocol
 from captioner.bulk.child import STALLED, Child, Died
 from captioner.errors import CaptionerError, printable
 
-DEATHS = 2  # at the same image, after which it is looked for
+DEATHS = 2  # at the same image, after which it is blamed, or looked for
 MOST_IN_A_ROW = 8  # images that kill; more, and it is not the images
 
 
@@ -35,6 +39,7 @@ class Isolated:
         self.settings = settings
         self.child = Child(settings, command, stalled, patience)
         self._killers, self._how = 0, ""
+        self._reading: set[int] = set()  # positions, when the process died last
 
     def records(
         self,
@@ -56,30 +61,46 @@ class Isolated:
             return found
         names = self._names(shard)
         rest = (range(len(names)) if positions is None else positions)[len(found) :]
-        return found + self._rest(shard, rest, names, 1, on_record)
+        records = self._after_death(shard, rest, names, on_record)
+        return found + [records[n] for n in rest]
 
-    def _rest(
+    def _after_death(
         self,
         shard: Placed,
         positions: Sequence[int],
         names: Sequence[Sequence[str]],
-        deaths: int,
         on_record: Callable[[], None],
-    ) -> list[Record]:
-        """The records of images among which may be one that kills, ``deaths`` times so far at the first."""
-        found: list[Record] = []
-        if not positions or self._ends(shard, positions, found, on_record):
-            return found
-        rest = positions[len(found) :]
-        deaths = 1 if found else deaths + 1
-        if deaths < DEATHS or not rest:
-            return found + self._rest(shard, rest, names, deaths, on_record)
-        if len(rest) == 1:
-            on_record()
-            return [*found, self._killer(*names[rest[0]])]
-        half = len(rest) // 2
-        found += self._rest(shard, rest[:half], names, DEATHS - 1, on_record)
-        return found + self._rest(shard, rest[half:], names, 0, on_record)
+    ) -> dict[int, Record]:
+        """The records of images, by their positions, after the process died at the first ones."""
+        records: dict[int, Record] = {}
+        waiting = self._parts(positions, 1)  # the next one last; with each, how often the process died of it
+        while waiting:
+            part, deaths = waiting.pop()
+            found: list[Record] = []
+            ended = self._ends(shard, part, found, on_record)
+            records |= zip(part, found)
+            rest = part[len(found) :]
+            deaths = 1 if found else deaths + 1
+            if ended:
+                for n in rest:
+                    records[n] = _failed("was not found when its shard was read again", *names[n])
+            elif len(rest) == 1 and deaths >= DEATHS:
+                records[rest[0]] = self._killer(*names[rest[0]])
+                waiting = [(part, 0) for part, _ in waiting]  # that explains the deaths up to now
+                on_record()
+            elif rest:
+                waiting += self._parts(rest, deaths)
+        return records
+
+    def _parts(self, positions: Sequence[int], deaths: int) -> list[tuple[Sequence[int], int]]:
+        """What to try after a death, the first last: images that were being read alone, or else halves."""
+        if deaths >= DEATHS:
+            half = len(positions) // 2
+            return [(positions[half:], 0), (positions[:half], DEATHS - 1)]
+        reading = [n for n in positions if n in self._reading]
+        parts: list[tuple[Sequence[int], int]] = [([n], deaths) for n in reversed(reading)]
+        others = [n for n in positions if n not in self._reading]
+        return [(others, deaths), *parts] if others else parts
 
     def _ends(
         self,
@@ -97,15 +118,16 @@ class Isolated:
                 on_record()
             return True
         except Died as error:
-            self._how = str(error)
+            self._how, self._reading = str(error), set(self.child.reading.values())
             return False
 
     def _killer(self, key: str, place: str) -> Record:
-        error = f"{printable(place)}: its process died {DEATHS} times, {self._how}"
+        record = _failed(f"its process died {DEATHS} times, {self._how}", key, place)
         self._killers += 1
         if self._killers > MOST_IN_A_ROW:
+            error = record["error"]
             raise CaptionerError(f"{error}, as of {MOST_IN_A_ROW} images before it: is it the images?")
-        return {"key": key, "place": place, "error": error}
+        return record
 
     def _names(self, shard: Placed) -> list[list[str]]:
         """The key and the place of each image."""
@@ -129,3 +151,7 @@ class Isolated:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _failed(reason: str, key: str, place: str) -> Record:
+    return {"key": key, "place": place, "error": f"{printable(place)}: {reason}"}

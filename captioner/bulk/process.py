@@ -17,9 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, Protocol
 
 from captioner.bulk.outputs import as_json
+from captioner.bulk.shards import Reads
 from captioner.errors import CaptionerError
 
 TICK = 5.0  # seconds between heartbeats
+
+_ANSWERING = threading.Lock()
 
 
 class Worker(Protocol):
@@ -28,8 +31,14 @@ class Worker(Protocol):
     def names(self, shard: dict[str, Any]) -> list[list[str]]:
         """The key and the place of each image."""
 
-    def records(self, shard: dict[str, Any], positions: Sequence[int] | None) -> Iterable[dict[str, Any]]:
-        """A record per image, in order; of those at some positions only, or of all."""
+    def records(
+        self, shard: dict[str, Any], positions: Sequence[int] | None, reads: Reads
+    ) -> Iterable[dict[str, Any]]:
+        """A record per image, in order; of those at some positions only, or of all.
+
+        Args:
+            reads: is called with an image's position before it is read, by the thread that reads it.
+        """
 
 
 def answer(begin: Callable[[dict[str, Any]], Worker]) -> None:
@@ -63,14 +72,19 @@ def _do(asked: dict[str, Any], worker: Worker, answers: BinaryIO) -> None:
     if asked["what"] == "names":
         _answer(answers, names=worker.names(asked["shard"]))
         return
-    for record in worker.records(asked["shard"], asked["positions"]):
+
+    def reads(position: int) -> None:
+        _answer(answers, reads=position, thread=threading.get_ident())
+
+    for record in worker.records(asked["shard"], asked["positions"], reads):
         _answer(answers, record=record)
     _answer(answers, done=True)
 
 
 def _answer(file: BinaryIO, **answer: Any) -> None:
-    file.write(as_json(answer))
-    file.flush()
+    with _ANSWERING:
+        file.write(as_json(answer))
+        file.flush()
 
 
 def _listen(file: BinaryIO, asked: queue.Queue[dict[str, Any]], beats: list[int]) -> None:

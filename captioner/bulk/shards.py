@@ -8,7 +8,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,7 @@ from captioner.data.photos.formats import extensions
 from captioner.errors import CaptionerError, printable
 
 FOUND = "found.txt"  # in the output folder: the images of folders
+Reads = Callable[[int], None]  # is told the position of an image before it is read
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from captioner.bulk.caption import Predicts, Record, Settings, caption_shard, images
 from captioner.bulk.process import answer
-from captioner.bulk.shards import Shard
+from captioner.bulk.shards import Reads, Shard
 from captioner.config.search import SearchConfig
 from captioner.errors import CaptionerError
 
@@ -48,8 +48,10 @@ class CaptionWorker:
     def names(self, shard: dict[str, Any]) -> list[list[str]]:
         return [[image.key, image.place] for image in images(Shard(**shard), self.settings.column)]
 
-    def records(self, shard: dict[str, Any], positions: Sequence[int] | None) -> Iterator[Record]:
-        return caption_shard(Shard(**shard), self.predictor, self.settings, positions)
+    def records(
+        self, shard: dict[str, Any], positions: Sequence[int] | None, reads: Reads
+    ) -> Iterator[Record]:
+        return caption_shard(Shard(**shard), self.predictor, self.settings, positions, reads)
 
 
 if __name__ == "__main__":

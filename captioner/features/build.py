@@ -103,8 +103,11 @@ class Build:
         """The numbers of the shards that are not there."""
         return missing_shards(self.place, len(self.records), self.rows)
 
-    def encode(self, number: int) -> Iterator[int]:
+    def encode(self, number: int, reads: Callable[[int], None] = lambda n: None) -> Iterator[int]:
         """Encode the images of a shard and write it, whole or not at all: at the end of the iteration.
+
+        Args:
+            reads: as of :func:`captioner.features.encode.encode`.
 
         Yields:
             How many images each batch has.
@@ -116,7 +119,8 @@ class Build:
         if is_large(self.records):
             with whole_file(path.with_suffix(LOOKS), "run.cache") as file:
                 np.save(file, looks(images))
-        with closing(encode(self.encoder, self.preprocess, images, self.device, self.workers)) as batches:
+        made = encode(self.encoder, self.preprocess, images, self.device, self.workers, reads)
+        with closing(made) as batches:
             yield from _write(path, len(images), batches)
 
     def complete(self, written: Callable[[int], object] = lambda images: None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ def encode(
     records: Sequence[Record],
     device: torch.device,
     workers: int = 0,
+    reads: Callable[[int], None] = lambda n: None,
 ) -> Generator[np.ndarray]:
     """The trunk's output for every record, in their order and in batches.
 
@@ -33,6 +34,7 @@ def encode(
     Args:
         workers: threads that decode images. On a CPU there are as many as torch computes with, whatever the
             number is, but with 0 all happens in the calling thread.
+        reads: is called with an image's number before it is read, by the thread that reads it.
 
     Yields:
         uint8 pixels where no stage is frozen, otherwise float16 feature maps.
@@ -46,17 +48,21 @@ def encode(
         workers = min(cores, MOST_PASSES)
         size, threads = SMALL_BATCH, cores // workers
 
-    def features_of(batch: Sequence[Record]) -> np.ndarray:
+    def read(number: int, record: Record) -> Tensor:
+        reads(number)
+        return pixels_of(preprocess, record)
+
+    def features_of(batch: tuple[int, Sequence[Record]]) -> np.ndarray:
         if threads != cores:
             torch.set_num_threads(threads)  # of the thread that this runs in, and of those begun later
-        pixels = torch.stack([pixels_of(preprocess, record) for record in batch])
+        pixels = torch.stack([read(number, record) for number, record in enumerate(batch[1], batch[0])])
         with torch.inference_mode():
             features = encoder.trunk(pixels.to(device)).cpu()
         array: np.ndarray = (features if features.dtype == torch.uint8 else features.half()).numpy()
         return array
 
     try:
-        batches = (records[i : i + size] for i in range(0, len(records), size))
+        batches = ((i, records[i : i + size]) for i in range(0, len(records), size))
         for (features,) in prefetched(batches, features_of, 1, workers):
             yield features
     finally:

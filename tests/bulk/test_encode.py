@@ -48,7 +48,7 @@ class InProcess(Isolated):
     ) -> list[dict[str, Any]]:
         if not hasattr(self, "worker"):
             self.worker = EncodeWorker(_plain(self.settings))
-        return list(self.worker.records(json.loads(json.dumps(vars(shard))), positions))
+        return list(self.worker.records(json.loads(json.dumps(vars(shard))), positions, lambda n: None))
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
@@ -216,6 +216,7 @@ def pixels_of(preprocess, record, of=passes.pixels_of):
         os._exit(9)
     return of(preprocess, record)
 passes.pixels_of = pixels_of
+open(sys.argv[2], "a").write("started ")
 answer(encode.EncodeWorker)
 """
 
@@ -223,10 +224,13 @@ answer(encode.EncodeWorker)
 @pytest.mark.slow
 def test_photo_that_kills_its_process_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "ROWS", 4)
-    job = job_of(settings_of(tmp_path), command=(sys.executable, "-c", KILLING, "5.png"))
+    job = job_of(
+        settings_of(tmp_path), command=(sys.executable, "-c", KILLING, "5.png", str(tmp_path / "starts"))
+    )
     with pytest.raises(CaptionerError, match=r"5\.png: its process died 2 times, with status 9"):
         list(run(job, [0, 1]))
     assert [path.name for path in (tmp_path / "out").glob("*/0*")] == ["00000-of-00002.npy"]
+    assert (tmp_path / "starts").read_text().split() == ["started"] * 3  # once, and after each death
 
 
 @pytest.mark.slow

@@ -12,10 +12,21 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.exits import exits
-from support.shards import HANGS, KILLS, SETTINGS, STUB, StubPredictor, jpeg, make_tars, seen
+from support.shards import (
+    HANGS,
+    KILLS,
+    KILLS_LATER,
+    SETTINGS,
+    STUB,
+    StubPredictor,
+    jpeg,
+    make_tars,
+    seen,
+)
 
 from captioner.bulk import isolation
 from captioner.bulk.caption import caption_shard
@@ -247,13 +258,34 @@ def test_what_a_killed_writer_left_is_removed_once_it_is_old(command: Command) -
 # --- what dies -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("killers", [{2}, pytest.param({0, 3}, marks=pytest.mark.slow)])
-def test_image_that_kills_its_process_has_an_error(tmp_path: Path, killers: set[int]) -> None:
-    special = {f"n{number:06d}": jpeg(number, KILLS) for number in killers}
-    images = make_tars(tmp_path, tars=1, **special)
-    with Isolated(SETTINGS, STUB) as isolated:
+class Deaths(Isolated):
+    """Counts them."""
+
+    count = 0
+
+    def _ends(self, *arguments: Any) -> bool:
+        ended = super()._ends(*arguments)
+        self.count += not ended
+        return ended
+
+
+@pytest.mark.parametrize(
+    ("killers", "comment", "deaths"),
+    [
+        ({50}, KILLS, 2),
+        pytest.param({0, 1, 99}, KILLS, 6, marks=pytest.mark.slow),
+        pytest.param({0, 3}, KILLS_LATER, None, marks=pytest.mark.slow),
+    ],
+)
+def test_image_that_kills_its_process_has_an_error(
+    tmp_path: Path, killers: set[int], comment: bytes, deaths: int | None
+) -> None:
+    special = {f"n{number:06d}": jpeg(number, comment) for number in killers}
+    images = make_tars(tmp_path, tars=1, images=4 if deaths is None else 100, **special)
+    with Deaths(SETTINGS, STUB) as isolated:
         records = isolated.records(Shard("x", "tar", str(tmp_path / "00000.tar")))
     assert answers(records) == wanted(images, set(special))
+    assert deaths in (None, isolated.count)
     errors = [record["error"] for record in records if "error" in record]
     assert all("its process died 2 times, with status 9" in error for error in errors)
 

@@ -23,6 +23,7 @@ from captioner.errors import CaptionerError
 
 STUB = (sys.executable, __file__)  # a worker with the stub, for captioner.bulk.isolation.Isolated
 KILLS, HANGS = b"kills its process", b"hangs its process"  # comments of JPEGs
+KILLS_LATER = b"kills its process when its batch was read"
 SETTINGS = Settings(batch_size=2, workers=0)
 
 
@@ -74,7 +75,10 @@ class StubPredictor:
     ) -> Iterator[SimpleNamespace | CaptionerError]:
         remaining = iter(images)
         while batch := list(islice(remaining, batch_size)):
-            yield from [self._caption(load) for load in batch]
+            captions = [self._caption(load) for load in batch]
+            if any(getattr(caption, "kills", False) for caption in captions):
+                os._exit(9)
+            yield from captions
 
     def _caption(self, load: Callable[[], Path | io.BytesIO]) -> SimpleNamespace | CaptionerError:
         try:
@@ -87,7 +91,7 @@ class StubPredictor:
             text = seen(source)
         except CaptionerError as error:
             return error
-        return SimpleNamespace(text=text, words=(text,), log_prob=-1.0)
+        return SimpleNamespace(text=text, words=(text,), log_prob=-1.0, kills=KILLS_LATER in data)
 
 
 if __name__ == "__main__":
