@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from captioner.bulk.schedule import Done, Work
+from captioner.bulk.watch import beat, started
 from captioner.data.photos.quiet import quiet_libraries
 from captioner.errors import CaptionerError
 
@@ -44,10 +45,15 @@ def run_on_ray(
 class Actor:
     """Does the shards that Ray hands it, by their numbers."""
 
-    def __init__(self, work: Work, patience: float) -> None:
+    def __init__(self, work: Work, patience: float, watch: Any) -> None:
         self.work, self.isolated = work, work.isolated(patience)
+        beat(watch, self._processes, patience)
         with suppress(CaptionerError):  # asked for a shard, it is raised again
-            self.isolated.child.start()  # an actor that is stopped has nobody else who notices
+            self.isolated.child.start()  # which kills an actor that is stopped
+
+    def _processes(self) -> list[int]:
+        child = self.isolated.child.process
+        return [os.getpid()] if child is None else [os.getpid(), child.pid]
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """What was done, or why no more can be: as a value, since Ray would retry an exception."""
@@ -105,7 +111,7 @@ def _scheduled(
     rows = ray.data.from_items([{"id": number} for number in numbers], override_num_blocks=len(numbers))
     finished = rows.map(
         Actor,
-        fn_constructor_args=(work, patience),
+        fn_constructor_args=(work, patience, started(ray, patience)),
         compute=ray.data.ActorPoolStrategy(min_size=least, max_size=most, max_tasks_in_flight_per_actor=2),
         **asked,
     )

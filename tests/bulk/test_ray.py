@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.processes import ray_actors, ray_cluster
+from support.processes import descendants, ray_actors, ray_cluster
 from support.shards import HANGS, KILLS, SETTINGS, STUB, jpeg, make_tars, seen
 
 from captioner.bulk.job import Job, remaining
@@ -67,6 +67,21 @@ def test_actor_that_is_killed_or_stopped_costs_no_record(tmp_path: Path, number:
             os.kill(actor.pid, number)
         done.append(shard)
     assert answers(tmp_path) == wanted(images, {"n000002"})
+
+
+def test_actor_that_is_stopped_with_its_child_costs_no_record(tmp_path: Path) -> None:
+    images = make_tars(tmp_path, SHARDS)
+    job = job_in(tmp_path)
+    done, stopped = [], []
+    for shard in run_on_ray(job, remaining(job), "local", 1, patience=8.0):
+        if not done:
+            (actor,) = ray_actors(os.getpid())
+            stopped = [actor, *descendants(actor.pid)]
+            for process in stopped:
+                os.kill(process.pid, signal.SIGSTOP)
+        done.append(shard)
+    assert answers(tmp_path) == wanted(images, set())
+    assert len(stopped) == 2 and not any(process.runs for process in stopped)
 
 
 def driver(
