@@ -31,6 +31,7 @@ from support.processes import Process, ray_cluster
 from support.shards import KILLS
 
 ACTORS = 2
+HURT = {"actor": slice(0, 1), "worker": slice(1, 2), "both": slice(2)}  # of an actor and its process
 CUT = 1  # the tar that is cut short
 ENDED = 180.0  # seconds until nothing of a killed driver is left; Ray's agents look for it now and then
 
@@ -104,24 +105,24 @@ def killed_driver(exercise: Exercise) -> None:
 
 
 def killed_and_stopped(exercise: Exercise) -> None:
-    """An actor is killed, another stopped, then the process that captions."""
+    """An actor is killed, one stopped, then the child of another, then one together with its child."""
     done: list[str] = []
 
     def disturb(command: Command) -> None:
-        for name, number in (("actor", "KILL"), ("actor", "STOP"), ("worker", "STOP")):
+        for name, number in (("actor", "KILL"), ("actor", "STOP"), ("worker", "STOP"), ("both", "STOP")):
             exercise.after_a_shard(command)
             running = [p for p in exercise.started(command) if p.state != "T"]
             pairs = {p.parent: p for p in running if of("worker", p)}  # one of the two notices the other
-            actors = [p for p in running if of("actor", p) and p.pid in pairs]
-            found = actors if name == "actor" else [pairs[actor.pid] for actor in actors]
+            found = [(p, pairs[p.pid]) for p in running if of("actor", p) and p.pid in pairs]
             if found:
-                os.kill(found[0].pid, getattr(signal, f"SIG{number}"))
+                for process in found[0][HURT[name]]:
+                    os.kill(process.pid, getattr(signal, f"SIG{number}"))
                 done.append(f"SIG{number} to {name} at {exercise.done()} shards")
 
     status, lines, seconds = exercise.on_ray("out", "--actors", str(ACTORS), disturb=disturb)
     exercise.told(
         "killed and stopped processes: the command ends by itself",
-        status == 1 and len(done) == 3 and exercise.done() == exercise.shards.tars,
+        status == 1 and len(done) == 4 and exercise.done() == exercise.shards.tars,
         f"{seconds:.0f} s; {done}, {lines[-1:]}",
     )
 
