@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from captioner.config.data import CocoConfig
 from captioner.data.formats.files import (
@@ -40,17 +42,17 @@ def load_coco(config: CocoConfig, split: str, faults: Faults = None, notes: Note
     content = read_json(path, f"data.{split}")
     folder = ImageFolder(root / images, f"data.{split}_images")
 
-    names: dict[int | str, tuple[str, str]] = {}  # id: place, file name
+    names: dict[int | str, tuple[int, str]] = {}  # id: its number in the file, file name
     captions: dict[int | str, list[str]] = {}
-    for i, image in enumerate(entry(content, "images", list, str(path))):
+    for i, image in taken(entry(content, "images", list, str(path))):
         place = f"{path}: images[{i}]"
         with noted(faults):
             image_id = entry(image, "id", (int, str), place)
             if image_id in names:
                 raise Fault(TWICE, f"{place}: the image id {image_id!r} is in the file twice")
-            names[image_id] = place, entry(image, "file_name", str, place)
+            names[image_id] = i, entry(image, "file_name", str, place)
     rejected, left = 0, set[int | str]()
-    for i, annotation in enumerate(entry(content, "annotations", list, str(path))):
+    for i, annotation in taken(entry(content, "annotations", list, str(path))):
         place = f"{path}: annotations[{i}]"
         with noted(faults):
             image_id = entry(annotation, "image_id", (int, str), place)
@@ -70,7 +72,8 @@ def load_coco(config: CocoConfig, split: str, faults: Faults = None, notes: Note
         none = f", and {len(left):,} images that have no other" if left else ""
         notes.append(f"{path}: left out {rejected:,} rejected captions{none} (data.rejected=true keeps them)")
     records = []
-    for image_id, (place, name) in names.items():
+    for image_id, (i, name) in names.items():
+        place = f"{path}: images[{i}]"
         with noted(faults):
             if image_id in left:
                 continue
@@ -80,6 +83,13 @@ def load_coco(config: CocoConfig, split: str, faults: Faults = None, notes: Note
     if not records and not faults:
         raise CaptionerError(f"{path}: every caption is rejected; data.rejected=true keeps them")
     return records
+
+
+def taken(items: list[Any]) -> Iterator[tuple[int, Any]]:
+    """The numbered items of a list, which lets go of each: many of them, parsed, are most of the memory."""
+    for i in range(len(items)):
+        item, items[i] = items[i], None
+        yield i, item
 
 
 def _paths(config: CocoConfig, split: str) -> tuple[str, str]:
