@@ -290,6 +290,24 @@ def test_image_that_kills_its_process_has_an_error(
     assert all("its process died 2 times, with status 9" in error for error in errors)
 
 
+class Shrinks(Isolated):
+    """Of a tar that has fewer images once it was listed."""
+
+    def _names(self, shard: Shard) -> list[list[str]]:  # type: ignore[override]
+        names = super()._names(shard)
+        make_tars(Path(shard.place).parent, tars=1, images=2, n000001=jpeg(1, KILLS))
+        return names
+
+
+@pytest.mark.slow
+def test_image_that_is_gone_when_its_shard_is_read_again_has_an_error(tmp_path: Path) -> None:
+    images = make_tars(tmp_path, tars=1, n000001=jpeg(1, KILLS))
+    with Shrinks(SETTINGS, STUB) as isolated:
+        records = isolated.records(Shard("x", "tar", str(tmp_path / "00000.tar")))
+    assert answers(records) == wanted(images, {"n000001", "n000002", "n000003"})
+    assert [record["error"].count("not found when its shard") for record in records[2:]] == [1, 1]
+
+
 @pytest.mark.slow
 def test_image_that_hangs_has_an_error(tmp_path: Path) -> None:
     images = make_tars(tmp_path, tars=1, images=2, n000001=jpeg(1, HANGS))
