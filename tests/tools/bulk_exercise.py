@@ -15,6 +15,7 @@ import argparse
 import io
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -44,16 +45,25 @@ def undisturbed(exercise: Exercise) -> None:
         ("tars", "*.tar", "calm", ()),
         (f"tars, --ray {exercise.ray}", "*.tar", "ray", ("--ray", exercise.ray, "--actors", str(ACTORS))),
     ):
+        before = processor_seconds()
         status, lines, seconds = exercise.caption(given, output, *flags)
-        rates[name] = shards.images / seconds
+        rates[name] = shards.images / seconds, processor_seconds() - before
         exercise.told(f"captioner caption, {name}", status == 1, f"{seconds:.0f} s; {lines[-1:]}")
-    for name, rate in rates.items():
-        print(f"  {rate:,.0f} images a second of {name}, start-up included", flush=True)
+    for name, (rate, used) in rates.items():
+        print(
+            f"  {rate:,.0f} images a second of {name}, start-up included; {used:.1f} CPU seconds", flush=True
+        )
     shards.captions = {Path(r["path"]).stem: r.get("caption") for r in read(exercise.folder / "plain.jsonl")}
     said = len(set(shards.captions.values()))
     exercise.told("the model tells images apart", said > 5, f"{said} different captions")
     for output in ("calm", "ray"):
         judge(exercise, output)
+
+
+def processor_seconds() -> float:
+    """Of the commands that have ended and of the processes that they waited for, which Ray's are not."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def full_disk(exercise: Exercise) -> None:
