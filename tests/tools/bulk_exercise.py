@@ -50,9 +50,8 @@ def undisturbed(exercise: Exercise) -> None:
         rates[name] = shards.images / seconds, processor_seconds() - before
         exercise.told(f"captioner caption, {name}", status == 1, f"{seconds:.0f} s; {lines[-1:]}")
     for name, (rate, used) in rates.items():
-        print(
-            f"  {rate:,.0f} images a second of {name}, start-up included; {used:.1f} CPU seconds", flush=True
-        )
+        of_ray = "" if "--ray" in name else f"; {used:.1f} CPU seconds"  # which it does not wait for
+        print(f"  {rate:,.0f} images a second of {name}, start-up included{of_ray}", flush=True)
     shards.captions = {Path(r["path"]).stem: r.get("caption") for r in read(exercise.folder / "plain.jsonl")}
     said = len(set(shards.captions.values()))
     exercise.told("the model tells images apart", said > 5, f"{said} different captions")
@@ -61,7 +60,7 @@ def undisturbed(exercise: Exercise) -> None:
 
 
 def processor_seconds() -> float:
-    """Of the commands that have ended and of the processes that they waited for, which Ray's are not."""
+    """Of the commands that have ended and of the processes that they waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
