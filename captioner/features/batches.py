@@ -13,6 +13,7 @@ from torch import Tensor
 from captioner.features.captioned import CaptionedSplit
 from captioner.features.mosaics import sampled
 from captioner.model.rows import Captions
+from captioner.system.device import moved
 
 
 class Batch(NamedTuple):
@@ -35,6 +36,10 @@ class Batch(NamedTuple):
     all_captions: int
     stand_in: bool = False
     last: bool = True
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return self._replace(features=moved(self.features, device), captions=self.captions.to(device))
 
 
 def epoch_batches(

@@ -109,12 +109,21 @@ class HardLook:
         if not training and self.inference == "argmax":
             location = alpha.argmax(dim=-1)
         else:
-            location = torch.multinomial(alpha.detach().float(), 1, generator=memory.generator).squeeze(-1)
-        drawn = memory.values.at(rows.owner, location)
+            location = drawn(alpha.detach().float(), memory.generator)
+        there = memory.values.at(rows.owner, location)
         if memory.expected is None:
-            return Glimpse(drawn, alpha)
+            return Glimpse(there, alpha)
         log_alpha = at_least_float32(alpha).clamp_min(1e-20).log()
         expected = memory.expected[rows.owner]
         log_prob = log_alpha.gather(-1, location[:, None]).squeeze(-1).masked_fill(expected, 0.0)
-        context = torch.where(expected[:, None], context, drawn)
+        context = torch.where(expected[:, None], context, there)
         return Glimpse(context, alpha, log_prob, -(alpha * log_alpha).sum(-1))
+
+
+def drawn(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """A location per row ``(rows,)``, each with its weight of ``(rows, locations)`` as probability.
+
+    The first of independent exponential clocks that run at these rates rings there. These are the draws of
+    torch.multinomial, which also looks whether the weights are right: on a GPU a wait for every word.
+    """
+    return (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax(dim=-1)

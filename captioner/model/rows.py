@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from captioner.errors import CaptionerError
+from captioner.system.device import moved
 from captioner.vocabulary import PAD, START
 
 
@@ -134,7 +135,7 @@ class Captions:
     def to(self, device: torch.device) -> Captions:
         """The same captions on another device."""
         tensors: dict[str, Any] = {
-            name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
+            name: moved(part, device) for name, part in vars(self).items() if isinstance(part, Tensor)
         }
         return replace(self, **tensors)
 
@@ -160,5 +161,6 @@ class Captions:
 
     def total(self, packed: Tensor) -> Tensor:
         """Sum over each caption's words, ``(words, ...)`` to ``(captions, ...)``."""
-        caption = torch.cat([torch.arange(count) for count in self.alive]).to(packed.device)
+        numbers = torch.arange(len(self), device=packed.device)
+        caption = torch.cat([numbers[:count] for count in self.alive])
         return packed.new_zeros(len(self), *packed.shape[1:]).index_add(0, caption, packed)

@@ -6,6 +6,7 @@ import ctypes
 import platform
 
 import torch
+from torch import Tensor
 
 from captioner.errors import CaptionerError, first_line
 
@@ -36,6 +37,13 @@ def available_devices() -> list[str]:
     """The devices of this machine, as they are typed."""
     gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     return ["auto", "cpu", *gpus, *["mps"] * torch.backends.mps.is_available()]
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device; to a GPU from page-locked memory, for which nobody has to wait."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def keep_memory() -> None:

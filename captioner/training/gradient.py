@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
 from captioner.features.batches import Batch
 from captioner.kernels.precision import autocast
 from captioner.training.loss import Loss
@@ -28,7 +25,7 @@ def step_gradient(state: TrainingState, batches: Iterator[Batch], precision: str
     """
     whole: Loss | None = None
     while True:
-        batch = next(batches)
+        batch = next(batches).to(state.device)
         with state.ranks.reducing(state.step, batch.last):
             with autocast(state.device, precision):
                 loss = state.step(batch)
@@ -38,10 +35,3 @@ def step_gradient(state: TrainingState, batches: Iterator[Batch], precision: str
         whole = loss if whole is None else whole.plus(loss)
         if batch.last:
             return whole, batch.all_images
-
-
-def fetched(loss: Loss, norm: Tensor) -> tuple[Loss, float]:
-    """The loss and the gradient's norm on the host, in a single transfer: a GPU is waited for once a step."""
-    values = (loss.total, loss.nll, loss.penalty, norm)
-    total, nll, penalty, length = torch.stack([value.detach().to(norm.device) for value in values]).cpu()
-    return loss._replace(total=total, nll=nll, penalty=penalty), length.item()

@@ -16,13 +16,12 @@ from tqdm import tqdm
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.config.schema import TrainConfig
-from captioner.errors import DivergedError
 from captioner.features.batches import epoch_batches
 from captioner.kernels.compiler import use_compiler
 from captioner.model.timm_networks import settled
 from captioner.system.signals import Stop, Stopped
 from captioner.system.terminal import no_bar
-from captioner.training.gradient import fetched, step_gradient
+from captioner.training.gradient import step_gradient
 from captioner.training.progress import Progress, Sums
 from captioner.training.ranks import ALONE, Ranks
 from captioner.training.rendezvous import joined
@@ -42,6 +41,7 @@ from captioner.training.run_folder import (
 from captioner.training.setup import Setup, check_training, prepare
 from captioner.training.state import TrainingState, as_checkpoint, build_state, restore
 from captioner.training.trained_on import check_words
+from captioner.training.unread import Figures
 from captioner.training.validation import validate
 
 Report = Callable[[str], None]
@@ -125,7 +125,7 @@ def fit(
                 fit_epoch(config, setup, state, saver, stop)
                 publish(as_checkpoint(config, setup, state), state, output, writer)
                 report(epoch_line(config, state.progress))
-                ranks.check(stop, state.device)
+                ranks.check(stop)
         except Stopped:
             if stop.patient:  # otherwise it arrived within a step
                 saver.save()
@@ -137,7 +137,7 @@ def fit_epoch(config: TrainConfig, setup: Setup, state: TrainingState, saver: Sa
     """Train for an epoch, or the rest of one, validate, and save."""
 
     def check() -> None:
-        state.ranks.check(stop, state.device)
+        state.ranks.check(stop)
 
     def after_step() -> None:
         check()
@@ -160,8 +160,8 @@ def train_epoch(
     after_step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """One pass over the training split, or the rest of one; returns means over the whole epoch."""
-    model, options, sums = state.model.train(), config.training, state.progress.sums
-    epoch, ranks = state.progress.epoch, state.ranks
+    model, options, progress = state.model.train(), config.training, state.progress
+    epoch, sums, ranks = progress.epoch, progress.sums, state.ranks
     model.decoder.attention.look.begin_epoch(epoch / options.epochs)
     batches = epoch_batches(
         setup.train,
@@ -188,28 +188,27 @@ def train_epoch(
         leave=False,
         disable=no_bar(config.run.progress),
     )
-    start = time.perf_counter()
+    start, seen = time.perf_counter(), sums.images
     for _ in bar:
-        ranks.seed(options.seed, epoch, sums.images)
+        ranks.seed(options.seed, epoch, seen)
         loss, images = step_gradient(state, batches, options.precision)
-        loss = ranks.summed(loss)
-        gradient_norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf)
-        loss, norm = fetched(loss, gradient_norm)
-        if not math.isfinite(loss.total.item() + norm):
-            raise DivergedError(
-                f"training: the loss is no longer finite (epoch {epoch + 1}, step {sums.steps + 1}, "
-                f"loss {loss.total.item():g}); lower optimizer.learning_rate or training.clip_norm"
-            )
+        loss, seen = ranks.summed(loss), seen + images
+        norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm or math.inf)
+        state.unread.add(Figures(loss, norm, images), progress)
         state.optimizer.step()
         state.optimizer.zero_grad(set_to_none=True)
         state.schedule.step()
         if state.average is not None:
             state.average.update_parameters(model)
-        sums.add(loss, images, norm, time.perf_counter() - start)
-        bar.set_postfix_str(f"{gain(sums.means())}, {sums.words / sums.seconds:,.0f} words/s", refresh=False)
+        sums.seconds += time.perf_counter() - start
+        if sums.steps:
+            told = f"{gain(sums.means())}, {sums.words / sums.seconds:,.0f} words/s"
+            bar.set_postfix_str(told, refresh=False)
         after_step()
         start = time.perf_counter()
-    state.progress.sums = Sums()
+    state.unread.settle(progress)
+    sums.seconds += time.perf_counter() - start
+    progress.sums = Sums()
     return {
         "epoch": epoch + 1,
         **sums.means(),

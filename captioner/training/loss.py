@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -95,9 +96,15 @@ def guided(loss: Loss, unrolled: Unrolled, weight: float) -> Loss:
         return loss
     side = math.isqrt(alpha.shape[-1])
     of_word = torch.cat([quadrant[:count] for count in unrolled.captions.alive])
-    own = quadrants((side, side)).to(alpha)[of_word]
+    own = _quadrants(side, alpha.device, alpha.dtype)[of_word]
     missed = -(alpha * own).sum(-1).clamp_min(1e-6).log().sum()
     return loss._replace(total=loss.total + weight * missed)
+
+
+@cache
+def _quadrants(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Moved once: a GPU would be waited for."""
+    return quadrants((side, side)).to(device, dtype)
 
 
 def attention_penalty(unrolled: Unrolled) -> Tensor:

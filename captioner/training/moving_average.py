@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import chain
 
 import torch
-from torch import Tensor
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from captioner.model.captioner import Captioner
 
-
-def averaged(model: Captioner, decay: float) -> AveragedModel:
-    """A copy that after every step is to be told the weights: ``averaged.update_parameters(model)``.
+class MovingAverage(AveragedModel):
+    """A copy of a model that after every step is to be told the weights.
 
     Early on, when the weights have moved far, they are averaged over fewer steps: the decay rises to its
     value as (1 + steps) / (10 + steps), as in TensorFlow's ExponentialMovingAverage.
     """
 
-    @torch.no_grad()
-    def update(average: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor | int) -> None:
-        keep = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        if average[0].is_floating_point():
-            torch._foreach_lerp_(list(average), list(weights), 1 - keep)
-        else:  # counters, of batch normalization for one
-            for old, new in zip(average, weights):
-                old.copy_(new)
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, use_buffers=True)
+        self.decay = decay
 
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Average in the model's weights. The number of steps stays on the host; torch's own method asks a
+        GPU for it."""
+        steps = int(self.n_averaged)
+        keep = min(self.decay, (1 + steps) / (10 + steps)) if steps else 0.0
+        old, new = ([*chain(one.parameters(), one.buffers())] for one in (self.module, model))
+        floats = [i for i, tensor in enumerate(old) if tensor.is_floating_point()]
+        torch._foreach_lerp_([old[i] for i in floats], [new[i] for i in floats], 1 - keep)
+        for average, tensor in zip(old, new):
+            if not average.is_floating_point():  # counters, of batch normalization for one
+                average.copy_(tensor)
+        self.n_averaged += 1

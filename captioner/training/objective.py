@@ -43,11 +43,10 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Loss:
         """Sums over this rank's captions."""
-        features = batch.features.to(self.baseline.device)
-        if self.self_critical is not None and batch.captions.quadrant is None:
+        features, captions = batch.features, batch.captions
+        if self.self_critical is not None and captions.quadrant is None:
             loss = self.self_critical(self.model, features, batch.images)
         else:
-            captions = batch.captions.to(features.device)
             unrolled = self.model(features, captions)
             loss = caption_loss(
                 self.model.decoder,

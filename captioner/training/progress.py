@@ -27,8 +27,8 @@ class Sums:
     seconds: float = 0.0
     reward: float | None = None  # where the phase has one
 
-    def add(self, loss: Loss, images: int, gradient_norm: float, seconds: float) -> None:
-        """Count one more step."""
+    def add(self, loss: Loss, images: int, gradient_norm: float) -> None:
+        """Count one more step, without its seconds."""
         self.images += images
         self.steps += 1
         self.captions += loss.captions
@@ -36,7 +36,6 @@ class Sums:
         self.nll += loss.nll.item()
         self.penalty += loss.penalty.item()
         self.gradient_norm += gradient_norm
-        self.seconds += seconds
         if loss.reward is not None:
             self.reward = (self.reward or 0.0) + loss.reward
 

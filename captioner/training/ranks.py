@@ -130,21 +130,21 @@ class Ranks:
         """The mean of all ranks' values, of which this one may have none."""
         if not self.several:
             return values.mean()
-        total = self.sum(torch.stack([values.double().sum(), values.new_tensor(len(values)).double()]))
+        count = torch.full((), len(values), dtype=torch.float64, device=values.device)
+        total = self.sum(torch.stack([values.double().sum(), count]))
         return (total[0] / total[1]).to(values.dtype)
 
     def summed(self, loss: Loss) -> Loss:
         """The loss of the whole batch, as far as it is told."""
         if not self.several:
             return loss
-        sums = torch.stack([loss.total, loss.nll, loss.penalty]).detach().double()
+        total, nll, penalty = self.sum(torch.stack([loss.total, loss.nll, loss.penalty]).detach().double())
         counts = torch.tensor([loss.words, loss.captions, loss.reward or 0.0], dtype=torch.float64)
-        values = torch.cat([sums, counts.to(sums.device)])
-        total, nll, penalty, words, captions, reward = self.sum(values).cpu()
-        told = None if loss.reward is None else float(reward)
+        words, captions, reward = self.sum(counts).tolist()  # on the hosts, which GPUs are not waited for
+        told = None if loss.reward is None else reward
         return Loss(total, nll, penalty, int(words), int(captions), told)
 
-    def check(self, stop: Stop, device: torch.device) -> None:
+    def check(self, stop: Stop) -> None:
         """Stop all ranks if a signal has reached one of them.
 
         Raises:
@@ -153,7 +153,7 @@ class Ranks:
         if not self.several:
             stop.check()
             return
-        number = torch.tensor(stop.requested, device=device)
+        number = torch.tensor(stop.requested)
         dist.all_reduce(number, dist.ReduceOp.MAX)
         if number:
             raise Stopped(int(number))

@@ -55,7 +55,7 @@ def _join(ranks: Ranks, device: torch.device, stop: Stop) -> None:
     stop.check()
     cuda = device.type == "cuda"
     dist.init_process_group(
-        "nccl" if cuda else "gloo",
+        "cpu:gloo,cuda:nccl" if cuda else "gloo",  # hosts agree without waiting for their GPUs
         store=store,
         rank=rank,
         world_size=size,

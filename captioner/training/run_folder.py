@@ -130,8 +130,9 @@ class Saver:
         self.last = time.monotonic()
 
     def save(self) -> None:
+        state = snapshot(self.state)  # on every rank, so that all know of a step that was not finite
         if self.state.ranks.first:  # the others have the same to save
-            save_resume_state(snapshot(self.state), self.path)
+            save_resume_state(state, self.path)
         self.last = time.monotonic()
 
     def save_if_due(self) -> None:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from captioner.checkpoint.file import Checkpoint
 from captioner.config.model import ModelConfig
@@ -20,7 +19,7 @@ from captioner.config.training import SelfCriticalConfig
 from captioner.errors import CaptionerError, first_line
 from captioner.model.captioner import Captioner
 from captioner.training.distillation import Teachers
-from captioner.training.moving_average import averaged
+from captioner.training.moving_average import MovingAverage
 from captioner.training.objective import Objective
 from captioner.training.optimization import build_optimizer, build_schedule
 from captioner.training.progress import Progress, repeatable
@@ -28,6 +27,7 @@ from captioner.training.ranks import ALONE, Ranks
 from captioner.training.self_critical import SelfCritical, caption_reward
 from captioner.training.setup import Setup
 from captioner.training.trained_on import batches_of
+from captioner.training.unread import Unread, most_unread
 
 
 @dataclass
@@ -42,8 +42,9 @@ class TrainingState:
     device: torch.device
     objective: Objective  # the model with what is minimized
     step: nn.Module  # the same, with its gradients reduced over all ranks
+    unread: Unread
     ranks: Ranks = ALONE
-    average: AveragedModel | None = None  # of the weights over the last steps
+    average: MovingAverage | None = None  # of the weights over the last steps
     data: dict[str, Any] = field(default_factory=dict)  # what it is trained on
 
     @property
@@ -72,7 +73,7 @@ def build_state(
     if isinstance(phase, SelfCriticalConfig):
         reward = caption_reward(setup.train.records, setup.vocabulary, phase.bleu_weight)
         critic = SelfCritical(phase, config.search, setup.vocabulary.words, reward)
-    average = averaged(model, options.average) if options.average else None
+    average = MovingAverage(model, options.average) if options.average else None
     smoothing = options.label_smoothing
     teachers = None
     if options.teachers and critic is None:
@@ -90,8 +91,9 @@ def build_state(
         options.teacher_weight,
     )
     step = ranks.together(objective, buffers=trains_statistics)
+    progress, unread = Progress(), Unread(most_unread(device, waits=critic is not None))
     return TrainingState(
-        model, optimizer, schedule, baseline, Progress(), device, objective, step, ranks, average, data
+        model, optimizer, schedule, baseline, progress, device, objective, step, unread, ranks, average, data
     )
 
 
@@ -105,7 +107,12 @@ def as_checkpoint(config: TrainConfig, setup: Setup, state: TrainingState) -> Ch
 
 
 def snapshot(state: TrainingState) -> dict[str, Any]:
-    """Tensors and plain values from which :func:`restore` resumes bit by bit."""
+    """Tensors and plain values from which :func:`restore` resumes bit by bit.
+
+    Raises:
+        DivergedError: a step that was still unread was no longer finite.
+    """
+    state.unread.settle(state.progress)
     cuda = state.device.type == "cuda"
     return {
         "data": state.data,

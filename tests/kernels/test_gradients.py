@@ -22,6 +22,7 @@ from captioner.kernels.additive_scores import AdditiveKeys
 from captioner.kernels.linear import Products
 from captioner.kernels.weighted_sum import Values
 from captioner.kernels.word_loss import word_loss
+from captioner.model import look
 from captioner.model.cells import CELLS
 from captioner.model.rows import Captions
 from captioner.training.loss import caption_loss
@@ -181,7 +182,7 @@ def test_reinforce_over_all_paths_is_the_gradient_of_the_expected_reward(
     total, whole = [torch.zeros_like(weight) for weight in weights], 0.0
     for path in product(range(locations), repeat=len(text)):
         steps = iter(path)
-        monkeypatch.setattr(torch, "multinomial", lambda *_, steps=steps, **__: torch.tensor([[next(steps)]]))
+        monkeypatch.setattr(look, "drawn", lambda *_, steps=steps: torch.tensor([next(steps)]))
         unrolled = decoder(annotations, Captions.build([[text]]))
         probability = unrolled.steps.log_prob_drawn.sum().exp().item()
         loss = caption_loss(decoder, unrolled, config, baseline=torch.tensor(baseline, dtype=torch.float64))

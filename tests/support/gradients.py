@@ -26,6 +26,7 @@ from captioner.config.schema import TrainConfig
 from captioner.config.training import SelfCriticalConfig
 from captioner.decoding import search
 from captioner.features import captioned, mosaics, split
+from captioner.model import look
 from captioner.model.captioner import Captioner, build_model
 from captioner.model.look import HardLook
 from captioner.training import adaptation, setup
@@ -108,12 +109,12 @@ def without_chance(patch: pytest.MonkeyPatch) -> None:
     """Each rank draws from a stream of its own; here all take what no stream decides."""
 
     def likeliest(weights: Tensor, *_: Any, **__: Any) -> Tensor:
-        return weights.argmax(-1, keepdim=True)
+        return weights.argmax(-1)
 
     def second_best(log_probs: Tensor, *_: Any) -> Tensor:
         return log_probs.topk(2).indices[:, 1]
 
-    patch.setattr(torch, "multinomial", likeliest)
+    patch.setattr(look, "drawn", likeliest)
     patch.setattr(search, "_draw", second_best)
     patch.setattr(HardLook, "expected", lambda _, images, device: torch.zeros(images, dtype=torch.bool))
 
