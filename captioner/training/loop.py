@@ -21,6 +21,7 @@ from captioner.kernels.compiler import use_compiler
 from captioner.model.timm_networks import settled
 from captioner.system.signals import Stop, Stopped
 from captioner.system.terminal import no_bar
+from captioner.training.found import check_found
 from captioner.training.gradient import step_gradient
 from captioner.training.progress import Progress, Sums
 from captioner.training.ranks import ALONE, Ranks
@@ -91,6 +92,7 @@ def train(
         with ranks.all_cores():
             setup = prepare(config, device, saved)
         with joined(ranks, device, stop):  # not before: nobody waits for photos in a collective
+            check_found(ranks, output, resume, saved is not None, report)
             state, saved = build_state(config, setup, device, ranks), ranks.from_first(saved)
             if saved is not None:
                 if "data" not in saved and (output / MODEL_FILE).exists():

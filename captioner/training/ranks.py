@@ -166,6 +166,13 @@ class Ranks:
         dist.broadcast_object_list(values)
         return values[0]
 
+    def each(self, value: T) -> list[T]:
+        """Every rank's value."""
+        values = [value] * self.size
+        if self.several:
+            dist.all_gather_object(values, value)
+        return values
+
     def as_first(self, model: nn.Module) -> None:
         """Give the model rank 0's weights and statistics."""
         if self.several:
