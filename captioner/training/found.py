@@ -10,24 +10,27 @@ from pathlib import Path
 
 from captioner.errors import CaptionerError
 from captioner.training.ranks import Ranks
+from captioner.training.run_folder import begun_by
 
 
 def check_found(
-    ranks: Ranks, folder: Path, began: bool, has_state: bool, report: Callable[[str], None]
+    ranks: Ranks, folder: Path, mark: str, has_state: bool, report: Callable[[str], None]
 ) -> None:
     """Tell, and report, a start from nothing where the job had been started before.
 
-    It had not begun if it was ended before this; nobody can tell that from a run on a disk that is away.
+    Nobody can tell a job that was ended before it saved from one whose disk is away.
 
     Args:
         folder: the run's, of this machine.
-        began: whether it is known to be this job's.
+        mark: the job's, see :class:`captioner.training.launched.Job`; that of its own runs.
         has_state: whether a state was found there.
 
     Raises:
         CaptionerError: on every rank, if another rank has the state that rank 0 lacks.
     """
-    found = ranks.each((platform.node(), has_state, os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))
+    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+    own = bool(mark) and begun_by(folder) == mark
+    found = ranks.each((platform.node(), has_state and (own or ranks.first), restarted))
     machine, first_has_state, _ = found[0]
     if first_has_state:
         return
@@ -37,11 +40,11 @@ def check_found(
                 f"output: rank 0, on {machine}, has no state of this run in {folder}, and rank {rank}, on "
                 f"{other}, has one; give a folder on storage that all machines share"
             )
-    if ranks.first and not began and any(restarts not in ("", "0") for *_, restarts in found):
+    if ranks.first and any(restarted for *_, restarted in found):
         line = (
-            f"output: the job was started anew, and {folder} on {machine} holds no run of it, so training "
-            "begins from nothing; if it had begun before, the folder is on another machine and must be put "
-            "on storage that all machines share"
+            f"output: the job was started anew, and {folder} on {machine} holds no state of it, so training "
+            "begins from nothing; if it had saved one, that folder is on another machine and must be put on "
+            "storage that all machines share"
         )
         print(f"captioner: {line}", file=sys.stderr)
         report(line)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from captioner.errors import CaptionerError
 from captioner.training.ranks import Ranks
-from captioner.training.run_folder import CONFIG_FILE
+from captioner.training.run_folder import begun_by
 
 MARK = "# begun by the torchrun job "
 
@@ -86,11 +86,9 @@ class Job:
         Args:
             first: otherwise this may be another machine than rank 0's, so that only what was typed counts.
         """
-        path = folder / CONFIG_FILE
-        if not self.mark or not path.is_file():
+        line = begun_by(folder)
+        if not self.mark:
             return False
-        with path.open(encoding="utf-8", errors="replace") as file:
-            line = file.readline(200)
         if first:
             return line == self.mark
         return line.startswith(MARK) and line.endswith(f", {self.typed}\n")

@@ -92,7 +92,7 @@ def train(
         with ranks.all_cores():
             setup = prepare(config, device, saved)
         with joined(ranks, device, stop):  # not before: nobody waits for photos in a collective
-            check_found(ranks, output, resume, saved is not None, report)
+            check_found(ranks, output, mark, saved is not None, report)
             state, saved = build_state(config, setup, device, ranks), ranks.from_first(saved)
             if saved is not None:
                 if "data" not in saved and (output / MODEL_FILE).exists():

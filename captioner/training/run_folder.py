@@ -57,6 +57,15 @@ def write_config(config: TrainConfig, folder: Path, mark: str = "") -> None:
     write_whole(folder / CONFIG_FILE, mark + OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
+def begun_by(folder: Path) -> str:
+    """The mark of who began the folder's run, if :func:`write_config` was given one, or another line."""
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(200)
+
+
 def remove_run(folder: Path) -> None:
     """Remove the files of an earlier run, TensorBoard's events included."""
     for path in [*(folder / name for name in FILES), *folder.glob("events.out.tfevents.*")]:
