@@ -22,17 +22,13 @@ KEPT = ("model.safetensors", "metrics.jsonl", "resume.pt")
 STEPS = 4  # of an epoch
 
 
-@pytest.fixture(params=[0, 1])
-def late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """By how many steps the reading is late."""
-    monkeypatch.setattr(state, "most_unread", lambda *_, **__: request.param)
-    return request.param
-
-
-def run(folder: Path, resume: bool = False, **options: Any) -> Path:
+def run(folder: Path, late: int, resume: bool = False, **options: Any) -> Path:
+    """The folder of a run of which steps are read so many steps late."""
     config = tiny.config(folder, epochs=2, **options)
     config.encoder.fine_tune = False
-    train(config, folder / "run", resume, tiny.silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "most_unread", lambda *_, **__: late)
+        train(config, folder / "run", resume, tiny.silent)
     return folder / "run"
 
 
@@ -41,14 +37,8 @@ def test_gpu_alone_is_read_late_and_only_where_the_step_reads_nothing() -> None:
     assert [most_unread(*one) for one in ((gpu, False), (gpu, True), (cpu, False))] == [1, 0, 0]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("whole"))
-
-
-def test_run_stopped_and_resumed_ends_the_same(
-    late: int, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_stopped_and_resumed_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(tmp_path / "whole", late=0)
     check, calls = Ranks.check, count(1)
 
     def stopped(ranks: Ranks, stop: Any) -> None:
@@ -58,14 +48,17 @@ def test_run_stopped_and_resumed_ends_the_same(
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         patch.setattr(Ranks, "check", stopped)
-        run(tmp_path)
+        run(tmp_path, late=1)
     assert load_resume_state(tmp_path / "run" / "resume.pt")["progress"]["sums"]["steps"] == 3
-    run(tmp_path, resume=True)
+    run(tmp_path, late=1, resume=True)
     for name in KEPT[:2]:
         assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
 
 
-@pytest.mark.parametrize(("step", "minutes"), [(STEPS + 1, 0), (2 * STEPS, 0), (STEPS + 1, 1e-9)])
+@pytest.mark.parametrize(
+    ("late", "step", "minutes"),
+    [(0, STEPS + 1, 0), (1, STEPS + 1, 0), (1, 2 * STEPS, 0), (1, STEPS + 1, 1e-9)],
+)
 def test_step_that_diverged_is_told_and_never_kept(
     late: int, step: int, minutes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,5 +74,5 @@ def test_step_that_diverged_is_told_and_never_kept(
 
     monkeypatch.setattr(loop, "step_gradient", diverging)
     with pytest.raises(DivergedError, match=rf"no longer finite \(epoch 2, step {step - STEPS}, "):
-        run(tmp_path, save_minutes=minutes)
+        run(tmp_path, late, save_minutes=minutes)
     assert {name: (tmp_path / "run" / name).read_bytes() for name in KEPT} == kept
