@@ -23,7 +23,7 @@ from captioner.features.split import Split
 from captioner.model.captioner import build_model
 from captioner.model.encoder import build_encoder
 from captioner.training.loop import train
-from captioner.training.moving_average import averaged
+from captioner.training.moving_average import MovingAverage
 from captioner.training.run_folder import load_resume_state
 from captioner.training.setup import prepare
 from captioner.vocabulary import Vocabulary
@@ -136,7 +136,7 @@ def test_an_interrupted_epoch_goes_on_with_the_windows_it_would_have_had() -> No
 
 def test_average_is_the_exponential_one_of_the_weights_met(tmp_path: Path) -> None:
     model = build_model(tiny.config(tmp_path), 12)
-    average, weight = averaged(model, 0.5), model.decoder.word_output.weight
+    average, weight = MovingAverage(model, 0.5), model.decoder.word_output.weight
     expected = None
     for met in range(5):
         with torch.no_grad():
