@@ -42,12 +42,13 @@ def served(
     limits: Limits | None = None,
     hosts: Sequence[str] = (),
     examples: Mapping[str, bytes] | None = None,
+    name: str = "tiny",
 ) -> Iterator[int]:
     """The port of a server of ``predictor``."""
     worker = Worker(predictor)
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        server = make_server(create_app(worker, limits or Limits(), ["tiny"], hosts, examples))
+        server = make_server(create_app(worker, limits or Limits(), [name], hosts, examples))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
