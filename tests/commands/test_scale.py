@@ -24,6 +24,8 @@ BUCKETS = """
 import os
 from fsspec.implementations.local import LocalFileSystem
 
+__version__ = "2030.1"
+
 class S3FileSystem(LocalFileSystem):
     protocol = ("s3", "s3a")
 
