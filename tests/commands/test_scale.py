@@ -31,7 +31,7 @@ class S3FileSystem(LocalFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path):
-        return LocalFileSystem._strip_protocol(os.environ["BUCKETS"] + "/" + path.removeprefix("s3://"))
+        return LocalFileSystem._strip_protocol(path.replace("s3:/", os.environ["BUCKETS"]))
 """
 
 
