@@ -40,6 +40,7 @@ NOT_RUN = {
     "python benchmarks": PARTS,
     "python benchmarks decoder files": PARTS,
     "python benchmarks files": PARTS,
+    "python tests/tools/load_caption.py --count 20000": "tests/cli/test_load.py runs it on 3,000",
     "torchrun --max-restarts": "names an option",
     "captioner export --format onnx": "names an option",
     "ray start --head": "every Ray of the machine would join it; support.processes.ray_cluster is run",

@@ -34,7 +34,6 @@ INSTEAD = {  # other numbers, and what the reader is to fill in
     "--images 200000": "--images 200",
     "--images 32 --locations 100": "--images 1 --locations 4",
     "--times 30": "--times 2",
-    "--count 20000": "--count 500",
     "--actors 64": "--actors 2",
     "cuda:\\$LOCAL_RANK": "cpu",
     "train ... ": "train experiment=flickr8k_best data.root=DIR ",
