@@ -41,6 +41,8 @@ NOT_RUN = {
     "python benchmarks decoder files": PARTS,
     "python benchmarks files": PARTS,
     "python tests/tools/load_caption.py --count 20000": "tests/cli/test_load.py runs it on 3,000",
+    "torchrun --nproc-per-node 4 -m captioner train ...": "of docs/scale.md, where its arguments are",
+    "captioner encode ...": "of docs/scale.md, where its arguments are",
     "torchrun --max-restarts": "names an option",
     "captioner export --format onnx": "names an option",
     "ray start --head": "every Ray of the machine would join it; support.processes.ray_cluster is run",
