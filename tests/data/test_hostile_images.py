@@ -337,9 +337,9 @@ def test_no_more_images_are_held_than_two_batches(
     most = 0
     real = reader._upright_rgb
 
-    def counted(image: Image.Image, reduction: int = 1) -> tuple[Image.Image, Image.Image]:
+    def counted(*given: Any) -> tuple[Image.Image, Image.Image]:
         nonlocal most
-        upright = real(image, reduction)
+        upright = real(*given)
         made.extend(ref(one) for one in {id(one): one for one in upright}.values())
         most = max(most, sum(image() is not None for image in made))
         return upright
