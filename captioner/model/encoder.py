@@ -148,14 +148,20 @@ class Encoder(nn.Module):
         """Annotations of float pixels in [0, 255], with a gradient to them through frozen stages too."""
         return self.stages(self._normalize(pixels)).flatten(2).transpose(1, 2)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, rounded: bool = False) -> str:
         """A hash of all that decides the trunk's output, for the annotation cache.
 
         Besides weights that is the modules: networks with the same weights may differ in padding, in the
         epsilon of their BatchNorm, or in an activation at the end.
+
+        Args:
+            rounded: take weights that are the same in float16, as a model file may hold them, for the same.
         """
         trunk = self.stages[: self.first_trained]
-        return fingerprint({**trunk.state_dict(), "mean": self.mean, "std": self.std}, structure=repr(trunk))
+        state = {**trunk.state_dict(), "mean": self.mean, "std": self.std}
+        if rounded:
+            state = {key: t.half() if t.is_floating_point() else t for key, t in state.items()}
+        return fingerprint(state, structure=repr(trunk))
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std

@@ -28,7 +28,8 @@ class Teachers:
 
     Args:
         paths: their model files or run folders.
-        student: whose trunk they share; its weights are frozen, so they are those of every run of a recipe.
+        student: whose trunk they share; its weights are frozen, so they are those of every run of a recipe,
+            but for the rounding of ``captioner average --half``.
 
     Raises:
         CaptionerError: a file is no model, or its vocabulary or trunk is not the student's.
@@ -38,14 +39,14 @@ class Teachers:
         self, paths: Sequence[str], student: Captioner, vocabulary: Vocabulary, device: torch.device
     ) -> None:
         members = load_members(list(paths), device)
-        trunk = student.encoder.fingerprint()
+        trunk = student.encoder.fingerprint(rounded=True)
         for path, member in zip(paths, members):
             if member.vocabulary.words != vocabulary.words:
                 raise CaptionerError(
                     f"training.teachers: {path} has other words than this run; a teacher is trained on the "
                     "same captions"
                 )
-            if member.model.encoder.fingerprint() != trunk:
+            if member.model.encoder.fingerprint(rounded=True) != trunk:
                 raise CaptionerError(
                     f"training.teachers: {path} has another encoder before its trained stages than this run; "
                     "give teachers of the same encoder, image_size and fine_tune"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from captioner.checkpoint.file import save_checkpoint
+from captioner.checkpoint.file import load_checkpoint, save_checkpoint
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.features.batches import epoch_batches
@@ -91,6 +91,17 @@ def test_a_teacher_of_other_words_or_another_trunk_is_refused(tmp_path: Path) ->
     setup = prepare(config, CPU)
     with pytest.raises(CaptionerError, match="has other words than this run"):
         build_state(config, setup, CPU)
+
+
+def test_a_teacher_may_be_rounded_to_half_precision(tmp_path: Path) -> None:
+    path = teacher(tmp_path, 3)
+    checkpoint = load_checkpoint(path)
+    with torch.no_grad():
+        for weight in checkpoint.model.encoder.parameters():
+            weight.copy_(weight.half())
+    save_checkpoint(checkpoint, Path(path))
+    _, _, state = frozen(tmp_path, 3, teachers=[path])
+    assert state.data["teachers"]
 
 
 def test_a_resumed_run_keeps_its_teachers(tmp_path: Path) -> None:
