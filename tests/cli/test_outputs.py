@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,8 +80,9 @@ def commands(folder: Path) -> dict[str, tuple[list[object], str, str]]:
 
 @pytest.mark.parametrize("name", commands(Path()))
 def test_file_that_exists_is_left_unless_it_may_be_replaced(
-    name: str, run: Command, photos: Path, tmp_path: Path
+    name: str, run: Command, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # without Java, whose start takes seconds
     folder = tmp_path / "out"
     folder.mkdir()
     arguments, file, permission = commands(folder)[name]

@@ -28,6 +28,11 @@ for arguments in json.loads(sys.argv[1]):
     except SystemExit as end:
         assert not end.code, (arguments, end.code)
 """
+ENVIRONMENT = {  # a thread, and no Java, whose start takes seconds
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "PATH": str(Path(sys.executable).parent),
+}
 BARS = ["reading train", "encoding train", "epoch 1/1", "captioning", "reading references", "2/2"]
 
 
@@ -52,7 +57,7 @@ def commands(folder: Path) -> list[list[str]]:
 def in_a_pipe(arguments: list[list[str]]) -> str:
     """Standard error of commands, one after the other."""
     command = [sys.executable, "-c", SCRIPT, json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, timeout=300, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr.decode()
     return done.stderr.decode()
 
@@ -63,7 +68,7 @@ def on_a_terminal(arguments: list[list[str]]) -> str:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))  # rows and columns
     command = [sys.executable, "-c", SCRIPT, json.dumps(arguments)]
     shown = b""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=ENVIRONMENT) as process:
         os.close(theirs)
         try:
             while block := os.read(ours, 2**16):

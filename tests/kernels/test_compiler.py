@@ -38,7 +38,7 @@ def without_compiler(tmp_path: Path, **environment: str) -> list[str]:
     return [line for line in lines if "No CUDA runtime" not in line]  # torch's own, with any compiler
 
 
-@pytest.mark.parametrize("fake", FAKES)
+@pytest.mark.parametrize("fake", ["fails", pytest.param("writes text", marks=pytest.mark.slow)])
 def test_compiler_that_does_not_work_is_told_in_one_line(tmp_path: Path, fake: str) -> None:
     path = tmp_path / "g++"
     path.write_text(FAKES[fake])
