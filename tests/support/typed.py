@@ -23,6 +23,7 @@ APPENDED = {  # to a command, by what it contains
         2:
     ],
     "measure_confidence.py": ["--count", "4"],
+    "scripts/compare_cells.py": shrink(["compare"])[1:],
     "bulk_exercise.py": ["--patience", "5"],
     "http.server": ["PORT"],
     "captioner serve": ["--port", "PORT"],
