@@ -153,7 +153,7 @@ def caching(predictor: Predictor, photos: list[Path], folder: Path, options: arg
         print(f"  {100 * ratio(seconds, name, 'building'):.0f} % of the rate of {name}")
 
     one, rows = build_cache(), manifest.ROWS
-    manifest.ROWS = len(photos) // SHARDS
+    manifest.ROWS = max(1, len(photos) // SHARDS)
     several = cached_features(
         encoder, predictor.preprocess, records, folder / "several", device, 2, progress=False
     )

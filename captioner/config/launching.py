@@ -29,11 +29,15 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from captioner.config.submitted import cancelling
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, first_line
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOST = (
     "a job's process was killed, perhaps for want of memory, and joblib ended the others; each can be resumed"
+)
+NO_RESULT = (
+    "ended without a result, as one that was killed does; what it printed is in the output's .submitit, "
+    "other jobs go on, and the same command goes on with each run"
 )
 _received: list[int] = []  # signals, in a worker
 
@@ -73,11 +77,16 @@ def launch(launcher: Launcher, jobs: Sequence[Sequence[str]], first: int = 0) ->
 
     Raises:
         KeyboardInterrupt: a signal stopped the jobs.
-        CaptionerError: joblib has lost a process.
+        CaptionerError: joblib has lost a process, or Slurm a job.
     """
     if "submitit" in type(launcher).__module__:
-        with cancelling():
-            return [job.return_value for job in launcher.launch(jobs, first)]
+        try:
+            with cancelling():
+                return [job.return_value for job in launcher.launch(jobs, first)]
+        except Exception as error:
+            if type(error).__name__ == "UncompletedJobError":
+                raise CaptionerError(f"hydra/launcher: {first_line(error)} {NO_RESULT}") from error
+            raise
     if "joblib" not in type(launcher).__module__:
         return [job.return_value for job in launcher.launch(jobs, first)]
     settings: dict[str, Any] = launcher.joblib  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ import yaml
 from support import tiny
 
 from captioner.config.compose import readable, run_command
-from captioner.config.launching import raise_failures
+from captioner.config.launching import launch, raise_failures
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
 from captioner.system.signals import Stopped
@@ -142,3 +142,17 @@ def test_signal_cancels_what_submitit_has_submitted(tmp_path: Path, number: sign
     left = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/resume.pt")}
     time.sleep(2)
     assert left == {path: path.stat().st_mtime_ns for path in left} and len(left) == 2  # nobody goes on
+
+
+def test_a_job_that_was_killed_on_slurm_is_told_in_one_line() -> None:
+    utils = pytest.importorskip("submitit.core.utils")
+
+    class Loses:
+        __module__ = "submitit, as far as the test goes"
+
+        def launch(self, *given: object) -> None:
+            raise utils.UncompletedJobError("Job 7_0 (task: 0)\nhas not produced any output")
+
+    with pytest.raises(CaptionerError, match=r"Job 7_0 \(task: 0\) ended without a result") as told:
+        launch(Loses(), [["cell=lstm"]])  # type: ignore[arg-type]
+    assert "\n" not in str(told.value)
