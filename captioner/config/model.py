@@ -141,6 +141,12 @@ class DecoderConfig:
     hidden_size: int = value(512, "width of the cell's hidden state", low=1, high=WIDEST)
     gate: str = value("scalar", "beta; scalar is the paper's", among=("none", "scalar", "vector"))
     deep_output: bool = value(True, "the output layer sees the previous word and the context too")
+    initial_state: str = value(
+        "mean",
+        "what the cell's state begins as: a map of the mean annotation, the paper's, or one learned for all "
+        "images, so that a word knows of the image what was looked at",
+        among=("mean", "learned"),
+    )
     dropout: float = value(0.5, "on the hidden state and the deep output", low=0, below=1, trains=True)
     input_dropout: float = value(0.0, "on the word vectors and the annotations", low=0, below=1, trains=True)
     embedding: str | None = value(

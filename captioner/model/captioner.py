@@ -51,6 +51,7 @@ def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> D
         sizes.deep_output,
         sizes.dropout,
         sizes.input_dropout,
+        sizes.initial_state,
     )
     decoder.embedding.weight.requires_grad_(not sizes.freeze_embedding)
     return decoder

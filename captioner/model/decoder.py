@@ -12,6 +12,7 @@ from captioner.kernels.linear import Linear
 from captioner.kernels.word_loss import word_loss
 from captioner.model.attention import Attention
 from captioner.model.cells import Cell, State
+from captioner.model.initial_state import build_initial_state
 from captioner.model.memory import Memory
 from captioner.model.rows import Captions, Rows
 from captioner.model.sentinel import VisualSentinel
@@ -36,6 +37,7 @@ class Decoder(nn.Module):
         deep_output: whether the output layer sees the previous word and the context too.
         dropout: on the hidden state and the deep output.
         input_dropout: on the word vectors and the annotations.
+        initial_state: what the cell's state begins as, see :mod:`captioner.model.initial_state`.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Decoder(nn.Module):
         deep_output: bool = True,
         dropout: float = 0.5,
         input_dropout: float = 0.0,
+        initial_state: str = "mean",
     ) -> None:
         super().__init__()
         beta_size = choose({"none": 0, "scalar": 1, "vector": features}, gate, "decoder.gate")
@@ -58,7 +61,7 @@ class Decoder(nn.Module):
         hidden_size = cell.hidden_size
         self.embedding_size = embedding_size
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.init_state = nn.Linear(features, cell.states * hidden_size)
+        self.init_state = build_initial_state(initial_state, features, cell.states * hidden_size)
         self.attention = attention
         self.cell = cell
         self.gate = nn.Linear(hidden_size, beta_size) if beta_size else None

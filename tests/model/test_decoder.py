@@ -184,6 +184,12 @@ def test_initial_state_is_tanh_of_a_map_of_the_mean_annotation(make_decoder, mak
     torch.testing.assert_close(torch.cat(state, dim=1), wanted)
 
 
+def test_a_learned_initial_state_does_not_know_the_image(make_decoder, make_annotations):
+    decoder = make_decoder("lstm", initial_state="learned")
+    _, state = decoder.begin(make_annotations())
+    torch.testing.assert_close(torch.cat(state, dim=1), torch.tanh(decoder.init_state.state).expand(3, -1))
+
+
 # --- the gate ----------------------------------------------------------------------------------------
 
 

@@ -72,6 +72,8 @@ def cases(folder: Path) -> dict[str, TrainConfig]:
     found["gru layer_norm"].cell = GRUConfig(layer_norm=True)
     found["sees word"] = config_of(folder)
     found["sees word"].attention.sees_word = True
+    found["learned state"] = config_of(folder)
+    found["learned state"].decoder.initial_state = "learned"
     for gate in ("none", "vector"):
         found[f"gate {gate}"] = config_of(folder)
         found[f"gate {gate}"].decoder.gate = gate
