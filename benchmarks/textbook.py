@@ -32,7 +32,8 @@ def scores(attention: Attention, annotations: Tensor, h: Tensor) -> Tensor:
     Additive (Bahdanau et al. 2015): v . tanh(W_a a_i + b + W_h h).
     Multiplicative (Luong et al. 2015, scaled): h . W_a a_i / sqrt(hidden size).
     """
-    return scores_of_keys(attention, affine(attention.annotation_map, annotations), h)
+    scored = annotations[..., -attention.local :]  # all of them where that is 0
+    return scores_of_keys(attention, affine(attention.annotation_map, scored), h)
 
 
 def scores_of_keys(attention: Attention, keys: Tensor, h: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ def make_decoder(make_cell):
         normalize="softmax",
         after_step=False,
         sentinel=False,
+        local=0,
         **options,
     ):
         embedding, hidden, size = 3, 4, 6
@@ -64,9 +65,10 @@ def make_decoder(make_cell):
         look = SoftLook() if kind == "soft" else HardLook(inference or "argmax")
         query = hidden + embedding * sees_word
         if score == "additive":
-            attend = AdditiveAttention(FEATURES, query, size, look)
+            attend = AdditiveAttention(local or FEATURES, query, size, look)
         else:
-            attend = MultiplicativeAttention(FEATURES, query, look)
+            attend = MultiplicativeAttention(local or FEATURES, query, look)
+        attend.local = local
         attend.sees_word, attend.after_step = sees_word, after_step or sentinel
         attend.sentinel = sentinel
         attend.normalize = build_normalize(normalize)

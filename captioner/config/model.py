@@ -182,6 +182,11 @@ class EncoderConfig:
     )
     fine_tune: Any = value(False, "true, false, or the name of the first stage that is trained", trains=True)
     last_stage: str | None = value(None, "stage whose output are the annotations; null: the network's last")
+    local: str | None = value(
+        None,
+        "an earlier stage, whose map is joined to the annotations and by which alone the attention scores "
+        "locations, so that a peak stands on what is seen there",
+    )
     library: str = value("torchvision", "where the network comes from", among=("torchvision", "timm"))
 
 

@@ -33,12 +33,14 @@ class Attention(nn.Module):
 
     Attributes:
         sees_word: whether the query is [h; E y] rather than h alone.
+        local: how many of an annotation's last features score a location; 0: all.
         normalize: from scores to weights.
         after_step: whether a look follows the cell's step, so that h has read the word just written.
         sentinel: whether a word may look at the decoder's sentinel instead.
     """
 
     sees_word = False
+    local = 0
     after_step = False
     sentinel = False
     annotation_map: nn.Linear  # from an annotation to its key
@@ -60,10 +62,16 @@ class Attention(nn.Module):
         """Scores ``(rows,)`` of the sentinel's keys ``(rows, size)``, one a row, by queries."""
         raise NotImplementedError
 
+    def scored(self, annotations: Tensor) -> Tensor:
+        """The part of annotations ``(..., features)`` by which locations are scored."""
+        return annotations[..., -self.local :] if self.local else annotations
+
     def remember(self, annotations: Tensor, generator: torch.Generator | None = None) -> Memory:
         """Compute once per image what every step needs."""
         expected = self.look.expected(len(annotations), annotations.device) if self.training else None
-        return Memory(self.keys(annotations), Values(annotations), Products(), expected, generator)
+        return Memory(
+            self.keys(self.scored(annotations)), Values(annotations), Products(), expected, generator
+        )
 
     def forward(self, query: Tensor, memory: Memory, rows: Rows, sentinel: Tensor | None = None) -> Glimpse:
         """Look at each row's image, given its query ``(rows, query_size)``, the hidden state usually.
@@ -142,9 +150,9 @@ ATTENTIONS: dict[str, Build] = {
 
 
 def build_attention(
-    config: AttentionConfig, features: int, hidden_size: int, embedding_size: int = 0
+    config: AttentionConfig, features: int, hidden_size: int, embedding_size: int = 0, local: int = 0
 ) -> Attention:
-    """The attention that the configuration names, over annotations ``features`` wide.
+    """The attention that the configuration names, over annotations ``features`` wide, ``local`` as above.
 
     Raises:
         CaptionerError: there is no score or normalization of that name, or the latter is not installed.
@@ -153,7 +161,10 @@ def build_attention(
     if isinstance(config, HardAttentionConfig):
         look = HardLook(config.inference, config.expectation_probability, config.soft_start)
     query_size = hidden_size + embedding_size * config.sees_word
-    attention = choose(ATTENTIONS, config.score, "attention.score")(config, features, query_size, look)
+    attention = choose(ATTENTIONS, config.score, "attention.score")(
+        config, local or features, query_size, look
+    )
+    attention.local = local
     attention.sees_word, attention.after_step = config.sees_word, config.after_step
     attention.sentinel = config.sentinel
     attention.normalize = build_normalize(config.normalize)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, choose
 from captioner.model.downloads import downloading
+from captioner.model.joined import joined
 from captioner.model.timm_networks import timm_stages
 from captioner.model.weights import PRETRAINED, load_weights_into
 
@@ -46,6 +47,8 @@ TORCHVISION: dict[str, Callable[[nn.Module], Stages]] = {
 }
 
 
+SMALL = {"small": 8, "small_stride4": 4}  # pixels from one annotation to the next
+
 IMAGENET_MEAN = [0.485, 0.456, 0.406]  # what torchvision's weights were trained with
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
@@ -61,11 +64,11 @@ class Coordinates(nn.Module):
         return torch.cat([image, grid.expand(n, 2, height, width)], dim=1)
 
 
-def small_stages() -> Stages:
-    """A compact network to train from scratch: one annotation of 128 every 8 pixels.
+def small_stages(stride: int = 8) -> Stages:
+    """A compact network to train from scratch: one annotation of 128 every ``stride`` pixels, 8 or 4.
 
-    Its receptive field is 46 pixels, so an annotation describes its neighbourhood and the attention maps
-    can be read; the coordinates say which of two objects is further left. Strided convolutions have
+    Its receptive field is 46 pixels, or 34, so an annotation describes its neighbourhood and the attention
+    maps can be read; the coordinates say which of two objects is further left. Strided convolutions have
     an even kernel, which keeps every annotation in the middle of its cell. The second convolution of stage1
     is there for outlines: without it shapes are recognized at their edges, and the peaks lie beside them.
     """
@@ -77,7 +80,7 @@ def small_stages() -> Stages:
     return OrderedDict(
         stage0=nn.Sequential(Coordinates(), *block(5, 24, 2)),
         stage1=nn.Sequential(*block(24, 48, 2), *block(48, 48, 1)),
-        stage2=nn.Sequential(*block(48, 96, 2)),
+        stage2=nn.Sequential(*block(48, 96, stride // 4)),
         stage3=nn.Sequential(*block(96, 128, 1)),
     )
 
@@ -90,20 +93,20 @@ def build_stages(config: EncoderConfig, load_weights: bool = True) -> Stages:
     """
     if config.library == "timm":
         stages = timm_stages(config, load_weights)
-    elif config.name == "small":
+    elif config.name in SMALL:
         if load_weights and config.weights in PRETRAINED:
             raise CaptionerError("encoder.weights: the small encoder has no pretrained weights, use null")
-        stages = small_stages()
+        stages = small_stages(SMALL[config.name])
         if load_weights and config.weights is not None:
             load_weights_into(nn.Sequential(stages), config.weights)
     else:
-        find = choose({"small": None, **TORCHVISION}, config.name, "encoder.name")
+        find = choose({**dict.fromkeys(SMALL), **TORCHVISION}, config.name, "encoder.name")
         stages = find(_torchvision(config, load_weights))  # type: ignore[misc]
-    if config.last_stage is None:
-        return stages
-    places = {name: i for i, name in enumerate(stages)}
-    last = choose(places, config.last_stage, "encoder.last_stage")
-    return OrderedDict(list(stages.items())[: last + 1])
+    if config.last_stage is not None:
+        places = {name: i for i, name in enumerate(stages)}
+        last = choose(places, config.last_stage, "encoder.last_stage")
+        stages = OrderedDict(list(stages.items())[: last + 1])
+    return stages if config.local is None else joined(stages, config.local)
 
 
 def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:

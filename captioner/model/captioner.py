@@ -34,16 +34,16 @@ def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights:
         CaptionerError: a name or a value of the configuration is wrong.
     """
     encoder = build_encoder(config.encoder, load_encoder_weights)
-    return Captioner(encoder, build_decoder(config, encoder.features, vocabulary_size))
+    return Captioner(encoder, build_decoder(config, encoder.features, vocabulary_size, encoder.local))
 
 
-def build_decoder(config: ModelConfig, features: int, vocabulary_size: int) -> Decoder:
-    """The decoder that the configuration describes, over annotations ``features`` wide."""
+def build_decoder(config: ModelConfig, features: int, vocabulary_size: int, local: int = 0) -> Decoder:
+    """The decoder that the configuration describes, over annotations as of an ``Encoder``."""
     check_combination(config)
     sizes = config.decoder
     decoder = Decoder(
         build_cell(config.cell, sizes.embedding_size + features, sizes.hidden_size),
-        build_attention(config.attention, features, sizes.hidden_size, sizes.embedding_size),
+        build_attention(config.attention, features, sizes.hidden_size, sizes.embedding_size, local),
         vocabulary_size,
         sizes.embedding_size,
         features,

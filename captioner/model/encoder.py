@@ -21,6 +21,7 @@ from captioner.kernels.depthwise import train_depthwise_in_single
 from captioner.kernels.folding import ACTIVATIONS, folded
 from captioner.model.backbones import Stages, build_stages
 from captioner.model.fingerprint import fingerprint
+from captioner.model.joined import Joined
 from captioner.model.timm_networks import settled
 
 
@@ -32,6 +33,7 @@ class Encoder(nn.Module):
 
     Attributes:
         features: width of an annotation.
+        local: how many of them, the last ones, are of the stage ``encoder.local``; 0 without one.
         grid: rows and columns of the feature map.
         windowed: whether a window of the trunk's output is one of the photo: not of a transformer's tokens.
 
@@ -70,9 +72,10 @@ class Encoder(nn.Module):
         for module in self.stages.modules():
             if isinstance(module, ACTIVATIONS):
                 module.inplace = False  # the trunk's output must outlive the tail's first stage
-        trunk, shape = self._shapes()
+        trunk, before, shape = self._shapes()
         if len(shape) != 3:
             raise CaptionerError(f"encoder: the network's output is no feature map, its shape is {shape}")
+        self.local = before[0] if isinstance(self.stages[-1], Joined) else 0
         self.features, *grid = shape
         self.grid = tuple(grid)
         self.windowed = len(trunk) == 3 and trunk[1] == trunk[2]  # the image is square
@@ -167,22 +170,23 @@ class Encoder(nn.Module):
         scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
         return scaled.contiguous(memory_format=torch.channels_last)
 
-    def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Of one image: what the trunk gives, and what the whole network does."""
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of one image: what the trunk gives, what the last stage is given, and what it gives."""
         mode = self.training
         super().train(False)
         with torch.no_grad():
             try:
-                trunk = self.stages[: self.first_trained](torch.zeros(1, 3, self.image_size, self.image_size))
+                maps = [torch.zeros(1, 3, self.image_size, self.image_size)]
                 with _noting_lone(self.stages[self.first_trained :], self._lone):
-                    shapes = trunk.shape, self.stages[self.first_trained :](trunk).shape
+                    for stage in self.stages:
+                        maps.append(stage(maps[-1]))
             except (RuntimeError, AssertionError) as error:  # the latter is timm's
                 raise CaptionerError(
                     f"encoder.image_size: {self.image_size} is too small for this encoder, or not a side "
                     f"that it takes ({error})"
                 ) from error
         super().train(mode)
-        return tuple(shapes[0][1:]), tuple(shapes[1][1:])
+        return tuple(tuple(of.shape[1:]) for of in (maps[self.first_trained], maps[-2], maps[-1]))
 
 
 def _batch_norms(stages: nn.Module) -> list[nn.Module]:

@@ -32,7 +32,7 @@ MODELS: tuple[Model, ...] = (
     ("gru", "soft", {"gate": "none", "deep_output": False}),
     ("gru-after", "hard-argmax", {"score": "multiplicative", "input_dropout": 0.5}),
     ("lstm", "soft", {"sees_word": True}),
-    ("gru", "soft", {"initial_state": "learned"}),
+    ("gru", "soft", {"initial_state": "learned", "local": 2}),
     ("lstm", "soft", {"normalize": "sparsemax"}),
     ("gru", "hard-expectation", {"normalize": "entmax15"}),
     ("lstm-norm", "soft", {"after_step": True}),

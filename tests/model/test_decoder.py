@@ -86,6 +86,11 @@ def test_a_look_that_sees_the_word_equals_the_textbook(make_decoder, make_annota
     assert_textbook(make_decoder("lstm", score=score, sees_word=True), make_annotations())
 
 
+@pytest.mark.parametrize("options", [{}, {"score": "multiplicative"}, {"sentinel": True}])
+def test_locations_scored_by_their_local_features_equal_the_textbook(make_decoder, make_annotations, options):
+    assert_textbook(make_decoder("lstm", local=2, **options), make_annotations())
+
+
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("normalize", ["sparsemax", "entmax15"])
 def test_sparse_attention_equals_the_textbook(make_decoder, make_annotations, normalize, attention):

@@ -74,6 +74,8 @@ def cases(folder: Path) -> dict[str, TrainConfig]:
     found["sees word"].attention.sees_word = True
     found["learned state"] = config_of(folder)
     found["learned state"].decoder.initial_state = "learned"
+    found["local scores"] = config_of(folder)
+    found["local scores"].encoder.local = "stage1"
     for gate in ("none", "vector"):
         found[f"gate {gate}"] = config_of(folder)
         found[f"gate {gate}"].decoder.gate = gate

@@ -93,13 +93,14 @@ def plan(config: CompareConfig) -> list[Run]:
     train, val = (read_split(base.data, split, base.run) for split in ("train", "val"))
     size, data = len(count_vocabulary(train, base.vocabulary)), digest_of(train, val)
     with torch.device("meta"):
-        features = build_encoder(base.encoder, load_weights=False).features
-    wanted = decoder_parameters(replace(base, cell=cells[BASELINE]), features, size)
+        encoder = build_encoder(base.encoder, load_weights=False)
+    features, local = encoder.features, encoder.local
+    wanted = decoder_parameters(replace(base, cell=cells[BASELINE]), features, size, local)
     tables: dict[tuple[str, int], tuple[str, ...]] = {}
     for equal, (name, cell) in product(config.equal, cells.items()):
         width = base.decoder.hidden_size
         if equal == "parameters":
-            width = matching_width(replace(base, cell=cell), features, size, wanted)
+            width = matching_width(replace(base, cell=cell), features, size, wanted, local)
         tables[name, width] = (*tables.get((name, width), ()), equal)
     runs = []
     for seed, ((name, width), of_run) in product(config.seeds, tables.items()):
