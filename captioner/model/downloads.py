@@ -14,6 +14,7 @@ import torch
 from captioner.errors import CaptionerError, first_line
 
 PATIENCE = 30.0  # seconds, for a server that says nothing
+TRIES = 6  # of a download that stalls, by huggingface's hub, each from where the last one came to
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # which timm looks for, in this order
 LOCAL = (errno.EACCES, errno.EEXIST, errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.EROFS)
 INSTEAD = (
@@ -63,7 +64,7 @@ def downloading_from_hub(name: str, repository: str, wanted: str | None = None) 
     file = _in_hubs_cache(repository, files)
     if file is None:
         _ask_hub(name, repository, files[0])
-    limits = {"HF_HUB_DISABLE_XET": True, "HF_HUB_DOWNLOAD_TIMEOUT": PATIENCE / 3}
+    limits = {"HF_HUB_DISABLE_XET": True, "HF_HUB_DOWNLOAD_TIMEOUT": PATIENCE / TRIES}
     before = {option: getattr(constants, option, None) for option in limits}
     try:
         for option, limit in limits.items():
