@@ -20,7 +20,7 @@ from captioner.config.places import absolute
 from captioner.config.run_data import folder_to_resume
 from captioner.config.schema import TrainConfig
 from captioner.errors import CaptionerError
-from captioner.system.atomic_files import make_own_folder
+from captioner.system.atomic_files import make_own_folder, missing_folders, removed_if_empty
 from captioner.system.outputs import refuse_existing, refuse_input
 from captioner.system.signals import Stopped
 
@@ -64,9 +64,12 @@ def _train(config: TrainConfig) -> None:
         start = model_path(config.init)
         refuse_input(folder, [start, start.parent], "output")
         config = started_config(config, given)
+    made = missing_folders(folder)
     if not resume and not named and ranks.first:
         folder = make_own_folder(folder, "output")  # another run may have begun in the same second
-    _train_in(folder, config if resume else absolute(config), resume, ranks, job)
+        made.insert(0, folder)
+    with removed_if_empty(made):
+        _train_in(folder, config if resume else absolute(config), resume, ranks, job)
 
 
 def _started_by(given: Sequence[str], named: bool, multirun: bool = False) -> tuple[Ranks, Job]:
@@ -81,6 +84,7 @@ def _started_by(given: Sequence[str], named: bool, multirun: bool = False) -> tu
 def _train_in(folder: Path, config: TrainConfig, resume: bool, ranks: Ranks, job: Job) -> None:
     """Train in a run folder, and tell how to go on where a signal stops it."""
     from captioner.system.device import keep_memory
+    from captioner.training.beginning import StoppedEarly
     from captioner.training.loop import train
     from captioner.training.run_folder import MODEL_FILE
 
@@ -90,6 +94,8 @@ def _train_in(folder: Path, config: TrainConfig, resume: bool, ranks: Ranks, job
     except Stopped as stopped:
         if not ranks.first:
             sys.exit(stopped.status)
+        if isinstance(stopped, StoppedEarly):
+            raise
         resumed = shlex.quote(f"resume={folder}")
         raise Stopped(stopped.number, f"stopped; resume with: captioner train {resumed}") from None
     if ranks.first:

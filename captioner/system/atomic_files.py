@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,6 +51,23 @@ def make_own_folder(path: Path, key: str) -> Path:
         except OSError as error:
             raise CaptionerError(f"{key}: cannot make the folder {own} ({error.strerror})") from error
     return own
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """Those that making a folder will make: itself and the ones above it, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+@contextmanager
+def removed_if_empty(folders: Iterable[Path]) -> Iterator[None]:
+    """Folders that go where the block fails, as far as nothing is in them; the innermost come first."""
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def write_whole(path: Path, data: bytes | memoryview | str, key: str = "output") -> None:

@@ -21,6 +21,7 @@ from captioner.kernels.compiler import use_compiler
 from captioner.model.timm_networks import settled
 from captioner.system.signals import Stop, Stopped
 from captioner.system.terminal import no_bar
+from captioner.training.beginning import beginning
 from captioner.training.found import check_found
 from captioner.training.gradient import step_gradient
 from captioner.training.progress import Progress, Sums
@@ -34,7 +35,6 @@ from captioner.training.run_folder import (
     begun,
     load_resume_state,
     publish,
-    remove_run,
     run_folder,
     tensorboard,
     write_config,
@@ -74,20 +74,20 @@ def train(
     Raises:
         CaptionerError: the configuration or the data is wrong, a resumed run's data is not what it was, the
             folder cannot be written, or the loss is no longer finite.
-        Stopped: a signal has arrived.
+        Stopped: a signal has arrived; StoppedEarly where it found the run that this one was to replace.
     """
     check_training(config)
     config = replace(config, encoder=settled(config.encoder))
     if not ranks.first:
         config, report = replace(config, run=replace(config.run, progress=False)), lambda _: None
-    with run_folder(output) if ranks.first else nullcontext(), Stop(again=not ranks.several) as stop:
+    with (
+        run_folder(output) if ranks.first else nullcontext(),
+        Stop(again=not ranks.several) as stop,
+        beginning(output, config, mark) if ranks.first and not resume else nullcontext(int) as ready,
+    ):
         torch.manual_seed(config.training.seed)
         use_compiler(config.run.compile)
         device = ranks.device(config.run.device)
-        if not resume and ranks.first:
-            if config.overwrite:
-                remove_run(output)
-            write_config(config, output, mark)
         saved = load_resume_state(output / RESUME_FILE) if resume and begun(output) else None
         with ranks.all_cores():
             setup = prepare(config, device, saved)
@@ -100,6 +100,7 @@ def train(
                 restore(state, saved)
                 if ranks.first:
                     write_config(config, output, mark)
+            ready()
             del saved  # as large as the weights and the optimizer's state
             fit(config, setup, state, output, stop, report)
     return setup

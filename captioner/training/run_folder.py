@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,10 +67,17 @@ def begun_by(folder: Path) -> str:
         return file.readline(200)
 
 
-def remove_run(folder: Path) -> None:
-    """Remove the files of an earlier run, TensorBoard's events included."""
-    for path in [*(folder / name for name in FILES), *folder.glob("events.out.tfevents.*")]:
-        path.unlink(missing_ok=True)
+def files_of_run(folder: Path) -> list[Path]:
+    """The files of the folder's run that are there, TensorBoard's events included."""
+    files = [*(folder / name for name in FILES), *folder.glob("events.out.tfevents.*")]
+    return [path for path in files if os.path.lexists(path)]
+
+
+def remove_run(folder: Path, but: Collection[Path] = ()) -> None:
+    """Remove the files of the folder's run, but for some."""
+    for path in files_of_run(folder):
+        if path not in but:
+            path.unlink(missing_ok=True)
 
 
 def begun(folder: Path) -> bool:
