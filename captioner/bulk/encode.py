@@ -22,7 +22,7 @@ from captioner.errors import CaptionerError
 from captioner.features.build import Build
 from captioner.features.cache import tell_waiting
 from captioner.features.encode import encode
-from captioner.features.parts import images_of, parts_of
+from captioner.features.parts import parts_of
 from captioner.model.encoder import Encoder, build_encoder
 from captioner.system.atomic_files import make_folder
 from captioner.system.device import choose_device, keep_memory
@@ -91,16 +91,9 @@ def builds_of(settings: Settings, notes: list[str] | None = None) -> list[Build]
     encoder, preprocess = _encoder(settings).to(device), Preprocess.of(settings.encoder)
     folder = Path(settings.folder)
     records = {s: open_split(settings.data, s, settings.index, folder, notes) for s in settings.splits}
+    parts = parts_of(records, settings.training, encoder, preprocess)
     return [
-        Build.of(
-            encoder,
-            preprocess,
-            images_of(part, records[part.split], settings.training, preprocess),
-            folder,
-            device,
-            settings.workers,
-        )
-        for part in parts_of(settings.splits, settings.training, encoder)
+        Build.of(encoder, preprocess, images, folder, device, settings.workers) for images in parts.values()
     ]
 
 

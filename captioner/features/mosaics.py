@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -36,21 +36,13 @@ class Mosaics:
     members: list[list[int]]
 
     @classmethod
-    def of(
-        cls,
-        records: Sequence[Record],
-        preprocess: Preprocess,
-        flip: bool,
-        encoded: Callable[[list[Record]], Split],
-    ) -> Mosaics | None:
-        """Those of the photos; None of fewer than four.
-
-        Args:
-            flip: whether every second round is one of mirror images.
-            encoded: gives the trunk's output.
-        """
-        drawn = all_mosaics(records, preprocess, flip)
-        return cls(encoded([mosaic for mosaic, _ in drawn]), [four for _, four in drawn]) if drawn else None
+    def of(cls, split: Split, photos: int, flip: bool) -> Mosaics:
+        """Those of :func:`mosaic_images`, of so many photos."""
+        members = []
+        for four, mirrored in _fours(photos, flip):
+            swapped = [photos + i for i in (four[1], four[0], four[3], four[2])]
+            members.append(swapped if mirrored else four)
+        return cls(split, members)
 
     def draw(
         self, photos: int, of_records: Sequence[list[list[int]]], count: int | None, draw: random.Random
@@ -77,15 +69,21 @@ def sampled(captions: list[list[int]], count: int | None, draw: random.Random) -
     return captions if count is None else draw.sample(captions, min(count, len(captions)))
 
 
-def all_mosaics(
-    records: Sequence[Record], preprocess: Preprocess, flip: bool
-) -> list[tuple[Record, list[int]]]:
-    """Every photo in four of them, with other photos each time, and each one's :attr:`Mosaics.members`."""
-    drawn: list[tuple[Record, list[int]]] = []
-    for number in range(ROUNDS):
-        mirrored = flip and number % 2 == 1
-        for four in draw_mosaics(len(records), len(records), number):
-            mosaic = mosaic_of([records[i] for i in four], preprocess)
-            swapped = [len(records) + i for i in (four[1], four[0], four[3], four[2])]
-            drawn.append((mirror_of(mosaic), swapped) if mirrored else (mosaic, four))
+def mosaic_images(records: Sequence[Record], preprocess: Preprocess, flip: bool) -> list[Record]:
+    """Every photo in four of them, with other photos each time; none of fewer than four photos.
+
+    Args:
+        flip: whether every second round is one of mirror images.
+    """
+    drawn = []
+    for four, mirrored in _fours(len(records), flip):
+        mosaic = mosaic_of([records[i] for i in four], preprocess)
+        drawn.append(mirror_of(mosaic) if mirrored else mosaic)
     return drawn
+
+
+def _fours(photos: int, flip: bool) -> Iterator[tuple[list[int], bool]]:
+    """The numbers of each mosaic's photos, and whether it is mirrored."""
+    for number in range(ROUNDS):
+        for four in draw_mosaics(photos, photos, number):
+            yield four, flip and number % 2 == 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from captioner.config.training import TrainingConfig
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
-from captioner.features.mosaics import all_mosaics
+from captioner.features.mosaics import mosaic_images
 from captioner.features.records import mirror_images
 from captioner.model.encoder import Encoder
 
@@ -22,22 +22,21 @@ class Part(NamedTuple):
     kind: str = PHOTOS
 
 
-def parts_of(splits: Sequence[str], options: TrainingConfig, encoder: Encoder) -> list[Part]:
-    """The parts of a run; mirror images of pixels are read from the photos'."""
-    found = [Part(split) for split in splits]
-    if "train" in splits and options.flip and encoder.first_trained:
-        found.append(Part("train", MIRRORED))
-    if "train" in splits and options.mosaics:
-        found.append(Part("train", MOSAICS))
+def parts_of(
+    records: Mapping[str, Sequence[Record]],
+    options: TrainingConfig,
+    encoder: Encoder,
+    preprocess: Preprocess,
+) -> dict[Part, Sequence[Record]]:
+    """The images of each part of a run; mirror images of pixels are read from the photos'.
+
+    Args:
+        records: of each split.
+    """
+    found = {Part(split): of_split for split, of_split in records.items()}
+    train = records.get("train", ())
+    if train and options.flip and encoder.first_trained:
+        found[Part("train", MIRRORED)] = mirror_images(train)
+    if options.mosaics and (mosaics := mosaic_images(train, preprocess, options.flip > 0)):
+        found[Part("train", MOSAICS)] = mosaics
     return found
-
-
-def images_of(
-    part: Part, records: Sequence[Record], options: TrainingConfig, preprocess: Preprocess
-) -> Sequence[Record]:
-    """The images of a part, of the records of its split."""
-    if part.kind == MIRRORED:
-        return mirror_images(records)
-    if part.kind == MOSAICS:
-        return [mosaic for mosaic, _ in all_mosaics(records, preprocess, options.flip > 0)]
-    return records

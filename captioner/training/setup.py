@@ -19,6 +19,7 @@ from captioner.errors import CaptionerError
 from captioner.evaluation.references import References
 from captioner.features.captioned import CaptionedSplit
 from captioner.features.mosaics import Mosaics
+from captioner.features.parts import MIRRORED, MOSAICS, PHOTOS, Part, parts_of
 from captioner.features.records import mirror_images, read_split
 from captioner.features.split import Split, encode_split
 from captioner.model.captioner import Captioner, build_model
@@ -68,10 +69,6 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
         CaptionerError: whatever is wrong with the data or the configuration, or the data is not that of
             ``saved``.
     """
-
-    def encoded(records: Sequence[Record], title: str) -> Split:
-        return encode_split(model.encoder, config.encoder, records, config.run, device, title)
-
     notes: list[str] = []
     train, val = (read_split(config.data, split, config.run, notes) for split in ("train", "val"))
     splits = splits_of(train, val)
@@ -90,25 +87,34 @@ def prepare(config: TrainConfig, device: torch.device, saved: dict[str, Any] | N
             start = start._replace(told=told)
     vocabulary, model, new_words, told, changed = start
     model.to(device)
-    photos, val_split = encoded(train, "encoding train"), encoded(val, "encoding val")
-    mirrored_split = None
-    if config.training.flip:
-        mirrored = mirror_images(train)
-        if model.encoder.first_trained == 0:  # the features are the pixels
-            mirrored_split = Split(mirrored, photos.features[..., ::-1])
-        else:
-            mirrored_split = encoded(mirrored, "encoding mirrored")
-    mosaics = None
-    if config.training.mosaics:
-        preprocess, flip = Preprocess.of(config.encoder), config.training.flip > 0
-        mosaics = Mosaics.of(train, preprocess, flip, lambda drawn: encoded(drawn, "encoding mosaics"))
-    captioned = CaptionedSplit.build(
-        photos, vocabulary, config.training.max_caption_length, mirrored_split, mosaics
-    )
+    captioned, val_split = _encoded(config, model.encoder, vocabulary, train, val, device)
     told = "\n".join([*notes, *[told] * bool(told)])
     references = References(val, vocabulary)
     data = trained_on(vocabulary, new_words, splits) | {"notes": notes}
     return Setup(model, vocabulary, captioned, val_split, references, data, new_words, told, changed)
+
+
+def _encoded(
+    config: TrainConfig,
+    encoder: Encoder,
+    vocabulary: Vocabulary,
+    train: Sequence[Record],
+    val: Sequence[Record],
+    device: torch.device,
+) -> tuple[CaptionedSplit, Split]:
+    """What is trained on, and what is validated on."""
+    options, preprocess = config.training, Preprocess.of(config.encoder)
+    splits = {}
+    for part, images in parts_of({"train": train, "val": val}, options, encoder, preprocess).items():
+        title = f"encoding {part.split if part.kind == PHOTOS else part.kind}"
+        splits[part] = encode_split(encoder, config.encoder, images, config.run, device, title)
+    photos, mirrored = splits[Part("train")], splits.get(Part("train", MIRRORED))
+    if options.flip and mirrored is None:  # the features are the pixels
+        mirrored = Split(mirror_images(train), photos.features[..., ::-1])
+    drawn = splits.get(Part("train", MOSAICS))
+    mosaics = Mosaics.of(drawn, len(train), options.flip > 0) if drawn else None
+    captioned = CaptionedSplit.build(photos, vocabulary, options.max_caption_length, mirrored, mosaics)
+    return captioned, splits[Part("val")]
 
 
 def check_training(config: TrainConfig) -> None:

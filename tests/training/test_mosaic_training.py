@@ -16,7 +16,7 @@ from captioner.data.records import Record, mirror_of
 from captioner.features.batches import epoch_batches
 from captioner.features.captioned import CaptionedSplit
 from captioner.features.encode import pixels_of
-from captioner.features.mosaics import Mosaics
+from captioner.features.mosaics import Mosaics, mosaic_images
 from captioner.features.split import Split
 from captioner.model.captioner import build_model
 from captioner.training.loss import caption_loss, guided
@@ -39,7 +39,7 @@ def split_with_mosaics(flip: bool = False) -> CaptionedSplit:
     vocabulary = Vocabulary.build((c for r in records for c in r.captions), "word", 1)
     photos = Split(records, np.zeros((len(records), 1), np.float32))
     mirror_images = Split(list(map(mirror_of, records)), photos.features) if flip else None
-    mosaics = Mosaics.of(records, Preprocess(32, "squash"), flip, pixels)
+    mosaics = Mosaics.of(pixels(mosaic_images(records, Preprocess(32, "squash"), flip)), len(records), flip)
     return CaptionedSplit.build(photos, vocabulary, 50, mirror_images, mosaics)
 
 
