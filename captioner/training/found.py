@@ -29,7 +29,7 @@ def check_found(
         CaptionerError: on every rank, if another rank has the state that rank 0 lacks.
     """
     restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
-    own = bool(mark) and begun_by(folder) == mark
+    own = begun_by(folder, mark)
     found = ranks.each((platform.node(), has_state and (own or ranks.first), restarted))
     machine, first_has_state, _ = found[0]
     if first_has_state:

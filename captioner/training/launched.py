@@ -10,7 +10,7 @@ from pathlib import Path
 
 from captioner.errors import CaptionerError
 from captioner.training.ranks import Ranks
-from captioner.training.run_folder import begun_by
+from captioner.training.run_folder import begun_by, mark_in
 
 MARK = "# begun by the torchrun job "
 
@@ -86,9 +86,7 @@ class Job:
         Args:
             first: otherwise this may be another machine than rank 0's, so that only what was typed counts.
         """
-        line = begun_by(folder)
-        if not self.mark:
-            return False
-        if first:
-            return line == self.mark
+        if first or not self.mark:
+            return begun_by(folder, self.mark)
+        line = mark_in(folder)
         return line.startswith(MARK) and line.endswith(f", {self.typed}\n")

@@ -58,7 +58,12 @@ def write_config(config: TrainConfig, folder: Path, mark: str = "") -> None:
     write_whole(folder / CONFIG_FILE, mark + OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
-def begun_by(folder: Path) -> str:
+def begun_by(folder: Path, mark: str) -> bool:
+    """Whether the folder's run has this mark, which is not empty."""
+    return bool(mark) and mark_in(folder) == mark
+
+
+def mark_in(folder: Path) -> str:
     """The mark of who began the folder's run, if :func:`write_config` was given one, or another line."""
     path = folder / CONFIG_FILE
     if not path.is_file():
