@@ -1,4 +1,4 @@
-"""What a cache is of: frozen weights, preprocessing and images; and whether the images are as they were.
+"""What a cache is of: frozen weights, decoding, preprocessing and images; and whether these are as they were.
 
 Up to a million images the size and the times of change of each are part of the key. That look takes some
 30 us an image at every start, so of more images the key is of their list alone: sizes and times are kept
@@ -18,6 +18,7 @@ import numpy as np
 
 from captioner.data.index.open import LARGE
 from captioner.data.index.records import listed
+from captioner.data.photos.formats import with_decoding
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
@@ -94,7 +95,7 @@ def _digest(records: Iterable[Record]) -> str:
     """Of the list of images; their captions do not matter."""
     digest = hashlib.sha256()
     for record in records:
-        digest.update(listed(_name(record.source, os.path.abspath), record.mirrored))
+        digest.update(listed(_name(record.source, _place), record.mirrored))
     return digest.hexdigest()
 
 
@@ -128,7 +129,11 @@ def _photos(source: object) -> list[Path]:
 
 
 def _place_and_look(photo: Path) -> object:
-    return [str(photo.resolve()), *_look(photo)]
+    return [with_decoding(str(photo.resolve())), *_look(photo)]
+
+
+def _place(photo: Path) -> str:
+    return with_decoding(os.path.abspath(photo))
 
 
 def _look(path: Path) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support import tiny
 from tools.kill_anywhere import ended, forked
 
 from captioner.config.model import EncoderConfig
+from captioner.data.photos import formats
 from captioner.data.photos.image import load_image
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
@@ -229,6 +231,22 @@ def test_changed_normalization_is_another_cache(photos: list[Record], folder: Pa
 def test_changed_resize_is_another_cache(photos: list[Record], folder: Path) -> None:
     first = features(make_encoder(), photos, folder)
     assert not np.array_equal(features(make_encoder(), photos, folder, resize="squash"), first)
+
+
+def test_raised_version_of_decoding_is_another_cache_of_its_kind_alone(
+    photos: list[Record], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, jpegs = make_encoder(), []
+    for i, record in enumerate(photos):
+        load_image(record.source).save(tmp_path / f"{i}.JPG")
+        jpegs.append(replace(record, source=tmp_path / f"{i}.JPG"))
+    for records in (photos, jpegs):
+        features(encoder, records, folder)
+    monkeypatch.setitem(formats.DECODING, "others", 99)
+    features(encoder, photos, folder)
+    assert caches(folder) == 3
+    features(encoder, jpegs, folder)
+    assert caches(folder) == 3
 
 
 def test_more_frozen_stages_are_another_cache(photos: list[Record], folder: Path) -> None:

@@ -21,6 +21,7 @@ from captioner.data.index.build import build
 from captioner.data.index.mapped import Mapped, has_arrow
 from captioner.data.index.records import IndexedRecords
 from captioner.data.load import data_files, load_split
+from captioner.data.photos.formats import DECODING
 from captioner.data.records import Record
 from captioner.errors import CaptionerError
 from captioner.system.atomic_files import UNFINISHED, make_folder
@@ -69,7 +70,7 @@ def open_split(
 
 
 def _opened(config: DataConfig, split: str, least: int, folder: Path) -> Mapped:
-    content = json.dumps([FORMAT, __version__, split, asdict(config)])
+    content = json.dumps([FORMAT, DECODING, __version__, split, asdict(config)])
     place = folder / f"index-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
     while (file := _current(place / FILE, least)) is None:
         make_folder(place, "run.cache")

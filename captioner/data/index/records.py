@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from captioner.data.index.mapped import ROWS, Mapped, write_mapped
+from captioner.data.photos.formats import with_decoding
 from captioner.data.records import Record
 
 TOGETHER = 1024  # rows that an iteration turns into Python's values at a time
@@ -33,7 +34,7 @@ def write_records(path: Path, records: Sequence[Record], metadata: dict[str, Any
     content, photos, mirrored = sha256(), sha256(), sha256()
     for record in records:
         content.update(repr((record.image_id, str(record.source), record.captions)).encode())
-        place = os.path.abspath(str(record.source))
+        place = with_decoding(os.path.abspath(str(record.source)))
         photos.update(listed(place, mirrored=False))
         mirrored.update(listed(place, mirrored=True))
     digests = {"content": content.hexdigest(), "digests": [photos.hexdigest(), mirrored.hexdigest()]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -18,6 +19,16 @@ PLUGINS: dict[str, tuple[tuple[str, ...], Callable[[], object]]] = {  # module: 
     "rawpy": (RAW, lambda: None),
 }
 EXTRAS = {"pillow_heif": "'captioner[heic]'", "pillow_jxl": "'captioner[jxl]'", "rawpy": "'captioner[raw]'"}
+
+# Versions of the decoder. Raise one when photos of its kind come out with other pixels than before: cached
+# annotations of such photos are then made anew, and those of the other kind are kept.
+DECODING = {"JPEG": 1, "others": 2}
+
+
+def with_decoding(path: str) -> str:
+    """A photo's path and, after the first, the version of its decoder, by its ending; for names of caches."""
+    kind = "JPEG" if os.path.splitext(path)[1].lower() in (".jpg", ".jpeg") else "others"
+    return path if DECODING[kind] == 1 else f"{path}\0{DECODING[kind]}"
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Images of any format, source and state: read as upright RGB, or refused with one line."""
+"""Images of any format, source and state: read as upright RGB, or refused with one line.
+
+Whatever changes the pixels of a sound photo, here or below, raises ``DECODING`` in ``formats.py``.
+"""
 
 from __future__ import annotations
 
