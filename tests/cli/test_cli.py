@@ -70,11 +70,7 @@ def attend(run: Command) -> Command:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder of three scenes."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, record in zip("bca", tiny.records()):
-        record.source().save(folder / f"{name}.png")  # type: ignore[operator]
-    return folder
+    return tiny.write_photos(tmp_path / "photos", "bca")
 
 
 def expected(path: Path) -> str:

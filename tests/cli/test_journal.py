@@ -23,10 +23,7 @@ Command = Callable[..., int]
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Five scenes and a file that is none, in the middle."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, record in zip("bdfha", tiny.records()):
-        record.source().save(folder / f"{name}.png")  # type: ignore[operator]
+    folder = tiny.write_photos(tmp_path / "photos", "bdfha")
     (folder / "c.png").write_bytes(b"no image")
     return folder
 

@@ -22,10 +22,7 @@ FORMATS = ["png", "gif", "html"]
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Four scenes, two of which share their names, and a file that is none."""
-    for name, record in zip(("a", "b", "below/a", "d"), tiny.records()):
-        path = tmp_path / "photos" / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        record.source().save(path)  # type: ignore[operator]
+    tiny.write_photos(tmp_path / "photos", ("a", "b", "below/a", "d"))
     (tmp_path / "photos" / "c.png").write_bytes(b"no image")
     return tmp_path / "photos"
 

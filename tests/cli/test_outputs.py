@@ -27,11 +27,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, record in zip("ab", tiny.records()):
-        record.source().save(folder / f"{name}.png")  # type: ignore[operator]
-    return folder
+    return tiny.write_photos(tmp_path / "photos", "ab")
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

@@ -39,9 +39,7 @@ BARS = ["reading train", "encoding train", "epoch 1/1", "captioning", "reading r
 def commands(folder: Path) -> list[list[str]]:
     """All that have a bar: they check, build a cache, train, caption, measure the maps, and draw."""
     photos, model = folder / "photos", ["--checkpoint", str(tiny.model_file()), "--device", "cpu"]
-    photos.mkdir(parents=True)
-    for name, record in zip("ab", tiny.records()):
-        record.source().save(photos / f"{name}.png")  # type: ignore[operator]
+    tiny.write_photos(photos, "ab")
     shown = [option for option in tiny.OVERRIDES if "progress" not in option]
     few = [option for option in shown if option.startswith(("data", "run", "search"))]
     cache, run = f"run.cache={folder / 'cache'}", folder / "run"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -73,6 +74,15 @@ def silent(_: str) -> None:
 
 def records(split: str = "test") -> list[Record]:
     return load_split(SCENES, split)
+
+
+def write_photos(folder: Path, names: Iterable[str]) -> Path:
+    """The first scenes as ``NAME.png`` in a folder that is made, which is returned."""
+    for name, record in zip(names, records()):
+        assert callable(record.source)
+        (path := folder / f"{name}.png").parent.mkdir(parents=True, exist_ok=True)
+        record.source().save(path)
+    return folder
 
 
 @cache
