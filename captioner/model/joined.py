@@ -29,7 +29,7 @@ class Joined(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Maps ``(images, local, side, side)`` to ``(images, wide + local, rows, columns)``."""
         wide = self.rest(maps)
-        return torch.cat((wide, _on_grid(maps, wide.shape[-1])), dim=1)
+        return torch.cat((wide, _on_grid(maps, wide.shape[-2:])), dim=1)
 
 
 def joined(stages: Stages, local: str) -> Stages:
@@ -48,18 +48,17 @@ def joined(stages: Stages, local: str) -> Stages:
     return OrderedDict([*((name, stages[name]) for name in names[:place]), (names[place], Joined(rest))])
 
 
-def _on_grid(maps: Tensor, side: int) -> Tensor:
-    """Means of the maps' cells around every cell of a coarser grid, by halves as strided convolutions go."""
-    if maps.dim() != 4 or maps.shape[-2] != maps.shape[-1]:
-        raise CaptionerError("encoder.local: these stages give no maps that could be joined")
-    while maps.shape[-1] > side:
-        if maps.shape[-1] % 2:  # a cell lies on every second one
-            maps = F.avg_pool2d(maps, 3, stride=2, padding=1, count_include_pad=False)
-        else:  # a cell lies on two
-            maps = F.avg_pool2d(maps, 2)
-    if maps.shape[-1] != side:
+def _on_grid(maps: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Means of the maps' cells around every cell of a coarser grid, by halves as strided convolutions go.
+
+    A cell lies on two cells of a side of even length, and on every second one of an odd one.
+    """
+    while maps.dim() == 4 and maps.shape[-2] > grid[0] and maps.shape[-1] > grid[1]:
+        odd = [side % 2 for side in maps.shape[-2:]]
+        maps = F.avg_pool2d(maps, [2 + o for o in odd], stride=2, padding=odd, count_include_pad=False)
+    if maps.dim() != 4 or maps.shape[-2:] != grid:
         raise CaptionerError(
-            f"encoder.local: its map cannot be halved to {side} x {side}; give a later stage, or another "
-            "encoder.image_size"
+            f"encoder.local: what this stage gives, {tuple(maps.shape[1:])}, cannot be halved to the "
+            f"annotations' grid, {tuple(grid)}; give a later stage, or another encoder.image_size"
         )
     return maps

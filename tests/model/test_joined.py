@@ -41,6 +41,11 @@ def test_an_odd_map_has_a_cell_on_every_second_of_its_cells():
     torch.testing.assert_close(found[0, 1], torch.tensor([1.5, 14 / 3, 12.0]).expand(3, 3))
 
 
+def test_a_window_may_be_higher_than_wide():
+    found = Joined(OrderedDict(rest=torch.nn.MaxPool2d(1, 2)))(torch.ones(1, 1, 5, 3))
+    assert found.shape == (1, 2, 3, 2)
+
+
 def test_the_wide_part_is_what_the_encoder_gives_without_it():
     with_local, without = encoder_of(local="stage1"), encoder_of()
     state = {name.replace("stage2.rest.", ""): tensor for name, tensor in with_local.state_dict().items()}
@@ -69,7 +74,10 @@ def test_parts_and_folded_are_the_whole(name, side, local, trained):
         ({"local": "stage3"}, r"encoder\.local: stage3 is the stage of the annotations themselves"),
         ({"local": "stage5"}, r"encoder\.local: .*stage5"),
         ({"local": "stage0", "last_stage": "stage1", "fine_tune": "stage2"}, r"encoder\.fine_tune"),
-        ({"name": "vit_tiny_patch16_224", "side": 32, "local": "blocks_1"}, r"encoder\.local: these stages"),
+        (
+            {"name": "vit_tiny_patch16_224", "side": 32, "local": "blocks_1"},
+            r"encoder\.local: what this stage gives",
+        ),
     ],
 )
 def test_what_cannot_be_joined_is_refused(options, message):
@@ -79,7 +87,10 @@ def test_what_cannot_be_joined_is_refused(options, message):
 
 def test_a_map_that_halves_past_the_grid_is_refused():
     rest = OrderedDict(rest=torch.nn.MaxPool2d(3, 3))
-    with pytest.raises(CaptionerError, match=r"encoder\.local: its map cannot be halved to 4 x 4"):
+    with pytest.raises(
+        CaptionerError,
+        match=r"encoder\.local: what this stage gives, \(1, 3, 3\), cannot be halved to .* \(4, 4\)",
+    ):
         Joined(rest)(torch.zeros(1, 1, 12, 12))
 
 
