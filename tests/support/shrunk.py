@@ -1,4 +1,4 @@
-"""The commands of the docs at a size that a test can afford, and programs that stand for a cluster's.
+"""The commands of the docs at a size that a test can afford, and programs that stand for others.
 
 ``python -m support.shrunk PROGRAM ARGUMENTS`` is what those names on the PATH of ``programs()`` run.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from support.slurm import sacct, sbatch, scontrol, srun
 
 TESTS = Path(__file__).parents[1]
 QUIET = {"run.progress": "false", "run.compile": "false"}
@@ -67,52 +68,6 @@ def torchrun(words: list[str]) -> None:
     run([sys.executable, "-m", "torch.distributed.run", *own, *words])
 
 
-def srun(words: list[str]) -> None:
-    """Every task of a job of two machines at once; of any other, the one."""
-    machines = int(os.environ.get("SLURM_NNODES", "1"))
-    words = words[next(i for i, word in enumerate(words) if not word.startswith("-")) :]
-    started = [
-        subprocess.Popen(words, env=os.environ | ({"MACHINE": str(i)} if machines > 1 else {}))
-        for i in range(machines)
-    ]
-    sys.exit(max(process.wait() for process in started))
-
-
-def sbatch(words: list[str]) -> None:
-    """Run each task of a job, one after the other, before it says that the job was submitted."""
-    wrapped = words[words.index("--wrap") + 1] if "--wrap" in words else None
-    text = wrapped or Path(words[-1]).read_text()
-    stated = " ".join([*words, *re.findall(r"^#SBATCH (.*)$", text, re.MULTILINE)])
-    nodes = re.search(r"--nodes[= ](\d+)", stated)
-    array = re.search(r"--array[= ]0-(\d+)", stated)
-    output = re.search(r"--output[= ](\S+)", stated)
-    job = os.environ | {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "machine", "SLURM_NTASKS": "1"}
-    job |= {"SLURM_NNODES": nodes[1] if nodes else "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
-    job |= {"SLURM_NODEID": "0", "SLURM_JOB_NUM_NODES": job["SLURM_NNODES"]}
-    tasks: list[dict[str, str]] = [{}]
-    if array is not None:
-        count = min(int(array[1]) + 1, 2 if wrapped else 64)
-        tasks = [
-            {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(i), "SLURM_ARRAY_TASK_COUNT": str(count)}
-            for i in range(count)
-        ]
-    run_as = ["bash", "-c", wrapped] if wrapped else ["bash", words[-1]]
-    for task in tasks:
-        done = subprocess.run(run_as, env=job | task, capture_output=output is not None)
-        if done.returncode and output is None:
-            sys.exit(done.returncode)
-    print("Submitted batch job 7")
-
-
-def sacct(words: list[str]) -> None:
-    ids = ["7", *(f"7_{i}" for i in range(64))]
-    print("\n".join(["JobID|State|NodeList", *(f"{id_}|COMPLETED|machine" for id_ in ids)]))
-
-
-def scontrol(words: list[str]) -> None:
-    print("127.0.0.1")
-
-
 def mkdocs(words: list[str]) -> None:
     run([sys.executable, "-m", "mkdocs", *words])
 
@@ -136,6 +91,7 @@ def programs(folder: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([*own, os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
         "OMP_NUM_THREADS": "1",
+        "JOBS": str(folder / "jobs"),
     }
 
 

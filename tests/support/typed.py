@@ -30,6 +30,8 @@ APPENDED = {  # to a command, by what it contains
 }
 INSTEAD = {  # other numbers, and what the reader is to fill in
     "{00000..09999}": "{00000..00003}",
+    "--array=0-63": "--array=0-1",
+    "sbatch ": "sbatch --wait ",
     "--images 20000 --tars 40": "--images 40 --tars 4",
     "--images 1000000": "--images 200",
     "--images 200000": "--images 200",
