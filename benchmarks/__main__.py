@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from told import run
+
+from captioner.errors import check_choice
+
 PARTS = {
     "decoder": "training step and beam search against a textbook implementation and the arithmetic",
     "files": "captioning from files, and the annotation cache, against the bare encoder",
@@ -19,17 +23,20 @@ PARTS = {
 
 def main() -> None:
     chosen = sys.argv[1:] or list(PARTS)
-    unknown = [name for name in chosen if name not in PARTS]
-    if unknown:
+    if {"-h", "--help"} & set(chosen):
         print("usage: python benchmarks [PART ...]\n")
         print("\n".join(f"  {name:<11}{what}" for name, what in PARTS.items()))
-        sys.exit(0 if set(unknown) <= {"-h", "--help"} else 2)
+        return
+    for name in chosen:
+        check_choice(name, PARTS, "benchmarks")
     folder = Path(__file__).parent
     for name in chosen:
         print(f"== {name}: {PARTS[name]}", flush=True)
-        subprocess.run([sys.executable, folder / f"{name}.py"], check=True)
+        done = subprocess.run([sys.executable, folder / f"{name}.py"])
+        if done.returncode:
+            sys.exit(done.returncode)  # it has said why
         print()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

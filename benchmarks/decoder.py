@@ -15,6 +15,7 @@ from collections.abc import Callable
 import textbook
 import torch
 from timing import machine, measure, ratio, report
+from told import run, whole
 
 from captioner.config.data import Flickr8kConfig
 from captioner.config.model import SoftAttentionConfig
@@ -36,14 +37,14 @@ WIDTH = 512
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=16, help="a training step, five captions each")
-    parser.add_argument("--beam-images", type=int, default=64)
-    parser.add_argument("--beam-size", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=13, help="of beam search")
-    parser.add_argument("--locations", type=int, default=196)
-    parser.add_argument("--vocabulary", type=int, default=8000)
+    parser.add_argument("--images", type=whole(), default=16, help="a training step, five captions each")
+    parser.add_argument("--beam-images", type=whole(), default=64)
+    parser.add_argument("--beam-size", type=whole(), default=5)
+    parser.add_argument("--steps", type=whole(), default=13, help="of beam search")
+    parser.add_argument("--locations", type=whole(), default=196)
+    parser.add_argument("--vocabulary", type=whole(5), default=8000)
     parser.add_argument("--flickr8k", metavar="DIR", help="train on captions of its, with their vocabulary")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=whole(), default=5)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = choose_device(options.device)
@@ -199,4 +200,4 @@ def arithmetic(
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -22,12 +22,14 @@ import numpy as np
 import torch
 from PIL import Image
 from timing import machine, measure, ratio, report
+from told import run, whole
 from torch import Tensor, nn
 from torchvision.models import get_model
 
 from captioner.checkpoint.file import Checkpoint
 from captioner.config.model import DecoderConfig, EncoderConfig, LSTMConfig, ModelConfig, SoftAttentionConfig
 from captioner.config.search import SearchConfig
+from captioner.data.photos.find import Finder
 from captioner.data.records import Record
 from captioner.features import manifest
 from captioner.features.cache import cached_features
@@ -51,9 +53,9 @@ STAGES = {320: 18, 1280: 19}  # of torchvision's network, by the width of what t
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, help="folder of .jpg files; default: generated ones")
-    parser.add_argument("--count", type=int, default=256, help="photos (default: %(default)s)")
-    parser.add_argument("--beam-size", type=int, default=3)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--count", type=whole(), default=256, help="photos (default: %(default)s)")
+    parser.add_argument("--beam-size", type=whole(), default=3)
+    parser.add_argument("--runs", type=whole(), default=5)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = choose_device(options.device)
@@ -61,8 +63,10 @@ def main() -> None:
     keep_memory()
     print(machine(device))
     with tempfile.TemporaryDirectory() as folder:
-        photos = sorted(options.photos.glob("*.jpg"))[: options.count] if options.photos else None
-        photos = photos or generated(Path(folder), options.count)
+        if options.photos:
+            photos = list(Finder().find([f"{options.photos}/*.jpg"]))[: options.count]
+        else:
+            photos = generated(Path(folder), options.count)
         with_package_s_model(photos, options)
         for stage in ("features17", None):
             predictor = build(device, stage)
@@ -161,13 +165,13 @@ def caching(predictor: Predictor, photos: list[Path], folder: Path, options: arg
     use_compiler(True)
     model = predictor.model.train()
     draw = torch.Generator().manual_seed(1)
+    order = torch.randperm(len(records), generator=draw).tolist()[:BATCH]
     captions = Captions.build(
         [
             [[*torch.randint(4, 3000, (n,), generator=draw).tolist(), END] for n in (8, 10, 11, 13, 16)]
-            for _ in range(BATCH)
+            for _ in order
         ]
     ).to(device)
-    order = torch.randperm(len(records), generator=draw).tolist()[:BATCH]
 
     def step(read: Features) -> None:
         features = gather(read, order)
@@ -175,7 +179,7 @@ def caching(predictor: Predictor, photos: list[Path], folder: Path, options: arg
         loss.total.backward()
         model.zero_grad(set_to_none=True)
 
-    print(f"\nreading it: {BATCH} images of {one[0].size:,} numbers")
+    print(f"\nreading it: {len(order)} images of {one[0].size:,} numbers")
     contenders = {
         "step, of one array": lambda: step(one),
         f"step, of {SHARDS} shards": lambda: step(several),
@@ -209,4 +213,4 @@ def build(device: torch.device, last_stage: str | None) -> Predictor:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

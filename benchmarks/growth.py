@@ -19,10 +19,12 @@ from pathlib import Path
 import torch
 from decoder import WIDTH, build, captions
 from timing import machine
+from told import run, whole
 
 from captioner.config.model import SoftAttentionConfig
 from captioner.config.search import SearchConfig
 from captioner.decoding.search import search
+from captioner.errors import CaptionerError
 from captioner.kernels.compiler import use_compiler
 from captioner.model.rows import Captions
 from captioner.system.device import choose_device, keep_memory
@@ -75,7 +77,7 @@ TABLES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=whole(), default=5)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -90,7 +92,11 @@ def main() -> None:
                     arguments = (setting, options.device, options.runs, theirs)
                     process = context.Process(target=_measure, args=arguments)
                     process.start()
-                    known[setting] = ours.recv()
+                    theirs.close()
+                    try:
+                        known[setting] = ours.recv()
+                    except EOFError as error:
+                        raise CaptionerError(f"the process that measured {setting} has died") from error
                     process.join()
                 first, (seconds, memory) = known[settings[0]], known[setting]
                 size = getattr(setting, key)
@@ -140,4 +146,4 @@ def _peak(device: torch.device) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,6 +19,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 import torch
 from timing import machine
+from told import run, whole
 
 from captioner.config.data import CocoConfig, VocabularyConfig
 from captioner.config.schema import RunConfig
@@ -85,8 +86,8 @@ def memory(kind: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--captions", type=int, default=5, help="of each")
+    parser.add_argument("--images", type=whole(), default=20_000)
+    parser.add_argument("--captions", type=whole(), default=5, help="of each")
     parser.add_argument("--start", nargs=2, metavar=("FOLDER", "INDEX"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.start:
@@ -97,7 +98,10 @@ def main() -> None:
         contenders = {"in lists": "never", "index, built": "always", "index, opened": "always"}
         for contender, index in contenders.items():
             command = [sys.executable, __file__, "--start", name, index]
-            found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+            done = subprocess.run(command, stdout=subprocess.PIPE)
+            if done.returncode:
+                sys.exit(done.returncode)  # it has said why
+            found = json.loads(done.stdout)
             grown = [found[key] - found["held before"] for key in ("held with records", "held")]
             print(f"  {contender:<15}", end="")
             print(
@@ -126,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

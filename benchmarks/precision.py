@@ -19,6 +19,7 @@ from statistics import mean, median
 
 import torch
 from timing import machine
+from told import run
 from torch import Tensor
 
 from captioner.config.compose import run_command
@@ -49,7 +50,8 @@ def compare(config: TrainConfig) -> None:
     fp32, slow = curve(config, "fp32", seed)
     with nullcontext() if native else emulated_bf16():
         bf16, fast = curve(config, "bf16", seed)
-    edges = [round(i * len(fp32) / ROWS) for i in range(ROWS + 1)]
+    count = min(ROWS, len(fp32))
+    edges = [round(i * len(fp32) / count) for i in range(count + 1)]
     rows = [[mean(losses[a:b]) for losses in (again, fp32, bf16)] for a, b in pairwise(edges)]
     print("\nnats a word       fp32, another seed    fp32    bf16")
     for end, values in zip(edges[1:], rows):
@@ -119,4 +121,4 @@ def emulated_bf16() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

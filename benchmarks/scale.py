@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import torch
 from timing import machine
+from told import run, whole
 from torch.utils.flop_counter import FlopCounterMode
 
 from captioner.config.data import CocoConfig
@@ -300,8 +301,8 @@ def memory_table(found: PerImage) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=20_000, help="records that are measured")
-    parser.add_argument("--captions", type=int, default=5, help="of each")
+    parser.add_argument("--images", type=whole(), default=20_000, help="records that are measured")
+    parser.add_argument("--captions", type=whole(), default=5, help="of each")
     parser.add_argument("--core-hour", type=float, default=0.05, help="its price (default: %(default)s)")
     parser.add_argument("--gigabyte-month", type=float, default=0.02, help="its price (default: %(default)s)")
     parser.add_argument("--months", type=float, default=3, help="that annotations are kept")
@@ -320,4 +321,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from timing import machine
+from told import run, whole
 
 from captioner.checkpoint.file import Checkpoint, save_checkpoint
 from captioner.config.model import DecoderConfig, EncoderConfig, LSTMConfig, ModelConfig, SoftAttentionConfig
@@ -23,7 +24,7 @@ from captioner.vocabulary import Vocabulary
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=whole(), default=5)
     options = parser.parse_args()
     print(machine(torch.device("cpu")))
     with tempfile.TemporaryDirectory() as folder:
@@ -51,4 +52,4 @@ def _run(command: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

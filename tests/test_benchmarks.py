@@ -1,11 +1,14 @@
 """What benchmarks compare must be the same function: ours and the textbook's, values and gradients."""
 
+from importlib import import_module
+
 import precision
 import pytest
 import scale
 import textbook
 import torch
 from PIL import Image
+from told import run
 
 from captioner.config.model import EncoderConfig, SoftAttentionConfig
 from captioner.config.search import SearchConfig
@@ -78,6 +81,31 @@ def test_emulated_bf16_is_exact_products_rounded():
         torch.testing.assert_close(product, exact.bfloat16())
     for product in added:
         torch.testing.assert_close(product, (exact + c.float()).bfloat16())
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("decoder", "--flickr8k nowhere", "data.root: there is no folder"),
+        ("decoder", "--device abacus", "'abacus' cannot be used here"),
+        ("decoder", "--vocabulary 4", "4 is out of range, it must be at least 5"),
+        ("files", "--photos nowhere", "nowhere/*.jpg: no image in it"),
+        ("files", "--count 0", "0 is out of range"),
+        ("growth", "--device abacus", "'abacus' cannot be used here"),
+        ("index", "--images -1", "-1 is out of range"),
+        ("precision", "experiment=nowhere", "experiment: 'nowhere' is not one of"),
+        ("precision", "init=nowhere.safetensors", "there is no file"),
+        ("precision", "data=flickr8k data.root=nowhere", "data.root: there is no folder"),
+        ("scale", "--captions many", "invalid"),
+        ("startup", "--runs 0", "0 is out of range"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(name, given, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [f"{name}.py", *given.split()])
+    with pytest.raises(SystemExit, match="2"):
+        run(import_module(name).main)
+    assert said in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.slow

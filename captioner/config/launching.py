@@ -37,7 +37,7 @@ LOST = (
 )
 NO_RESULT = (
     "ended without a result, as one that was killed does; what it printed is in the output's .submitit, "
-    "other jobs go on, and the same command goes on with each run"
+    "other jobs go on; resume a run with: captioner train resume=RUN, a comparison with the same command"
 )
 _received: list[int] = []  # signals, in a worker
 
