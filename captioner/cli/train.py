@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from captioner.config.compose import run_command
+from captioner.config.compose import OVERRIDE, run_command
 from captioner.config.paths import as_they_stand, is_multirun
 from captioner.config.places import absolute
 from captioner.config.run_data import folder_to_resume
@@ -126,7 +127,9 @@ def _run_folder(config: TrainConfig) -> Path:
     settings = HydraConfig.get()
     if settings.mode != RunMode.MULTIRUN:
         return Path(config.output or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}")
-    # overrides that do not stand on the command line as they are come of a sweep
-    swept = [o.split("=", 1)[1] for o in settings.overrides.task if o not in sys.argv]
-    values = [re.sub(r"[^\w.-]+", "-", value)[-30:] for value in swept]
+    # what the command line gives one value alone is the same in every run
+    typed = OverridesParser.create().parse_overrides(list(filter(OVERRIDE.match, sys.argv)))
+    same = {override.get_key_element() for override in typed if not override.is_sweep_override()}
+    parts = [override.partition("=") for override in settings.overrides.task]
+    values = [re.sub(r"[^\w.-]+", "-", value)[-30:] for key, _, value in parts if value and key not in same]
     return Path(config.output or settings.sweep.dir) / "_".join([str(settings.job.num), *values])
