@@ -82,6 +82,17 @@ def test_sweeps(at_scale: Folder) -> None:
 
 
 @pytest.mark.slow
+def test_a_job_lost_on_slurm_is_told_in_a_line(at_scale: Folder) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    at_scale.without("srun")
+    (command,) = (c for c in plain() if "submitit_slurm" in c and "train" in c)
+    started = at_scale.start(at_scale.small(command))
+    said, _ = started.communicate(timeout=600)
+    assert started.returncode == 2 and "Traceback" not in said
+    assert said.splitlines()[-1].startswith("captioner: hydra/launcher: Job 1_0 (task: 0)")
+
+
+@pytest.mark.slow
 def test_shards(at_scale: Folder) -> None:
     pytest.importorskip("fsspec")
     pytest.importorskip("pyarrow")
