@@ -67,21 +67,22 @@ class Coordinates(nn.Module):
 def small_stages(stride: int = 8) -> Stages:
     """A compact network to train from scratch: one annotation of 128 every ``stride`` pixels, 8 or 4.
 
-    Its receptive field is 46 pixels, or 34, so an annotation describes its neighbourhood and the attention
-    maps can be read; the coordinates say which of two objects is further left. Strided convolutions have
+    Its receptive field is 46 pixels, or 50, so an annotation describes its neighbourhood, how two objects
+    stand to each other included; the coordinates say which is further left. Strided convolutions have
     an even kernel, which keeps every annotation in the middle of its cell. The second convolution of stage1
     is there for outlines: without it shapes are recognized at their edges, and the peaks lie beside them.
     """
 
-    def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
-        convolution = nn.Conv2d(inputs, outputs, 2 + stride, stride, padding=1, bias=False)
+    def block(inputs: int, outputs: int, stride: int, dilation: int = 1) -> list[nn.Module]:
+        convolution = nn.Conv2d(inputs, outputs, 2 + stride, stride, dilation, dilation, bias=False)
         return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
+    dilation = 8 // stride
     return OrderedDict(
         stage0=nn.Sequential(Coordinates(), *block(5, 24, 2)),
         stage1=nn.Sequential(*block(24, 48, 2), *block(48, 48, 1)),
-        stage2=nn.Sequential(*block(48, 96, stride // 4)),
-        stage3=nn.Sequential(*block(96, 128, 1)),
+        stage2=nn.Sequential(*block(48, 96, stride // 4, dilation)),
+        stage3=nn.Sequential(*block(96, 128, 1, dilation)),
     )
 
 

@@ -56,7 +56,11 @@ def test_the_wide_part_is_what_the_encoder_gives_without_it():
 
 @pytest.mark.parametrize(
     ("name", "side", "local", "trained"),
-    [("small", 64, "stage1", "stage2"), (LITE, 68, "blocks_4_3", "blocks_5_0")],
+    [
+        ("small", 64, "stage1", "stage2"),
+        ("small_stride4", 64, "stage0", True),
+        (LITE, 68, "blocks_4_3", "blocks_5_0"),
+    ],
 )
 def test_parts_and_folded_are_the_whole(name, side, local, trained):
     encoder, pixels = encoder_of(name, side, local=local, fine_tune=trained), photos(side)
