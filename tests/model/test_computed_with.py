@@ -32,6 +32,7 @@ OTHER: dict[str, Any] = {  # where the type does not say what else there is
     "embedding": "vectors.txt",
     "weights": "weights.pth",
     "last_stage": "stage2",
+    "local": "stage1",
     "mean": [0.1, 0.2, 0.3],
     "std": [0.1, 0.2, 0.3],
     "image_size": 40,
