@@ -6,20 +6,18 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from captioner.cli.main import BAD_INPUT, INTERRUPTED
-from captioner.errors import CaptionerError
+from captioner.cli.main import reported
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a benchmark."""
     try:
         main()
-    except CaptionerError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        print("benchmark: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except (Exception, KeyboardInterrupt) as error:
+        status = reported(error, "benchmark")
+        if status is None:
+            raise
+        sys.exit(status)
 
 
 def whole(low: int = 1) -> Callable[[str], int]:

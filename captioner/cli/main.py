@@ -56,7 +56,7 @@ def _run(given: list[str]) -> int:
         command = import_module(f"captioner.cli.{given[0]}")
         return int(command.run(given[1:]))
     except (Exception, KeyboardInterrupt) as error:
-        status = _reported(error)
+        status = reported(error)
         if status is None:
             raise
         return status
@@ -70,14 +70,14 @@ def _check_working_folder() -> None:
         raise CaptionerError("the working folder has been removed; change to another one") from error
 
 
-def _reported(error: BaseException) -> int | None:
-    """The exit status of a command that this ended, which it tells; None for a bug."""
+def reported(error: BaseException, program: str = "captioner") -> int | None:
+    """The exit status of a command that this ended, which is told in the program's name; None for a bug."""
     stopped = _interrupt_behind(error)
     if stopped is not None:
-        print(f"captioner: {str(stopped) or 'interrupted'}", file=sys.stderr)
+        print(f"{program}: {str(stopped) or 'interrupted'}", file=sys.stderr)
         return stopped.status if isinstance(stopped, Stopped) else INTERRUPTED
     if isinstance(error, CaptionerError):
-        print(f"captioner: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return BAD_INPUT
     if isinstance(error, BrokenPipeError):  # the reader, head for one, has seen enough
         return 1

@@ -84,11 +84,11 @@ class InitStateProgram(nn.Module):
         super().__init__()  # with the two maps alone, as a program's file holds all that its module does
         self.init_state, self.hidden_size = decoder.init_state, decoder.cell.hidden_size
         self.annotation_map: Any = decoder.attention.annotation_map
-        self.local = decoder.attention.local
+        self.scored = decoder.attention.scored
 
     def forward(self, annotations: Tensor) -> tuple[Tensor, ...]:
         state = torch.tanh(self.init_state(annotations.mean(dim=1)))
-        return self.annotation_map(annotations[..., -self.local :]), *state.split(self.hidden_size, dim=-1)
+        return self.annotation_map(self.scored(annotations)), *state.split(self.hidden_size, dim=-1)
 
 
 class StepProgram(nn.Module):

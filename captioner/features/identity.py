@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from captioner.data.index.open import LARGE
-from captioner.data.index.records import listed
+from captioner.data.index.records import listed, place_of
 from captioner.data.photos.formats import with_decoding
 from captioner.data.photos.preprocess import Preprocess
 from captioner.data.records import Record
@@ -95,7 +95,7 @@ def _digest(records: Iterable[Record]) -> str:
     """Of the list of images; their captions do not matter."""
     digest = hashlib.sha256()
     for record in records:
-        digest.update(listed(_name(record.source, _place), record.mirrored))
+        digest.update(listed(_name(record.source, place_of), record.mirrored))
     return digest.hexdigest()
 
 
@@ -130,10 +130,6 @@ def _photos(source: object) -> list[Path]:
 
 def _place_and_look(photo: Path) -> object:
     return [with_decoding(str(photo.resolve())), *_look(photo)]
-
-
-def _place(photo: Path) -> str:
-    return with_decoding(os.path.abspath(photo))
 
 
 def _look(path: Path) -> tuple[int, int, int]:

@@ -12,10 +12,8 @@ from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, choose
 from captioner.model.downloads import downloading
 from captioner.model.joined import joined
-from captioner.model.timm_networks import timm_stages
+from captioner.model.timm_networks import Stages, timm_stages
 from captioner.model.weights import PRETRAINED, load_weights_into
-
-Stages = OrderedDict[str, nn.Module]
 
 
 def _features(network: nn.Module, stop: int | None = None) -> Stages:

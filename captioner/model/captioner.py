@@ -38,7 +38,11 @@ def build_model(config: ModelConfig, vocabulary_size: int, load_encoder_weights:
 
 
 def build_decoder(config: ModelConfig, features: int, vocabulary_size: int, local: int = 0) -> Decoder:
-    """The decoder that the configuration describes, over annotations as of an ``Encoder``."""
+    """The decoder that the configuration describes, over the annotations of an encoder.
+
+    Args:
+        features, local: as of :class:`captioner.model.encoder.Encoder`.
+    """
     check_combination(config)
     sizes = config.decoder
     decoder = Decoder(

@@ -19,10 +19,10 @@ from captioner.config.model import EncoderConfig
 from captioner.errors import CaptionerError, choose
 from captioner.kernels.depthwise import train_depthwise_in_single
 from captioner.kernels.folding import ACTIVATIONS, folded
-from captioner.model.backbones import Stages, build_stages
+from captioner.model.backbones import build_stages
 from captioner.model.fingerprint import fingerprint
 from captioner.model.joined import Joined
-from captioner.model.timm_networks import settled
+from captioner.model.timm_networks import Stages, settled
 
 
 class Encoder(nn.Module):

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from captioner.errors import CaptionerError, choose
-
-Stages = OrderedDict[str, nn.Module]
+from captioner.model.timm_networks import Stages
 
 
 class Joined(nn.Module):

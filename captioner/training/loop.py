@@ -83,7 +83,7 @@ def train(
     with (
         run_folder(output) if ranks.first else nullcontext(),
         Stop(again=not ranks.several) as stop,
-        beginning(output, config, mark) if ranks.first and not resume else nullcontext(int) as ready,
+        beginning(output, config, mark) if ranks.first and not resume else nullcontext(lambda: None) as ready,
     ):
         torch.manual_seed(config.training.seed)
         use_compiler(config.run.compile)

@@ -34,12 +34,17 @@ def write_records(path: Path, records: Sequence[Record], metadata: dict[str, Any
     content, photos, mirrored = sha256(), sha256(), sha256()
     for record in records:
         content.update(repr((record.image_id, str(record.source), record.captions)).encode())
-        place = with_decoding(os.path.abspath(str(record.source)))
+        place = place_of(str(record.source))
         photos.update(listed(place, mirrored=False))
         mirrored.update(listed(place, mirrored=True))
     digests = {"content": content.hexdigest(), "digests": [photos.hexdigest(), mirrored.hexdigest()]}
     parts = (records[first : first + ROWS] for first in range(0, len(records), ROWS))
     write_mapped(path, schema, metadata | digests, ROWS, map(_columns, parts))
+
+
+def place_of(photo: str | Path) -> str:
+    """A photo's name in the digest of a list of images."""
+    return with_decoding(os.path.abspath(photo))
 
 
 def listed(name: object, mirrored: bool) -> bytes:
