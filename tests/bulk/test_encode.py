@@ -229,7 +229,7 @@ def test_photo_that_kills_its_process_is_named(tmp_path: Path, monkeypatch: pyte
     )
     with pytest.raises(CaptionerError, match=r"5\.png: its process died 2 times, with status 9"):
         list(run(job, [0, 1]))
-    assert [path.name for path in (tmp_path / "out").glob("*/0*")] == ["00000-of-00002.npy"]
+    assert [path.name for path in (tmp_path / "out").glob("*/0*-of-*")] == ["00000-of-00002.npy"]
     assert (tmp_path / "starts").read_text().split() == ["started"] * 3  # once, and after each death
 
 
