@@ -41,6 +41,10 @@ class Batch(NamedTuple):
         """The same batch on another device."""
         return self._replace(features=moved(self.features, device), captions=self.captions.to(device))
 
+    def tensors(self) -> list[Tensor]:
+        """All that :meth:`to` moves."""
+        return [self.features, *self.captions.tensors().values()]
+
 
 def epoch_batches(
     split: CaptionedSplit,

@@ -134,10 +134,12 @@ class Captions:
 
     def to(self, device: torch.device) -> Captions:
         """The same captions on another device."""
-        tensors: dict[str, Any] = {
-            name: moved(part, device) for name, part in vars(self).items() if isinstance(part, Tensor)
-        }
-        return replace(self, **tensors)
+        there: dict[str, Any] = {name: moved(part, device) for name, part in self.tensors().items()}
+        return replace(self, **there)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that :meth:`to` moves, by attribute."""
+        return {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
 
     def rows(self, step: int) -> Rows:
         """The captions that are alive at a step, as rows of a memory of the images in ``order``."""

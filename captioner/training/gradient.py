@@ -18,14 +18,14 @@ def step_gradient(state: TrainingState, batches: Iterator[Batch], precision: str
     captions of a small part more.
 
     Args:
-        batches: from which the parts of one batch are taken.
+        batches: from which the parts of one batch are taken, on the model's device.
 
     Returns:
         The loss of this rank's share, and how many images the batch has.
     """
     whole: Loss | None = None
     while True:
-        batch = next(batches).to(state.device)
+        batch = next(batches)
         with state.ranks.reducing(state.step, batch.last):
             with autocast(state.device, precision):
                 loss = state.step(batch)

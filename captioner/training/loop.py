@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from captioner.checkpoint.file import load_checkpoint
 from captioner.config.schema import TrainConfig
+from captioner.features.ahead import moved_ahead
 from captioner.features.batches import epoch_batches
 from captioner.kernels.compiler import use_compiler
 from captioner.model.timm_networks import settled
@@ -180,6 +181,7 @@ def train_epoch(
         ranks=ranks.size,
         parts=options.accumulate,
     )
+    batches = moved_ahead(batches, state.device)
     steps = math.ceil((len(setup.train.photos) - sums.images) / options.batch_size)
     title = f"epoch {epoch + 1}/{options.epochs}"
     bar = tqdm(

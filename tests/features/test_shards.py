@@ -149,7 +149,8 @@ def test_stopped_build_is_continued(
     else:
         with pytest.raises(KeyboardInterrupt):
             features(make_encoder(), photos, folder)
-    assert sorted(path.name for path in folder.glob("*/0*-of-*")) == ["00000-of-00003.npy", "00001-of-00003.npy"]
+    names = sorted(path.name for path in folder.glob("*/0*-of-*"))
+    assert names == ["00000-of-00003.npy", "00001-of-00003.npy"]
     monkeypatch.setattr(Encoder, "trunk", counted)
     runs.clear()
     assert np.array_equal(features(make_encoder(), photos, folder), whole) and runs == [2]
