@@ -41,6 +41,8 @@ def main() -> int:
     # a quarter of the answers is warm-up: the allocator's pools and torch's buffers fill
     warm = max((rss for done, rss in memory if done <= count / 4), default=0)
     late = max((rss for done, rss in memory if done > count / 4), default=0)
+    if not (warm and late):
+        problems.append(f"memory was not seen both before and after a quarter: {memory}")
     if late > warm + GROWTH:
         problems.append(f"memory grew from {warm / 2**20:.0f} to {late / 2**20:.0f} MB after the warm-up")
     print(f"{count:,} images in {seconds:.0f} s, start-up included: {count / seconds:,.0f} a second")
@@ -71,9 +73,10 @@ def caption(folder: Path, output: Path) -> list[tuple[int, int]]:
     command = [sys.executable, "-m", "captioner", "caption", str(folder), "--format", "jsonl"]
     command += ["--checkpoint", str(tiny.model_file()), "--device", "cpu", "--output", str(output)]
     found: list[tuple[int, int]] = []
+    written = output.with_name(output.name + ".part")  # until the last answer is there
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            done = output.read_bytes().count(b"\n") if output.exists() else 0
+            done = written.read_bytes().count(b"\n") if written.exists() else 0
             if done and (rss := resident(process.pid)):
                 found.append((done, rss))
             time.sleep(0.5)
