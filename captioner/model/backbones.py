@@ -105,7 +105,15 @@ def build_stages(config: EncoderConfig, load_weights: bool = True) -> Stages:
         places = {name: i for i, name in enumerate(stages)}
         last = choose(places, config.last_stage, "encoder.last_stage")
         stages = OrderedDict(list(stages.items())[: last + 1])
-    return stages if config.local is None else joined(stages, config.local)
+    if config.local is None:
+        return stages
+    together = joined(stages, config.local)
+    if config.fine_tune in stages and config.fine_tune not in together:
+        raise CaptionerError(
+            f"encoder.fine_tune: with encoder.local={config.local} the stages after it are trained together "
+            f"or not at all; give {list(together)[-1]} instead of {config.fine_tune}"
+        )
+    return together
 
 
 def _torchvision(config: EncoderConfig, load_weights: bool) -> nn.Module:

@@ -77,7 +77,11 @@ def test_parts_and_folded_are_the_whole(name, side, local, trained):
     [
         ({"local": "stage3"}, r"encoder\.local: stage3 is the stage of the annotations themselves"),
         ({"local": "stage5"}, r"encoder\.local: .*stage5"),
-        ({"local": "stage0", "last_stage": "stage1", "fine_tune": "stage2"}, r"encoder\.fine_tune"),
+        ({"local": "stage0", "last_stage": "stage1", "fine_tune": "stage2"}, r"encoder\.fine_tune: .*stage0"),
+        (
+            {"local": "stage0", "fine_tune": "stage2"},
+            r"encoder\.fine_tune: with encoder\.local=stage0 .*; give stage1 instead of stage2",
+        ),
         (
             {"name": "vit_tiny_patch16_224", "side": 32, "local": "blocks_1"},
             r"encoder\.local: what this stage gives",
