@@ -165,7 +165,10 @@ class EncoderConfig:
 
     name: str = value(REQUIRED, "network: those of conf/encoder, and with library=timm any of timm's")
     weights: str | None = value(
-        None, "pretrained (a download), a .safetensors, .pth or .bin file, or null", path=True, trains=True
+        None,
+        "pretrained (a download), a .safetensors, .pth or .bin file, a model file of captioner, or null",
+        path=True,
+        trains=True,
     )
     image_size: int | None = value(
         224,

@@ -23,6 +23,7 @@ from captioner.model.backbones import build_stages
 from captioner.model.fingerprint import fingerprint
 from captioner.model.joined import Joined
 from captioner.model.timm_networks import Stages, settled
+from captioner.model.trained_encoder import is_model_file, load_trained_encoder
 
 
 class Encoder(nn.Module):
@@ -230,8 +231,12 @@ def build_encoder(config: EncoderConfig, load_weights: bool = True) -> Encoder:
     check(config, "encoder")
     config = settled(config)
     assert config.image_size and config.mean and config.std
-    stages = build_stages(config, load_weights)
+    trained = load_weights and is_model_file(config.weights)
+    stages = build_stages(config, load_weights and not trained)
     pretrained = config.weights is not None
-    return Encoder(
+    encoder = Encoder(
         stages, config.image_size, config.mean, config.std, config.fine_tune, keep_statistics=pretrained
     )
+    if trained:
+        load_trained_encoder(encoder, str(config.weights))
+    return encoder

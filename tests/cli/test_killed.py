@@ -38,8 +38,14 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("moment", range(9))
+@pytest.mark.parametrize(
+    ("kind", "moment"),
+    [  # drawing takes seconds: pictures at every third moment, and at the others where there is time
+        pytest.param(kind, moment, marks=[] if kind == "html" or moment % 3 == 1 else pytest.mark.slow)
+        for kind in FORMATS
+        for moment in range(9)
+    ],
+)
 def test_attend_killed_between_any_two_records_resumes(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, moment: int
 ) -> None:

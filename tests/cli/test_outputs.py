@@ -241,8 +241,9 @@ def folder_by(name: str, photos: Path) -> Path:
     }[name]
 
 
-@pytest.mark.parametrize("kind", ["png", "gif", "apng", "html"])
-@pytest.mark.parametrize("name", ["itself", "dots", "link", "below"])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("itself", "png"), ("dots", "gif"), ("link", "apng"), ("below", "html")]
+)
 def test_output_folder_among_the_photos_is_left_out(
     name: str, kind: str, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

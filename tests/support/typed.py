@@ -16,6 +16,8 @@ from pathlib import Path
 from support.group import free_port
 from support.shrunk import shrink
 
+from captioner.checkpoint.pretrained import model_path
+
 APPENDED = {  # to a command, by what it contains
     "benchmarks/decoder.py": ["--runs", "1", "--beam-images", "1", "--vocabulary", "50", "--steps", "2"],
     "benchmarks/files.py": ["--count", "2", "--runs", "1"],
@@ -42,6 +44,7 @@ INSTEAD = {  # other numbers, and what the reader is to fill in
     "train ... ": "train experiment=flickr8k_best data.root=DIR ",
     "caption ... ": "caption photos ",
     "weights=FILE": "weights=mobilenet_v2.safetensors",
+    "weights=P0/model.safetensors": f"weights={model_path('pretrained')}",  # of the same encoder
     "FLICKR8K FOLDER": "DIR made",
     "COMMAND --help": "train --help",
     "captioner attend --format html": "captioner attend photo.jpg --output looked --format html",
