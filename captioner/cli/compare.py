@@ -13,7 +13,7 @@ from captioner.config.schema import CompareConfig
 from captioner.errors import CaptionerError
 
 if TYPE_CHECKING:
-    from captioner.training.comparison.runs import Run
+    from captioner.training.comparison.plan import Run
 
 TAKEN = {  # what the comparison itself sets, with what to say instead
     "cell": "every cell takes its turn; cells=[lstm,gru] names fewer",

@@ -22,6 +22,8 @@ from captioner.evaluation.references import References
 from captioner.evaluation.report import as_table, save_evaluation
 from captioner.metrics import SCORES, Score, coco, selectable
 from captioner.metrics.cider import CiderD
+from captioner.training.comparison import measure as measuring
+from captioner.training.comparison import plan as planning
 from captioner.training.comparison import runs as cell_runs
 from captioner.training.comparison.report import as_markdown
 from captioner.training.comparison.results import as_csv
@@ -48,7 +50,7 @@ def distinct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distinct", module)
     monkeypatch.setitem(SCORES, "Distinct-1", Score("distinct", decimals=2))
     monkeypatch.setattr("captioner.evaluation.evaluate.coco_scores", lambda *_: NO_COCO)
-    monkeypatch.setattr(cell_runs, "coco_scores", lambda *_, **__: NO_COCO)
+    monkeypatch.setattr(measuring, "coco_scores", lambda *_, **__: NO_COCO)
 
 
 @pytest.mark.usefixtures("distinct")
@@ -76,7 +78,7 @@ def test_evaluation_reports_it(tmp_path: Path) -> None:
 def test_comparison_reports_it(tmp_path: Path) -> None:
     base = vars(tiny.config(tmp_path)) | {"output": str(tmp_path / "cells")}
     config = CompareConfig(**base, cells=["lstm"], seeds=[0], equal=["width"])
-    (run,) = cell_runs.plan(config)
+    (run,) = planning.plan(config)
     row = cell_runs.carry_out(run)
     report = as_markdown({"width": [row]}, config)
     head, _, line = [text for text in report.splitlines() if text.startswith("|")][:3]

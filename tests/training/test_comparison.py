@@ -32,15 +32,17 @@ from captioner.model.cells import CELLS, Cell
 from captioner.model.decoder import Decoder
 from captioner.model.lstm_variants import VARIANTS
 from captioner.model.rows import Captions
+from captioner.training.comparison import measure as measuring
+from captioner.training.comparison import plan as planning
 from captioner.training.comparison import runs as cell_runs
 from captioner.training.comparison.conclusion import conclusion
 from captioner.training.comparison.equal_size import decoder_parameters, matching_width
 from captioner.training.comparison.figure import save_comparison
 from captioner.training.comparison.gradient_reach import STEPS, gradient_norms, gradient_reach
 from captioner.training.comparison.likelihood import mean_nll
+from captioner.training.comparison.plan import plan
 from captioner.training.comparison.report import as_markdown, differences
 from captioner.training.comparison.results import TRAINING, Row, as_csv, chance, difference, summarize
-from captioner.training.comparison.runs import plan
 from captioner.training.comparison.student import interval_of_mean
 from captioner.vocabulary import START
 
@@ -467,7 +469,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     real, interrupted = cell_runs.train, []
     with pytest.MonkeyPatch.context() as patch:
         missing = Scores({}, "captioner", {"CIDEr": "pip install 'captioner[coco]'"})
-        patch.setattr(cell_runs, "coco_scores", lambda *_, **__: missing)
+        patch.setattr(measuring, "coco_scores", lambda *_, **__: missing)
         patch.setattr(cell_runs, "train", train)
         assert command(folder) == 130
         assert not (folder / "report.md").exists()
@@ -512,13 +514,13 @@ def test_finished_comparison_is_only_reported_again(finished: Path, capsys, monk
 
 
 def test_results_of_other_data_are_refused(finished: Path, capsys, monkeypatch) -> None:
-    read = cell_runs.read_split
+    read = planning.read_split
 
     def reworded(config: DataConfig, split: str, run: RunConfig) -> list[Record]:
         first, *rest = read(config, split, run)
         return [replace(first, captions=first.captions[::-1]), *rest]
 
-    monkeypatch.setattr(cell_runs, "read_split", reworded)
+    monkeypatch.setattr(planning, "read_split", reworded)
     assert command(finished) == 2
     line = capsys.readouterr().err
     assert "lstm-16-seed0 was trained and measured on other images or captions" in line

@@ -12,9 +12,10 @@ from captioner.system.atomic_files import make_folder, write_whole
 from captioner.system.outputs import refuse_existing
 from captioner.training.comparison.conclusion import conclusion
 from captioner.training.comparison.figure import save_comparison
+from captioner.training.comparison.plan import RUNS, Run, plan
 from captioner.training.comparison.report import TITLES, as_markdown, differences
 from captioner.training.comparison.results import TRAINING, Row, as_csv
-from captioner.training.comparison.runs import RUNS, Run, carry_out, finished_row, plan
+from captioner.training.comparison.runs import carry_out, finished_row
 from captioner.training.setup import check_training
 
 REPORTS = ("report.md", "cells.png", "runs.csv")
