@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
-from test_hostile_data import ROWS, WRITERS, Writer
+from support.caption_files import ROWS, WRITERS, Writer
 
 from captioner.data.load import load_split
 from captioner.data.photos import image as reader
