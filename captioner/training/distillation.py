@@ -29,7 +29,7 @@ class Teachers:
     Args:
         paths: their model files or run folders.
         student: whose trunk they share; its weights are frozen, so they are those of every run of a recipe,
-            but for the rounding of ``captioner average --half``.
+            but for the rounding of ``captioner average --half``. Their trained stages may begin later.
 
     Raises:
         CaptionerError: a file is no model, or its vocabulary or trunk is not the student's.
@@ -46,10 +46,11 @@ class Teachers:
                     f"training.teachers: {path} has other words than this run; a teacher is trained on the "
                     "same captions"
                 )
+            member.model.encoder.first_trained = student.encoder.first_trained
             if member.model.encoder.fingerprint(rounded=True) != trunk:
                 raise CaptionerError(
-                    f"training.teachers: {path} has another encoder before its trained stages than this run; "
-                    "give teachers of the same encoder, image_size and fine_tune"
+                    f"training.teachers: {path} has another encoder than this run before what this run trains; "
+                    "give teachers of the same encoder and image_size, and of no earlier fine_tune"
                 )
         self.digests = [member.digest for member in members]
         self.models = [member.model.eval().requires_grad_(False) for member in members]

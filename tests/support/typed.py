@@ -45,6 +45,7 @@ INSTEAD = {  # other numbers, and what the reader is to fill in
     "caption ... ": "caption photos ",
     "weights=FILE": "weights=mobilenet_v2.safetensors",
     "weights=P0/model.safetensors": f"weights={model_path('pretrained')}",  # of the same encoder
+    "weights=mean.safetensors": f"weights={model_path('pretrained')}",
     "FLICKR8K FOLDER": "DIR made",
     "COMMAND --help": "train --help",
     "captioner attend --format html": "captioner attend photo.jpg --output looked --format html",

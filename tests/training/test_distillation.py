@@ -83,7 +83,7 @@ def test_the_loss_is_a_mean_of_both_word_by_word(tmp_path: Path) -> None:
 
 def test_a_teacher_of_other_words_or_another_trunk_is_refused(tmp_path: Path) -> None:
     path = teacher(tmp_path, 3)
-    with pytest.raises(CaptionerError, match="another encoder before its trained stages"):
+    with pytest.raises(CaptionerError, match="another encoder than this run"):
         frozen(tmp_path, 4, teachers=[path])
     config = config_of(tmp_path, teachers=[path])
     config.vocabulary.min_count = 30
@@ -91,6 +91,25 @@ def test_a_teacher_of_other_words_or_another_trunk_is_refused(tmp_path: Path) ->
     setup = prepare(config, CPU)
     with pytest.raises(CaptionerError, match="has other words than this run"):
         build_state(config, setup, CPU)
+
+
+def test_a_teachers_trained_stages_may_begin_later(tmp_path: Path) -> None:
+    path = teacher(tmp_path, 3)  # all frozen
+    config = config_of(tmp_path, teachers=[path])
+    config.encoder.fine_tune = "stage2"
+    torch.manual_seed(3)
+    setup = prepare(config, CPU)
+    student = build_state(config, setup, CPU)
+    batch = next(iter(epoch_batches(setup.train, 4, 0, 0)))
+    alone = load_checkpoint(path).model
+    between = alone.encoder.stages[student.model.encoder.first_trained :]
+    assert len(between)
+    assert student.objective.teachers is not None
+    with torch.no_grad():
+        steps = alone(between(batch.features), batch.captions).steps
+        wanted = alone.decoder.logits(steps).softmax(-1)
+    found = student.objective.teachers(batch.features, batch.captions)
+    torch.testing.assert_close(found, wanted)
 
 
 def test_a_teacher_may_be_rounded_to_half_precision(tmp_path: Path) -> None:
