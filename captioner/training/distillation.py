@@ -49,7 +49,7 @@ class Teachers:
             member.model.encoder.first_trained = student.encoder.first_trained
             if member.model.encoder.fingerprint(rounded=True) != trunk:
                 raise CaptionerError(
-                    f"training.teachers: {path} has another encoder than this run before what the run trains; "
+                    f"training.teachers: {path} has another encoder than this run before its trained part; "
                     "give teachers of the same encoder and image_size, and of no earlier fine_tune"
                 )
         self.digests = [member.digest for member in members]
