@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -48,11 +49,24 @@ class Sweeper(Plugin):
         )
         batches = BasicSweeper.split_arguments(overrides, self.max_batch_size)
         jobs = [job for batch in batches for job in batch]
-        Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-        self.validate_batch_is_legal(jobs)
-        errors: list[BaseException | None] = []
-        for batch in batches:
-            errors += launch(self.launcher, batch, len(errors))
+        with _kept_if_used(Path(self.config.hydra.sweep.dir)):
+            self.validate_batch_is_legal(jobs)
+            errors: list[BaseException | None] = []
+            for batch in batches:
+                errors += launch(self.launcher, batch, len(errors))
         swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
         names = [" ".join(o for o in job if o.partition("=")[0] in swept) for job in jobs]
         raise_failures(names, errors)
+
+
+@contextmanager
+def _kept_if_used(folder: Path) -> Iterator[None]:
+    """A folder that is gone afterwards if it is new and nothing was written into it."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if new:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()

@@ -465,6 +465,18 @@ def test_multirun_that_cannot_write_is_told(
     assert (status, line.count("\n")) == (2, 1) and "hydra.sweep.dir" in line
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_multirun_of_wrong_jobs_alone_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], there: bool
+) -> None:
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+    status, lines = told(capsys, "-m", *overrides, f"output={out}", "training.epochs=0,-1")
+    assert (status, lines.count("out of range")) == (2, 2)
+    assert out.exists() == there
+
+
 def test_multirun_over_paths_makes_a_run_of_each(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str]
 ) -> None:
