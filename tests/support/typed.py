@@ -34,7 +34,7 @@ INSTEAD = {  # other numbers, and what the reader is to fill in
     "{00000..09999}": "{00000..00003}",
     "--array=0-63": "--array=0-1",
     "sbatch ": "sbatch --wait ",
-    "--images 20000 --tars 40": "--images 40 --tars 4",
+    "--images 20000 --tars 40": "--images 500 --tars 20",
     "--images 1000000": "--images 200",
     "--images 200000": "--images 200",
     "--images 32 --locations 100": "--images 1 --locations 4",
