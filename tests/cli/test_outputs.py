@@ -242,7 +242,12 @@ def folder_by(name: str, photos: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("itself", "png"), ("dots", "gif"), ("link", "apng"), ("below", "html")]
+    ("name", "kind"),
+    [  # each name and each kind once, and all pairs where there is time
+        pytest.param(name, kind, marks=[] if i == j else pytest.mark.slow)
+        for i, name in enumerate(["itself", "dots", "link", "below"])
+        for j, kind in enumerate(["png", "gif", "apng", "html"])
+    ],
 )
 def test_output_folder_among_the_photos_is_left_out(
     name: str, kind: str, photos: Path, capsys: pytest.CaptureFixture[str]

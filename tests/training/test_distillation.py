@@ -83,7 +83,7 @@ def test_the_loss_is_a_mean_of_both_word_by_word(tmp_path: Path) -> None:
 
 def test_a_teacher_of_other_words_or_another_trunk_is_refused(tmp_path: Path) -> None:
     path = teacher(tmp_path, 3)
-    with pytest.raises(CaptionerError, match="another encoder than this run"):
+    with pytest.raises(CaptionerError, match="another encoder than this run before its trained part"):
         frozen(tmp_path, 4, teachers=[path])
     config = config_of(tmp_path, teachers=[path])
     config.vocabulary.min_count = 30
