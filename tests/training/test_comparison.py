@@ -22,12 +22,14 @@ from captioner.config.data import DataConfig
 from captioner.config.model import DecoderConfig, GRUConfig, LSTMConfig, SoftAttentionConfig
 from captioner.config.schema import SCHEMAS, CompareConfig, RunConfig
 from captioner.data.records import Record
+from captioner.data.words import count_vocabulary
 from captioner.errors import CaptionerError, DivergedError
 from captioner.features.captioned import CaptionedSplit
+from captioner.features.records import read_split
 from captioner.features.split import encode_split
 from captioner.metrics.coco import Scores
 from captioner.model.attention import AdditiveAttention
-from captioner.model.captioner import build_model
+from captioner.model.captioner import build_decoder, build_model
 from captioner.model.cells import CELLS, Cell
 from captioner.model.decoder import Decoder
 from captioner.model.lstm_variants import VARIANTS
@@ -40,7 +42,7 @@ from captioner.training.comparison.equal_size import decoder_parameters, matchin
 from captioner.training.comparison.figure import save_comparison
 from captioner.training.comparison.gradient_reach import STEPS, gradient_norms, gradient_reach
 from captioner.training.comparison.likelihood import mean_nll
-from captioner.training.comparison.plan import plan
+from captioner.training.comparison.plan import Run, plan
 from captioner.training.comparison.report import as_markdown, differences
 from captioner.training.comparison.results import TRAINING, Row, as_csv, chance, difference, summarize
 from captioner.training.comparison.student import interval_of_mean
@@ -410,6 +412,18 @@ def test_cells_share_their_settings_and_the_tables_their_runs(compare: CompareCo
     assert gru.config.decoder.hidden_size == lstm.config.decoder.hidden_size == 16
     assert wide.cell == "gru" and abs(wide.parameters - lstm.parameters) < lstm.parameters - gru.parameters
     assert replace(gru.config, cell=lstm.config.cell) == lstm.config
+
+
+def test_weights_are_those_of_an_attention_that_scores_by_the_local_part(compare: CompareConfig) -> None:
+    (run, *_) = plan(replace(compare, encoder=replace(compare.encoder, name="small_stride4", local="stage0")))
+    assert run.parameters == built(run, 128 + 24, 24) < built(run, 128 + 24, 0)
+
+
+def built(run: Run, features: int, local: int) -> int:
+    """The weights of a run's decoder over annotations of this width, with the words of its data."""
+    words = len(count_vocabulary(read_split(run.config.data, "train", run.config.run), run.config.vocabulary))
+    decoder = build_decoder(run.config, features, words, local)
+    return sum(weight.numel() for weight in decoder.parameters())
 
 
 def test_gru_comes_both_ways(compare: CompareConfig) -> None:

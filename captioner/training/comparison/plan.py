@@ -89,7 +89,8 @@ def plan(config: CompareConfig) -> list[Run]:
             output=None,
         )
         folder = Path(str(config.output)) / RUNS / f"{name}-{width}-seed{seed}"
-        runs.append(Run(of_run, name, decoder_parameters(run, features, size), run, folder, data))
+        weights = decoder_parameters(run, features, size, local)
+        runs.append(Run(of_run, name, weights, run, folder, data))
     return runs
 
 
